@@ -1,0 +1,224 @@
+"""One-minute bars that prove what they hold.
+
+A bar depends on the SET of its trades only: the ranges of trade ids it holds decide which trades are new to it, so
+order, batching, repetition and retries leave it the same. It is `complete` when the ids prove it: what it holds is one
+unbroken run that joins the trade before its minute and the trade after it.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, compress
+from operator import mul
+
+from btc.tape import Watermark
+from btc.times import MINUTE, minute_of
+from btc.trades import Market, Trades
+
+Ranges = tuple[tuple[int, int], ...]
+"""Runs of ids, (first, last) both held, ascending, never touching."""
+
+
+class NotMinutesError(ValueError):
+    """Bars were combined that are not the minutes of one market."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """Open, high, low, close in 1e-8 units, volumes likewise, `turnover` (Σ price·size) in 1e-16; all exact.
+
+    A minute without trades has no ranges and stands flat at the close before it.
+    """
+
+    market: Market
+    start: int
+    """µs UTC; the bar holds the trades of [start, end)."""
+    open: int
+    high: int
+    low: int
+    close: int
+    volume: int = 0
+    turnover: int = 0
+    buy_volume: int = 0
+    """The part of `volume` in which the taker bought."""
+    trade_count: int = 0
+    ranges: Ranges = ()
+    prior_id: int | None = None
+    """The last id known to lie before this minute."""
+    next_id: int | None = None
+    """The first id known to lie after this minute."""
+    closed: bool = False
+    """A watermark has passed the end."""
+    minutes: int = 1
+
+    @property
+    def end(self) -> int:
+        return self.start + self.minutes * MINUTE
+
+    @property
+    def first_id(self) -> int | None:
+        return self.ranges[0][0] if self.ranges else None
+
+    @property
+    def last_id(self) -> int | None:
+        return self.ranges[-1][1] if self.ranges else None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the ids prove that no trade of this minute is missing, an empty minute's too."""
+        if self.prior_id is None or self.next_id is None:
+            return False
+        if not self.ranges:
+            return self.next_id == self.prior_id + 1
+        return self.ranges == ((self.prior_id + 1, self.next_id - 1),)
+
+
+def of(start: int, trades: Trades) -> Bar:
+    """The bar of one minute's trades, which come in the order of their ids, each once, and are at least one."""
+    prices, sizes = trades.prices, trades.sizes
+    return Bar(
+        market=trades.market,
+        start=start,
+        open=prices[0],
+        high=max(prices),
+        low=min(prices),
+        close=prices[-1],
+        volume=sum(sizes),
+        turnover=sum(map(mul, prices, sizes)),
+        buy_volume=sum(compress(sizes, trades.taker_buys)),
+        trade_count=len(trades),
+        ranges=runs(trades.ids),
+    )
+
+
+def flat(before: Bar, start: int, next_id: int | None) -> Bar:
+    """The bar of a minute without trades: it stands at the close of the trade before it."""
+    price = before.close
+    return Bar(before.market, start, price, price, price, price, prior_id=before.last_id, next_id=next_id)
+
+
+def add(bar: Bar, more: Bar) -> Bar:
+    """Two bars of the same minute with no trade in common, as one; what is known beside the trades stays `bar`'s."""
+    if not bar.ranges:
+        return replace(more, prior_id=bar.prior_id, next_id=bar.next_id, closed=bar.closed)
+    return replace(
+        bar,
+        open=min(bar, more, key=lambda part: part.ranges[0]).open,
+        high=max(bar.high, more.high),
+        low=min(bar.low, more.low),
+        close=max(bar, more, key=lambda part: part.ranges[-1][1]).close,
+        volume=bar.volume + more.volume,
+        turnover=bar.turnover + more.turnover,
+        buy_volume=bar.buy_volume + more.buy_volume,
+        trade_count=bar.trade_count + more.trade_count,
+        ranges=union(bar.ranges, more.ranges),
+    )
+
+
+def merge(bars: Mapping[int, Bar], trades: Trades) -> dict[int, Bar]:
+    """The bars of one market, by start, with these trades in them; trades they hold already change nothing."""
+    merged = dict(bars)
+    for start, part in trades.in_order().by_minute():
+        bar = merged.get(start)
+        if bar is None:
+            merged[start] = of(start, part)
+        elif len(new := unseen(bar.ranges, part)):
+            merged[start] = add(bar, of(start, new))
+    return merged
+
+
+def prove(bars: Mapping[int, Bar], watermarks: Iterable[Watermark]) -> dict[int, Bar]:
+    """The bars joined to their neighbours, closed where a watermark has passed, with the minutes proven empty between.
+
+    `bars` are those of one market, by start: for each minute that has changed the nearest bar with trades on either
+    side, and all between. A minute that has no trades and no proof that it had none gets no bar.
+    """
+    marks = sorted(watermarks, key=lambda mark: mark.time)
+    alive = marks[-1].time if marks else 0
+    traded = sorted((bar for bar in bars.values() if bar.ranges), key=lambda bar: bar.start)
+    proven = dict(bars)
+    for before, bar, after in zip([None, *traded], traded, [*traded[1:], None], strict=False):
+        joined = replace(bar, prior_id=before.last_id) if before else bar
+        proven[bar.start] = replace(joined, next_id=_next_id(joined, bar.ranges[-1][1], after, marks))
+        for start in range(bar.end, after.start if after else minute_of(alive), MINUTE):
+            quiet = replace(flat(bar, start, None), next_id=bars[start].next_id if start in bars else None)
+            quiet = replace(quiet, next_id=_next_id(quiet, bar.ranges[-1][1], after, marks))
+            if start in bars or quiet.complete:
+                proven[start] = quiet
+    return {start: replace(bar, closed=bar.closed or bar.end <= alive) for start, bar in sorted(proven.items())}
+
+
+def _next_id(bar: Bar, last_id: int, after: Bar | None, marks: Sequence[Watermark]) -> int | None:
+    """The lowest id known to lie after the bar: its own record, the next bar with trades, or a watermark tells it."""
+    known = [] if bar.next_id is None else [bar.next_id]
+    if after:
+        known.append(after.ranges[0][0])
+    known += [mark.last_id + 1 for mark in marks[bisect_left(marks, bar.end, key=lambda mark: mark.time) :]]
+    # A trade may come late, behind a watermark that did not know of it: what lies within the bar says nothing.
+    return min((identity for identity in known if identity > last_id), default=None)
+
+
+def combine(start: int, minutes: int, bars: Sequence[Bar]) -> Bar:
+    """The bar of `minutes` minutes from `start` out of its minute bars; not complete where one of them is absent.
+
+    Raises NotMinutesError without bars, or where they are not minutes of one market within that time.
+    """
+    parts = sorted(bars, key=lambda bar: bar.start)
+    end = start + minutes * MINUTE
+    if (
+        not parts
+        or len({(bar.market, bar.minutes) for bar in parts}) != 1
+        or len({bar.start for bar in parts}) != len(parts)
+    ):
+        raise NotMinutesError(f"{len(parts)} bars are not the distinct minutes of one market")
+    if parts[0].start < start or parts[-1].end > end:
+        raise NotMinutesError(f"bars reach beyond the {minutes} minutes they should fill")
+    whole = len(parts) == minutes
+    return Bar(
+        market=parts[0].market,
+        start=start,
+        open=parts[0].open,
+        high=max(bar.high for bar in parts),
+        low=min(bar.low for bar in parts),
+        close=parts[-1].close,
+        volume=sum(bar.volume for bar in parts),
+        turnover=sum(bar.turnover for bar in parts),
+        buy_volume=sum(bar.buy_volume for bar in parts),
+        trade_count=sum(bar.trade_count for bar in parts),
+        ranges=union(*(bar.ranges for bar in parts)),
+        prior_id=parts[0].prior_id if whole else None,
+        next_id=parts[-1].next_id if whole else None,
+        closed=whole and all(bar.closed for bar in parts),
+        minutes=minutes,
+    )
+
+
+def runs(ids: Sequence[int]) -> Ranges:
+    """Ascending distinct ids as the runs they form."""
+    if ids[-1] - ids[0] == len(ids) - 1:
+        return ((ids[0], ids[-1]),)
+    return union((identity, identity) for identity in ids)
+
+
+def union(*several: Iterable[tuple[int, int]]) -> Ranges:
+    """The ids of all the runs together; runs that touch become one."""
+    joined: list[tuple[int, int]] = []
+    for first, last in sorted(chain(*several)):
+        if joined and first <= joined[-1][1] + 1:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], last))
+        else:
+            joined.append((first, last))
+    return tuple(joined)
+
+
+def unseen(ranges: Ranges, trades: Trades) -> Trades:
+    """The trades whose ids lie in none of the runs; trades come in the order of their ids."""
+    if not ranges or trades.ids[0] > ranges[-1][1] or trades.ids[-1] < ranges[0][0]:
+        return trades
+    firsts = [first for first, _ in ranges]
+
+    def held(identity: int) -> bool:
+        run = bisect_right(firsts, identity) - 1
+        return run >= 0 and identity <= ranges[run][1]
+
+    return trades.take([row for row, identity in enumerate(trades.ids) if not held(identity)])
