@@ -1,0 +1,39 @@
+"""What the infrastructure writes is what a function reads."""
+
+import pytest
+
+from btc.settings import AggregateBars, Api, IngestTrades, SettingsError
+from btc.trades import Market
+
+INGEST = IngestTrades(
+    stream="trades",
+    bars_table="bars",
+    venue="kraken",
+    symbols=("BTC-USD", "ETH-USD"),
+    history_days=7,
+    batch_ms=250,
+    watermark_lag_ms=2000,
+    websocket_url="",
+    rest_url="",
+)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        INGEST,
+        AggregateBars(bars_table="bars", state_table="state", retention_days=60),
+        Api(bars_table="bars", forecasts_table="forecasts", state_table="state", markets=("kraken:BTC-USD",)),
+    ],
+)
+def test_settings_come_back_from_the_environment_they_were_written_to(settings):
+    assert type(settings).from_env(settings.to_env()) == settings
+
+
+def test_every_missing_or_unreadable_variable_is_named_at_once():
+    with pytest.raises(SettingsError, match=r"STATE_TABLE is not set; RETENTION_DAYS='soon'"):
+        AggregateBars.from_env({"BARS_TABLE": "bars", "RETENTION_DAYS": "soon"})
+
+
+def test_the_ingest_task_knows_its_markets():
+    assert INGEST.markets == (Market("kraken", "BTC-USD"), Market("kraken", "ETH-USD"))
