@@ -12,7 +12,7 @@ from itertools import chain, compress
 from operator import mul
 
 from btc.tape import Watermark
-from btc.times import MINUTE, minute_of
+from btc.times import FOREVER, MINUTE, minute_of
 from btc.trades import Market, Trades
 
 Ranges = tuple[tuple[int, int], ...]
@@ -138,14 +138,24 @@ def prove(bars: Mapping[int, Bar], watermarks: Iterable[Watermark]) -> dict[int,
     traded = sorted((bar for bar in bars.values() if bar.ranges), key=lambda bar: bar.start)
     proven = dict(bars)
     for before, bar, after in zip([None, *traded], traded, [*traded[1:], None], strict=False):
+        last_id = bar.ranges[-1][1]
         joined = replace(bar, prior_id=before.last_id) if before else bar
-        proven[bar.start] = replace(joined, next_id=_next_id(joined, bar.ranges[-1][1], after, marks))
-        for start in range(bar.end, after.start if after else minute_of(alive), MINUTE):
-            quiet = replace(flat(bar, start, None), next_id=bars[start].next_id if start in bars else None)
-            quiet = replace(quiet, next_id=_next_id(quiet, bar.ranges[-1][1], after, marks))
-            if start in bars or quiet.complete:
-                proven[start] = quiet
+        proven[bar.start] = replace(joined, next_id=_next_id(joined, last_id, after, marks))
+        for start in _quiet_minutes(bar, last_id, after, marks, bars):
+            quiet = bars.get(start) or flat(bar, start, None)
+            proven[start] = replace(flat(bar, start, _next_id(quiet, last_id, after, marks)), closed=quiet.closed)
     return {start: replace(bar, closed=bar.closed or bar.end <= alive) for start, bar in sorted(proven.items())}
+
+
+def _quiet_minutes(
+    bar: Bar, last_id: int, after: Bar | None, marks: Sequence[Watermark], known: Iterable[int]
+) -> set[int]:
+    """The minutes between two neighbours that have a bar, or are to get one because the ids prove them empty."""
+    until = max((minute_of(mark.time) for mark in marks if mark.last_id == last_id), default=bar.end)
+    if after:
+        until = after.start if after.ranges[0][0] == last_id + 1 else min(until, after.start)
+    horizon = after.start if after else FOREVER
+    return {*range(bar.end, until, MINUTE), *(start for start in known if bar.end <= start < horizon)}
 
 
 def _next_id(bar: Bar, last_id: int, after: Bar | None, marks: Sequence[Watermark]) -> int | None:
@@ -198,6 +208,16 @@ def runs(ids: Sequence[int]) -> Ranges:
     if ids[-1] - ids[0] == len(ids) - 1:
         return ((ids[0], ids[-1]),)
     return union((identity, identity) for identity in ids)
+
+
+def spell(ranges: Ranges) -> str:
+    """Runs as text, `100-250,260-270`, as tables and files keep them."""
+    return ",".join(f"{first}-{last}" for first, last in ranges)
+
+
+def read_ranges(text: str) -> Ranges:
+    """The runs that `spell` wrote."""
+    return tuple((int(first), int(last)) for first, _, last in (run.partition("-") for run in text.split(",") if run))
 
 
 def union(*several: Iterable[tuple[int, int]]) -> Ranges:

@@ -4,9 +4,10 @@ Columns hold differences between neighbours: ids and times step by little, so th
 bytes instead of nine. Readers know a record by its tag; a new layout gets a new tag beside the old ones.
 """
 
-from collections.abc import Iterator
+from binascii import a2b_base64
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate, pairwise
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -81,6 +82,43 @@ def cut(trades: Trades, max_bytes: int = MAX_BYTES) -> Iterator[bytes]:
     half = len(trades) // 2
     yield from cut(trades[:half], max_bytes)
     yield from cut(trades[half:], max_bytes)
+
+
+class Batch(NamedTuple):
+    """What a delivery of stream records says, market by market, up to the first record that cannot be read."""
+
+    trades: dict[Market, list[Trades]]
+    watermarks: dict[Market, list[Watermark]]
+    records: int
+    unread: str | None
+    """Sequence number of the record from which the stream must deliver again; None when all were read."""
+    cause: str | None
+
+    @property
+    def markets(self) -> set[Market]:
+        return self.trades.keys() | self.watermarks.keys()
+
+    def failures(self) -> dict[str, list[dict[str, str]]]:
+        """The answer by which Lambda keeps what was read and sets the unreadable record apart."""
+        return {"batchItemFailures": [{"itemIdentifier": self.unread}] if self.unread else []}
+
+
+def read(records: Iterable[Mapping[str, Any]]) -> Batch:
+    """The Kinesis records of a Lambda event, in their order."""
+    trades: dict[Market, list[Trades]] = {}
+    watermarks: dict[Market, list[Watermark]] = {}
+    count = 0
+    for record in records:
+        try:
+            entry = decode(a2b_base64(record["kinesis"]["data"]))
+        except UnreadableError as error:
+            return Batch(trades, watermarks, count, record["kinesis"]["sequenceNumber"], str(error))
+        if isinstance(entry, Watermark):
+            watermarks.setdefault(entry.market, []).append(entry)
+        else:
+            trades.setdefault(entry.market, []).append(entry)
+        count += 1
+    return Batch(trades, watermarks, count, None, None)
 
 
 def _steps(column: list[int]) -> list[int]:

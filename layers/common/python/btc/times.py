@@ -45,3 +45,7 @@ def parse_iso(text: str) -> int:
 def date(time: int) -> str:
     """The UTC date, `2026-11-22`: the lake's partition."""
     return to_datetime(time).strftime("%Y-%m-%d")
+
+
+FOREVER: Final = from_datetime(datetime(9999, 12, 31, tzinfo=UTC))
+"""Later than any trade; its ISO text sorts after every other."""

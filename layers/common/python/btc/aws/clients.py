@@ -1,0 +1,34 @@
+"""AWS clients, made once a process and only where they are used."""
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sagemaker import SageMakerClient
+
+# Standard mode retries throttling and broken connections with jitter; what still fails goes to the caller, whose
+# batch is then delivered again.
+_CONFIG = Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=3, read_timeout=10)
+
+
+@cache
+def dynamodb() -> "DynamoDBClient":
+    client: DynamoDBClient = boto3.client("dynamodb", config=_CONFIG)
+    return client
+
+
+@cache
+def s3() -> "S3Client":
+    client: S3Client = boto3.client("s3", config=_CONFIG)
+    return client
+
+
+@cache
+def sagemaker() -> "SageMakerClient":
+    client: SageMakerClient = boto3.client("sagemaker", config=_CONFIG)
+    return client

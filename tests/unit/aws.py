@@ -1,0 +1,79 @@
+"""Moto in process, the tables as the system has them, and functions loaded as Lambda loads them."""
+
+import base64
+import importlib.util
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from btc import tape
+from btc.aws import clients
+from btc.settings import Settings
+
+FUNCTIONS = Path(__file__).parents[2] / "functions"
+CONTEXT = SimpleNamespace(
+    function_name="test",
+    memory_limit_in_mb=128,
+    invoked_function_arn="arn:aws:lambda:us-east-1:123456789012:function:test",
+    aws_request_id="request",
+)
+KEYS = {"bars": ("market", "start"), "forecasts": ("series", "target_time"), "state": ("name",)}
+
+
+@pytest.fixture
+def aws() -> Iterator[None]:
+    """An empty account with the three tables and a lake bucket."""
+    environment = {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "POWERTOOLS_METRICS_NAMESPACE": "Test",
+        "POWERTOOLS_SERVICE_NAME": "test",
+    }
+    with mock.patch.dict(os.environ, environment), mock_aws():
+        for make in (clients.dynamodb, clients.s3, clients.sagemaker):
+            make.cache_clear()
+        for name, keys in KEYS.items():
+            clients.dynamodb().create_table(
+                TableName=name,
+                KeySchema=[
+                    {"AttributeName": key, "KeyType": kind} for key, kind in zip(keys, ("HASH", "RANGE"), strict=False)
+                ],
+                AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
+                BillingMode="PAY_PER_REQUEST",
+            )
+        boto3.client("s3").create_bucket(Bucket="lake")
+        yield
+
+
+def load(function: str, settings: Settings) -> ModuleType:
+    """The function's module, fresh, under the environment it is deployed with."""
+    os.environ.update(settings.to_env())
+    spec = importlib.util.spec_from_file_location(f"{function}_handler", FUNCTIONS / function / "handler.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def kinesis_event(entries: Iterable[Any]) -> dict[str, Any]:
+    """A delivery of records; bytes go as they are, all else is encoded."""
+    return {
+        "Records": [
+            {
+                "kinesis": {
+                    "data": base64.b64encode(entry if isinstance(entry, bytes) else tape.encode(entry)).decode(),
+                    "sequenceNumber": str(row),
+                }
+            }
+            for row, entry in enumerate(entries)
+        ]
+    }
