@@ -1,0 +1,78 @@
+# Each verb does its own set-up: a fresh machine needs Python 3.11+ and make, nothing else.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+BIN := $(CURDIR)/.venv/bin
+READY := .venv/ready
+CDK_CLI := 2.1148.1
+
+export PATH := $(BIN):$(PATH)
+export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
+export FEED ?= sim
+export ONCE ?=
+PYTEST := pytest -n auto --dist loadgroup
+
+.PHONY: help
+help:  ## list the verbs
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.13 …")'
+	@echo "setting up .venv …"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep -m1 -oE '^uv==[0-9.]+' requirements.lock)"
+	@uv pip sync --quiet --python $(BIN)/python requirements.lock
+	@uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+.PHONY: lock
+lock: $(READY)  ## resolve the dependencies anew into requirements.lock
+	uv pip compile pyproject.toml --output-file requirements.lock --upgrade --quiet --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-annotate --all-extras --group cdk --group local --group sagemaker --group dev
+
+.PHONY: layers
+layers: $(READY)  ## build the Lambda layers and the training bundle (no Docker)
+	python layers/build.py
+
+.PHONY: local
+local: layers  ## the whole system on this machine; FEED=kraken for the real exchange, ONCE=1 until the first forecast
+	python -m local
+
+.PHONY: test
+test: layers  ## all tests
+	$(PYTEST)
+
+.PHONY: lint
+lint: $(READY)  ## ruff, import rules, Dockerfile
+	ruff check .
+	ruff format --check .
+	lint-imports
+	hadolint functions/ingest_trades/Dockerfile
+
+.PHONY: types
+types: $(READY)  ## mypy --strict
+	mypy
+	for function in functions/*/; do echo "$$function"; mypy "$$function"*.py; done
+
+.PHONY: synth
+synth: layers build/node/node_modules/aws-cdk  ## the CloudFormation template, into cdk.out
+	build/node/node_modules/.bin/cdk synth --quiet
+	cfn-lint 'cdk.out/*.template.json'
+
+build/node/node_modules/aws-cdk: $(READY) Makefile
+	npm install --silent --no-save --no-audit --no-fund --prefix build/node aws-cdk@$(CDK_CLI)
+	touch $@
+
+.PHONY: deploy
+deploy: layers build/node/node_modules/aws-cdk  ## cdk deploy (needs AWS credentials and Docker)
+	build/node/node_modules/.bin/cdk deploy
+
+.PHONY: bench
+bench: layers  ## measure; a table, and build/bench.json
+	python -m tests.bench
+
+.PHONY: check
+check: lint types synth test  ## what CI runs
