@@ -1,0 +1,469 @@
+"""Streams reach functions by Lambda's rules: in order, at least once, and nothing is skipped or lost on the way."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import textwrap
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from collections.abc import Mapping as Event
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from moto.server import ThreadedMotoServer
+
+from local.batches import Batch, after_failure, cut, unfinished
+from local.delivery import Delivery, DeliveryError
+from local.lambdas import Function, FunctionError, FunctionSpec, Result
+from local.mappings import Mapping, UnsupportedMappingError
+from local.runtime import managed_runtime
+from local.streams import Emulator, Record
+
+Answer = Callable[[list[str]], Any]
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    yield Emulator(f"http://127.0.0.1:{server.get_host_and_port()[1]}")
+    server.stop()
+
+
+class Recorder:
+    """A function in this process: remembers each batch it is given, answers as `answer` says (an exception fails)."""
+
+    def __init__(self, answer: Answer = lambda _: None) -> None:
+        self.batches: list[list[str]] = []
+        self.events: list[Event[str, Any]] = []
+        self._answer = answer
+
+    def __call__(self, event: Event[str, Any]) -> Result:
+        texts = [base64.b64decode(record["kinesis"]["data"]).decode() for record in event["Records"]]
+        self.batches.append(texts)
+        self.events.append(event)
+        try:
+            return Result(str(uuid.uuid4()), self._answer(texts), None, 1.0, cold=False)
+        except ValueError as error:
+            return Result(str(uuid.uuid4()), None, FunctionError("ValueError", str(error)), 1.0, cold=False)
+
+
+class Stream:
+    """A fresh Kinesis stream with writer and mapping at hand."""
+
+    def __init__(self, emulator: Emulator, shards: int = 1) -> None:
+        self.emulator = emulator
+        self.kinesis = emulator.client("kinesis")
+        self.name = uuid.uuid4().hex
+        self.kinesis.create_stream(StreamName=self.name, ShardCount=shards)
+        self.arn = self.kinesis.describe_stream_summary(StreamName=self.name)["StreamDescriptionSummary"]["StreamARN"]
+
+    def put(self, *texts: str) -> None:
+        records = [{"Data": text.encode(), "PartitionKey": text.split("-")[0]} for text in texts]
+        assert self.kinesis.put_records(StreamName=self.name, Records=records)["FailedRecordCount"] == 0
+
+    def deliver(self, invoke: Callable[[Event[str, Any]], Result], **options: Any) -> Delivery:
+        mapping = Mapping(uuid="esm-1", function="subject", source_arn=self.arn, **options)
+        return Delivery(mapping, invoke, self.emulator, poll_s=0.02, backoff_s=0.001)
+
+
+def bucket(emulator: Emulator) -> tuple[str, Callable[[], list[tuple[str, dict[str, Any]]]]]:
+    name, s3 = uuid.uuid4().hex, emulator.client("s3")
+    s3.create_bucket(Bucket=name)
+
+    def told() -> list[tuple[str, dict[str, Any]]]:
+        keys = [item["Key"] for item in s3.list_objects_v2(Bucket=name).get("Contents", [])]
+        return [(key, json.loads(s3.get_object(Bucket=name, Key=key)["Body"].read())) for key in keys]
+
+    return f"arn:aws:s3:::{name}", told
+
+
+def payload_texts(told: dict[str, Any]) -> list[str]:
+    records = json.loads(told["payload"])["Records"]
+    return [base64.b64decode(record["kinesis"]["data"]).decode() for record in records]
+
+
+def raising_on(*poison: str) -> Answer:
+    def answer(texts: list[str]) -> None:
+        if found := set(poison) & set(texts):
+            raise ValueError(f"cannot take {found}")
+
+    return answer
+
+
+def test_records_arrive_in_order_in_batches_no_larger_than_asked(emulator: Emulator) -> None:
+    stream, function = Stream(emulator), Recorder()
+    stream.put(*(f"a-{n}" for n in range(25)))
+    with stream.deliver(function, batch_size=10) as delivery:
+        delivery.wait_idle(5)
+        stream.put("a-25", "a-26")
+        delivery.wait_idle(5)
+
+    assert [text for batch in function.batches for text in batch] == [f"a-{n}" for n in range(27)]
+    assert [len(batch) for batch in function.batches] == [10, 10, 5, 2]
+    counters = delivery.counters()
+    assert (counters.read, counters.delivered, counters.failed, counters.invocations) == (27, 27, 0, 4)
+    assert counters.lag_s == 0
+
+
+def test_a_kinesis_event_has_lambdas_shape(emulator: Emulator) -> None:
+    stream, function = Stream(emulator), Recorder()
+    stream.put("key-1")
+    with stream.deliver(function) as delivery:
+        delivery.wait_idle(5)
+    [record] = function.events[0]["Records"]
+
+    assert record["eventSource"] == "aws:kinesis"
+    assert record["eventSourceARN"] == stream.arn
+    assert record["eventID"] == f"shardId-000000000000:{record['kinesis']['sequenceNumber']}"
+    assert record["kinesis"]["partitionKey"] == "key"
+    assert record["kinesis"]["data"] == base64.b64encode(b"key-1").decode()
+    assert record["kinesis"]["approximateArrivalTimestamp"] == pytest.approx(time.time(), abs=10)
+
+
+def test_a_window_gathers_what_arrives_apart_and_a_full_batch_does_not_wait(emulator: Emulator) -> None:
+    stream, function = Stream(emulator), Recorder()
+    with stream.deliver(function, window_s=0.5, batch_size=3) as delivery:
+        stream.put("a-1")
+        time.sleep(0.1)
+        stream.put("a-2")
+        time.sleep(0.1)
+        assert function.batches == []
+        delivery.wait_idle(5)
+        assert function.batches == [["a-1", "a-2"]]
+        began = time.monotonic()
+        stream.put("a-3", "a-4", "a-5")
+        while len(function.batches) < 2:
+            time.sleep(0.005)
+        assert time.monotonic() - began < 0.4
+
+
+def test_a_failed_batch_is_given_again_before_anything_after_it(emulator: Emulator) -> None:
+    failures = iter([True, True, True, False])
+    stream = Stream(emulator)
+
+    def answer(texts: list[str]) -> None:
+        if "a-1" in texts and next(failures):
+            raise ValueError
+
+    function = Recorder(answer)
+    stream.put("a-0", "a-1", "a-2", "a-3")
+    with stream.deliver(function, batch_size=2) as delivery:
+        delivery.wait_idle(5)
+
+    assert function.batches == [["a-0", "a-1"]] * 4 + [["a-2", "a-3"]]
+    counters = delivery.counters()
+    assert (counters.delivered, counters.failed, counters.retried, counters.discarded) == (4, 3, 3, 0)
+
+
+def test_a_poison_record_is_bisected_to_the_destination_and_the_rest_proceeds(emulator: Emulator) -> None:
+    stream, function = Stream(emulator), Recorder(raising_on("a-5"))
+    arn, told = bucket(emulator)
+    texts = [f"a-{n}" for n in range(10)]
+    stream.put(*texts)
+    with stream.deliver(function, bisect=True, retries=2, on_failure_arn=arn) as delivery:
+        delivery.wait_idle(5)
+
+    succeeded = [text for batch in function.batches if "a-5" not in batch for text in batch]
+    assert succeeded == [text for text in texts if text != "a-5"]
+    assert function.batches.count(["a-5"]) == 3  # once, and two retries: splitting used none of them up
+    [(key, record)] = told()
+    assert payload_texts(record) == ["a-5"]
+    assert record["requestContext"]["condition"] == "RetryAttemptsExhausted"
+    assert record["requestContext"]["functionArn"].endswith(":function:subject")
+    assert record["requestContext"]["approximateInvokeCount"] == 3
+    assert record["responseContext"] == {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"}
+    assert record["KinesisBatchInfo"]["batchSize"] == 1
+    assert record["KinesisBatchInfo"]["streamArn"] == stream.arn
+    today = time.strftime("%Y/%m/%d/%Y-%m-%dT", time.gmtime())
+    assert key.startswith(f"aws/lambda/esm-1/shardId-000000000000/{today}")
+    assert (delivery.counters().delivered, delivery.counters().discarded) == (9, 1)
+
+
+def test_without_bisection_the_whole_batch_goes_to_the_destination(emulator: Emulator) -> None:
+    sqs = emulator.client("sqs")
+    url = sqs.create_queue(QueueName=uuid.uuid4().hex)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    stream, function = Stream(emulator), Recorder(raising_on("a-1"))
+    stream.put("a-0", "a-1", "a-2", "a-3")
+    with stream.deliver(function, batch_size=2, retries=1, on_failure_arn=arn) as delivery:
+        delivery.wait_idle(5)
+
+    assert function.batches == [["a-0", "a-1"]] * 2 + [["a-2", "a-3"]]
+    [message] = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
+    record = json.loads(message["Body"])
+    assert record["KinesisBatchInfo"]["batchSize"] == 2
+    assert "payload" not in record  # a queue is told where the records are, not what they hold
+
+
+def test_a_partial_failure_is_given_again_from_the_lowest_reported_record(emulator: Emulator) -> None:
+    stream = Stream(emulator)
+    reports = iter([["4", "3"], ["3"], []])  # Kinesis numbers of the records here count from 1
+    function = Recorder(lambda _: {"batchItemFailures": [{"itemIdentifier": number} for number in next(reports)]})
+    stream.put("a-1", "a-2", "a-3", "a-4")
+    with stream.deliver(function, report_failures=True, retries=1) as delivery:
+        delivery.wait_idle(5)
+
+    assert function.batches == [["a-1", "a-2", "a-3", "a-4"], ["a-3", "a-4"], ["a-3", "a-4"]]
+    assert (delivery.counters().delivered, delivery.counters().discarded) == (4, 0)
+
+
+def test_a_record_that_keeps_failing_alone_is_given_up_and_those_behind_it_are_delivered(emulator: Emulator) -> None:
+    stream = Stream(emulator)
+
+    def answer(texts: list[str]) -> dict[str, Any]:
+        bad = [str(int(text[2:])) for text in texts if text == "a-2"]
+        return {"batchItemFailures": [{"itemIdentifier": number} for number in bad]}
+
+    function, (arn, told) = Recorder(answer), bucket(emulator)
+    stream.put("a-1", "a-2", "a-3", "a-4")
+    with stream.deliver(function, report_failures=True, bisect=True, retries=1, on_failure_arn=arn) as delivery:
+        delivery.wait_idle(5)
+
+    assert [payload_texts(record) for _, record in told()] == [["a-2"]]
+    assert function.batches[-1] == ["a-3", "a-4"]
+    assert delivery.counters().delivered == 3
+
+
+def test_a_record_beyond_its_age_is_told_to_the_destination_and_not_delivered(emulator: Emulator) -> None:
+    stream, function = Stream(emulator), Recorder()
+    arn, told = bucket(emulator)
+    stream.put("a-old", "a-older")
+    time.sleep(0.6)
+    stream.put("a-new")
+    with stream.deliver(function, max_age_s=0.5, on_failure_arn=arn) as delivery:
+        delivery.wait_idle(5)
+
+    assert function.batches == [["a-new"]]
+    [(_, record)] = told()
+    assert record["requestContext"]["condition"] == "RecordAgeExceeded"
+    assert record["requestContext"]["approximateInvokeCount"] == 0
+    assert payload_texts(record) == ["a-old", "a-older"]
+
+
+def test_one_shards_failure_does_not_hold_up_another(emulator: Emulator) -> None:
+    stream, function = Stream(emulator, shards=2), Recorder(raising_on("k0-poison"))
+    stream.put("k0-poison", *(f"k{n % 2}-{n}" for n in range(20)))  # k0 and k1 hash to different shards
+    with stream.deliver(function):
+        deadline = time.monotonic() + 5
+        while not any("k1-19" in batch for batch in function.batches) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        with_poison = [batch for batch in function.batches if "k0-poison" in batch]
+
+    others = [text for batch in function.batches if "k0-poison" not in batch for text in batch]
+    assert with_poison
+    assert others == [f"k1-{n}" for n in range(1, 20, 2)]
+
+
+def test_latest_skips_what_was_there_before(emulator: Emulator) -> None:
+    stream, function = Stream(emulator), Recorder()
+    stream.put("a-before")
+    with stream.deliver(function, starting_position="LATEST") as delivery:
+        delivery.wait_idle(5)
+        stream.put("a-after")
+        delivery.wait_idle(5)
+
+    assert function.batches == [["a-after"]]
+
+
+def test_a_table_stream_delivers_the_changes_that_its_filter_matches(emulator: Emulator) -> None:
+    dynamodb, name = emulator.client("dynamodb"), uuid.uuid4().hex
+    table = dynamodb.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+    )["TableDescription"]
+    for minute in range(6):
+        closed = {"BOOL": minute % 2 == 0}
+        dynamodb.put_item(TableName=name, Item={"pk": {"S": str(minute)}, "closed": closed, "raw": {"B": b"\x00\xff"}})
+    dynamodb.put_item(TableName=name, Item={"pk": {"S": "1"}, "closed": {"BOOL": True}})
+    dynamodb.delete_item(TableName=name, Key={"pk": {"S": "2"}})
+    events: list[Event[str, Any]] = []
+
+    def invoke(event: Event[str, Any]) -> Result:
+        events.append(event)
+        return Result("1", None, None, 1.0, cold=False)
+
+    pattern = {"eventName": ["INSERT", "MODIFY"], "dynamodb": {"NewImage": {"closed": {"BOOL": [True]}}}}
+    properties = {
+        "EventSourceArn": table["LatestStreamArn"],
+        "FunctionName": "forecast",
+        "StartingPosition": "TRIM_HORIZON",
+        "FilterCriteria": {"Filters": [{"Pattern": json.dumps(pattern)}]},
+    }
+    with Delivery(Mapping.from_properties(properties), invoke, emulator, poll_s=0.02) as delivery:
+        delivery.wait_idle(5)
+
+    records = [record for event in events for record in event["Records"]]
+    assert [record["dynamodb"]["Keys"]["pk"]["S"] for record in records] == ["0", "2", "4", "1"]
+    assert [record["eventName"] for record in records] == ["INSERT"] * 3 + ["MODIFY"]
+    assert records[0]["dynamodb"]["NewImage"]["raw"] == {"B": "AP8="}
+    assert records[3]["dynamodb"]["OldImage"]["closed"] == {"BOOL": False}
+    assert records[0]["dynamodb"]["StreamViewType"] == "NEW_AND_OLD_IMAGES"
+    assert isinstance(records[0]["dynamodb"]["ApproximateCreationDateTime"], int)
+    assert records[0]["eventSourceARN"] == table["LatestStreamArn"]
+    assert (delivery.counters().read, delivery.counters().filtered) == (8, 4)
+
+
+def test_crashes_and_timeouts_of_a_real_function_are_retried_and_nothing_is_lost(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    code = """
+        import base64, os, pathlib, random, time
+        def handler(event, context):
+            taken = pathlib.Path(os.environ["TAKEN"])
+            calls = len(list(taken.iterdir()))
+            taken.joinpath(f"call-{calls:04}").write_text(
+                " ".join(base64.b64decode(record["kinesis"]["data"]).decode() for record in event["Records"]))
+            if calls in (0, 3): os._exit(1)
+            if calls in (1, 5): time.sleep(60)
+            if calls == 4: raise OSError("the table is away")
+            taken.joinpath(f"call-{calls:04}").rename(taken / f"done-{calls:04}")
+    """
+    asset, taken = tmp_path / "asset", tmp_path / "taken"
+    asset.mkdir()
+    taken.mkdir()
+    (asset / "handler.py").write_text(textwrap.dedent(code))
+    spec = FunctionSpec(
+        name="subject",
+        arn="arn:aws:lambda:us-east-1:123456789012:function:subject",
+        asset=asset,
+        handler="handler.handler",
+        runtime=managed_runtime(tmp_path / "runtime"),
+        environment={"TAKEN": str(taken)},
+        timeout_s=0.5,
+    )
+    stream = Stream(emulator)
+    texts = [f"a-{n}" for n in range(40)]
+    stream.put(*texts)
+    with Function(spec, tmp_path / "log") as function, stream.deliver(function.invoke, batch_size=10) as delivery:
+        delivery.wait_idle(10)
+
+    done = [text for path in sorted(taken.glob("done-*")) for text in path.read_text().split()]
+    assert done == texts
+    assert (delivery.counters().failed, delivery.counters().delivered) == (5, 40)
+
+
+def test_stop_waits_for_the_invocation_under_way_and_reads_no_more(emulator: Emulator) -> None:
+    stream, began, ended = Stream(emulator), threading.Event(), threading.Event()
+
+    def slow(_: list[str]) -> None:
+        began.set()
+        time.sleep(0.3)
+        ended.set()
+
+    function = Recorder(slow)
+    stream.put("a-0", "a-1")
+    delivery = stream.deliver(function, batch_size=1).start()
+    assert began.wait(5)
+    delivery.stop()
+
+    assert ended.is_set()
+    assert function.batches == [["a-0"]]
+
+
+def test_a_poller_that_cannot_go_on_says_so(emulator: Emulator) -> None:
+    stream = Stream(emulator)
+    stream.put("a-1")
+    nowhere = "arn:aws:s3:::" + uuid.uuid4().hex
+    with stream.deliver(Recorder(raising_on("a-1")), retries=0, on_failure_arn=nowhere) as delivery:
+        with pytest.raises(DeliveryError) as error:
+            delivery.wait_idle(5)
+        assert "NoSuchBucket" in str(error.value.__cause__)
+
+
+def test_a_mapping_that_would_run_differently_here_is_refused() -> None:
+    properties = {"FunctionName": "f", "EventSourceArn": "arn", "StartingPosition": "TRIM_HORIZON"}
+    with pytest.raises(UnsupportedMappingError, match="ParallelizationFactor"):
+        Mapping.from_properties(properties | {"ParallelizationFactor": 4})
+    with pytest.raises(UnsupportedMappingError, match="AT_TIMESTAMP"):
+        Mapping.from_properties(properties | {"StartingPosition": "AT_TIMESTAMP"})
+
+
+def records_of(count: int) -> list[Record]:
+    return [Record(str(n), 0.0, {}, 100, {}) for n in range(count)]
+
+
+def result_of(payload: Any) -> Result:
+    return Result("1", payload, None, 1.0, cold=False)
+
+
+@pytest.mark.parametrize(
+    ("payload", "left"),
+    [
+        (None, 0),
+        ({}, 0),
+        ({"batchItemFailures": []}, 0),
+        ({"batchItemFailures": None}, 0),
+        ({"batchItemFailures": [{"itemIdentifier": "3"}, {"itemIdentifier": "2"}]}, 3),
+        ({"batchItemFailures": [{"itemIdentifier": "3"}, {"itemIdentifier": "unknown"}]}, 5),
+        ({"batchItemFailures": [{"itemIdentifier": ""}]}, 5),
+        ({"batchItemFailures": [{"itemIdentifier": None}]}, 5),
+        ({"batchItemFailures": [{"sequence": "3"}]}, 5),
+        ({"batchItemFailures": ["3"]}, 5),
+        ({"batchItemFailures": "3"}, 5),
+        ("done", 5),
+    ],
+)
+def test_what_a_report_leaves_undone(payload: Any, left: int) -> None:
+    reporting = Mapping(uuid="1", function="f", source_arn="arn", report_failures=True)
+    silent = Mapping(uuid="1", function="f", source_arn="arn")
+
+    assert len(unfinished(Batch(records_of(5)), result_of(payload), reporting)) == left
+    assert len(unfinished(Batch(records_of(5)), result_of(payload), silent)) == 0
+
+
+@settings(deadline=None)
+@given(
+    count=st.integers(1, 40),
+    size=st.integers(1, 12),
+    retries=st.integers(0, 3),
+    bisect=st.booleans(),
+    report=st.booleans(),
+    failures=st.lists(st.sampled_from(["ok", "error", "report"]), max_size=60),
+    places=st.lists(st.integers(0, 11), min_size=60, max_size=60),
+)
+def test_whatever_fails_every_record_is_delivered_or_given_up_once_and_in_order(
+    *, count: int, size: int, retries: int, bisect: bool, report: bool, failures: list[str], places: list[int]
+) -> None:
+    mapping = Mapping(uuid="1", function="f", source_arn="arn", retries=retries, bisect=bisect, report_failures=report)
+    waiting = cut(records_of(count), size)
+    settled: list[Record] = []
+    faults = iter(zip(failures, places, strict=False))
+    tried: dict[str, int] = {}
+    while waiting:
+        batch = waiting.pop(0)
+        fault, place = next(faults, ("ok", 0))
+        first = batch.records[place % len(batch.records)].sequence
+        payload = {"batchItemFailures": [{"itemIdentifier": first}]} if fault == "report" else None
+        error = FunctionError("ValueError", "") if fault == "error" else None
+        result = Result("1", payload, error, 1.0, cold=False)
+        remaining = unfinished(batch, result, mapping)
+        settled += batch.records[: len(batch.records) - len(remaining)]
+        if not remaining:
+            continue
+        tried[remaining[0].sequence] = tried.get(remaining[0].sequence, 0) + 1
+        following = after_failure(batch, remaining, result, mapping)
+        if following is None:
+            assert tried[remaining[0].sequence] > retries
+            settled += remaining
+        else:
+            waiting[:0] = following
+
+    assert settled == records_of(count)
+
+
+def test_batches_stay_under_lambdas_payload_limit() -> None:
+    batches = cut(records_of(10), batch_size=100, limit=14 + 3 * 101)
+
+    assert [len(batch.records) for batch in batches] == [3, 3, 3, 1]
