@@ -1,0 +1,100 @@
+"""Forecasts without a model: what every model has to beat, and what is served where none may be used.
+
+`look_back` needs nothing but the look-back itself. `empirical` quantiles are learnt from training rows: with volatility
+held constant that is the naive random walk, with EWMA volatility (RiskMetrics) the strongest simple baseline.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
+
+from btc.features import LOOK_BACK, VARIANCE_FLOOR, Floats, Ints, Minutes
+from btc.forecasts import HORIZONS, LEVELS
+
+HALF_LIFE: Final = 60
+"""Minutes after which a squared return counts half in the EWMA variance."""
+MEMORY: Final = 512
+"""Minutes the EWMA reaches back (a power of two): what lies beyond would weigh less than 0.3 %."""
+WINDOW: Final = LOOK_BACK - MEMORY - max(HORIZONS)
+"""Minutes whose returns a baseline learns its spread from: what LOOK_BACK leaves beside the EWMA and a return."""
+FEWEST: Final = 240
+"""Minutes a baseline forecast needs at the least."""
+VERSION: Final = "baseline-ewma-60"
+
+_ROWS_AT_ONCE: Final = 4096
+
+
+class TooFewMinutesError(ValueError):
+    """There is too little history even for a baseline."""
+
+
+def ewma(minutes: Minutes) -> Floats:
+    """EWMA volatility (n,) of the log return per √minute, from the last MEMORY minutes of each row.
+
+    A sum over 2m minutes is that over m plus the decayed one m minutes before: ten passes, each row's arithmetic the
+    same wherever history starts. Rows with less history weigh what they have; the first row has the floor.
+    """
+    squares = np.zeros(len(minutes))
+    squares[1:] = np.log(minutes.close[1:] / minutes.close[:-1]) ** 2
+    weights = np.ones(len(minutes))
+    weights[:1] = 0.0  # the first minute has no return
+    decay = 0.5 ** (1 / HALF_LIFE)
+    span = 1
+    while span < MEMORY:
+        for sums in (squares, weights):
+            sums[span:] = sums[span:] + decay**span * sums[:-span]
+        span *= 2
+    return np.sqrt(np.divide(squares, weights, out=np.zeros(len(minutes)), where=weights > 0) + VARIANCE_FLOOR)
+
+
+def empirical(standardised: Floats) -> Floats:
+    """Quantiles (levels,) of the finite values at LEVELS."""
+    return np.asarray(np.quantile(standardised[np.isfinite(standardised)], LEVELS))
+
+
+def look_back(minutes: Minutes, rows: Ints, horizon: int) -> Floats:
+    """Log return quantiles (rows, levels): EWMA volatility times the empirical spread of its own look-back.
+
+    The returns over `horizon` that end in the last WINDOW minutes, each in units of the EWMA volatility before it,
+    are taken with both signs: a day of them says how far the price goes, not where. Sees nothing after its row.
+    Raises TooFewMinutesError where a row has less than FEWEST minutes.
+    """
+    if len(rows) and rows.min() < FEWEST - 1:
+        raise TooFewMinutesError(f"{rows.min() + 1} minutes of history, a baseline needs {FEWEST}")
+    volatility = ewma(minutes)
+    sizes = np.full(len(minutes), np.nan)  # |return| in units of its own forecast volatility, where it ENDS
+    sizes[horizon:] = np.abs(np.log(minutes.close[horizon:] / minutes.close[:-horizon])) / (
+        volatility[:-horizon] * horizon**0.5
+    )
+    padded = np.concatenate([np.full(WINDOW, np.nan), sizes])
+    samples = sliding_window_view(padded, WINDOW)[1:]  # samples[t] ends with row t
+    upper = np.concatenate(
+        [_upper(samples[rows[first : first + _ROWS_AT_ONCE]]) for first in range(0, len(rows), _ROWS_AT_ONCE)]
+        or [np.empty((0, len(_UPPER)))]
+    )
+    quantiles = np.concatenate([-upper[:, :0:-1], upper], axis=1)
+    return quantiles * (volatility[rows, None] * horizon**0.5)
+
+
+def latest(minutes: Minutes, horizons: Sequence[int] = HORIZONS) -> dict[int, Floats]:
+    """Log return quantiles (levels,) of the baseline that is served, by horizon, as of the last minute."""
+    last = np.array([len(minutes) - 1], dtype=np.int64)
+    return {horizon: look_back(minutes, last, horizon)[0] for horizon in horizons}
+
+
+_UPPER: Final = tuple(round(2 * level - 1, 2) for level in LEVELS if level >= 0.5)
+"""The levels of |return| that are the upper half of LEVELS of a symmetric return."""
+
+
+def _upper(samples: npt.NDArray[np.float64]) -> Floats:
+    """Quantiles (rows, len(_UPPER)) of each row's finite samples; NaN (before history began) sorts last."""
+    ordered = np.sort(samples, axis=1)
+    counts = np.isfinite(ordered).sum(axis=1)
+    places = np.outer(counts - 1, _UPPER)
+    below = places.astype(np.int64)
+    above = np.minimum(below + 1, (counts - 1)[:, None])
+    low, high = np.take_along_axis(ordered, below, axis=1), np.take_along_axis(ordered, above, axis=1)
+    return np.asarray(low + (high - low) * (places - below))

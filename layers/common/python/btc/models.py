@@ -1,0 +1,189 @@
+"""A trained model as one artefact: boosters by horizon, how they were calibrated, and rows that prove it unharmed."""
+
+import hashlib
+import json
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+import xgboost as xgb
+
+from btc import baselines, features, forecasts
+from btc.features import Floats, Minutes
+from btc.forecasts import LEVELS, Forecast
+from btc.trades import Market
+
+DESCRIPTION: Final = "model.json"
+FORMAT: Final = "model/1"
+
+_TOLERANCE: Final = 1e-4
+"""Scaled units: float32 sums differ a little between processors, a damaged tree differs a lot."""
+
+
+class ModelError(ValueError):
+    """An artefact that must not be served: unreadable, damaged, or made for other features; the message says which."""
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """Boosters that predict the quantiles of scaled returns, and the description they were written with."""
+
+    description: Mapping[str, Any]
+    boosters: Mapping[int, xgb.Booster]
+    """By horizon in minutes."""
+
+    @classmethod
+    def open(cls, path: Path | str) -> Self:
+        """The model in a folder or a model.tar.gz; raises ModelError where it cannot be read or fits other features."""
+        path = Path(path)
+        try:
+            files = _folder(path) if path.is_dir() else _archive(path)
+            description = json.loads(files[DESCRIPTION])
+            boosters = {}
+            for horizon in description["horizons"]:
+                name = booster_name(horizon)
+                if hashlib.sha256(files[name]).hexdigest() != description["sha256"][name]:
+                    raise ModelError(f"{path}: {name} is not the file that was written: fetch the artefact again")
+                boosters[horizon] = xgb.Booster(params={"nthread": 1}, model_file=bytearray(files[name]))
+        except (OSError, tarfile.TarError, EOFError, KeyError, TypeError, ValueError, xgb.core.XGBoostError) as error:
+            if isinstance(error, ModelError):
+                raise
+            raise ModelError(f"{path} is no model artefact: {type(error).__name__}: {error}") from error
+        model = cls(description, boosters)
+        model._check(path)
+        return model
+
+    @property
+    def version(self) -> str:
+        return str(self.description["model_version"])
+
+    @property
+    def horizons(self) -> tuple[int, ...]:
+        return tuple(self.boosters)
+
+    def predict(self, rows: npt.NDArray[np.float32]) -> dict[int, Floats]:
+        """Quantiles (n, levels) of the scaled return by horizon, calibrated and never crossing, from features (n, f)."""
+        return {
+            horizon: np.sort(raw(booster, rows) + self._offsets[horizon], axis=1)
+            for horizon, booster in self.boosters.items()
+        }
+
+    def verify(self) -> None:
+        """Recomputes the sample rows; raises ModelError naming the largest difference beyond tolerance."""
+        rows = np.array(self.description["samples"]["rows"], dtype=np.float32)
+        for horizon, values in self.predict(rows).items():
+            expected = np.array(self.description["samples"]["quantiles"][str(horizon)])
+            if expected.shape != values.shape:
+                raise ModelError(f"{self.version}: samples at {horizon} min have shape {expected.shape}")
+            difference = np.abs(values - expected).max()
+            if not difference <= _TOLERANCE:
+                raise ModelError(
+                    f"{self.version}: at {horizon} min the sample rows come out {difference:.2g} away from what they "
+                    "were at training: the artefact is damaged or this xgboost reads it differently"
+                )
+
+    @cached_property
+    def _offsets(self) -> dict[int, Floats]:
+        return {horizon: np.array(self.description["calibration"][str(horizon)]) for horizon in self.boosters}
+
+    def _check(self, path: Path) -> None:
+        told = {
+            "format": (self.description.get("format"), FORMAT),
+            "features": (tuple(self.description.get("features", ())), features.NAMES),
+            "levels": (tuple(self.description.get("levels", ())), LEVELS),
+        }
+        for name, (found, needed) in told.items():
+            if found != needed:
+                raise ModelError(f"{path} was made with other {name}: {found}; this code has {needed}: train anew")
+        sizes = {len(offsets) for offsets in self._offsets.values()}
+        if sizes != {len(LEVELS)}:
+            raise ModelError(f"{path}: calibration has {sizes} values a horizon, not {len(LEVELS)}")
+
+
+def forecast(market: Market, minutes: Minutes, model: Model | None) -> list[Forecast]:
+    """What is served as of the last minute: the model's forecasts, or the baseline's where it may not be used.
+
+    The baseline answers without a model, and where the look-back is not whole enough (`features.usable`). Raises
+    baselines.TooFewMinutesError where even that is impossible.
+    """
+    look_back = minutes[-(features.LOOK_BACK + 1) :]
+    as_of, price = int(minutes.start[-1]) + features.MINUTE, float(minutes.close[-1])
+    if model is None or not features.usable(look_back)[-1]:
+        return forecasts.of(
+            market, as_of, price, baselines.latest(look_back), model_version=baselines.VERSION, baseline=True
+        )
+    quantiles = {
+        horizon: values[0] * (features.scale(look_back)[-1] * horizon**0.5)
+        for horizon, values in model.predict(features.matrix(look_back)[-1:]).items()
+    }
+    return forecasts.of(market, as_of, price, quantiles, model_version=model.version, baseline=False)
+
+
+def raw(booster: xgb.Booster, rows: npt.NDArray[np.float32]) -> Floats:
+    """A booster's quantiles (n, levels) as they come: not calibrated, possibly crossing."""
+    return np.asarray(booster.inplace_predict(rows), dtype=np.float64).reshape(len(rows), -1)
+
+
+def booster_name(horizon: int) -> str:
+    return f"horizon_{horizon}.ubj"
+
+
+def write(
+    folder: Path,
+    boosters: Mapping[int, xgb.Booster],
+    calibration: Mapping[int, Floats],
+    samples: npt.NDArray[np.float32],
+    about: Mapping[str, Any],
+) -> Model:
+    """The artefact's files in `folder`, as `Model.open` reads them; returns the model it then is.
+
+    `samples` (n, features) are rows to prove it by later; `about` goes into the description and must tell
+    `trained_until` (ISO date or time): the version is that date and a hash of all that predicts.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {booster_name(horizon): bytes(booster.save_raw("ubj")) for horizon, booster in boosters.items()}
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    offsets = {str(horizon): [float(value) for value in values] for horizon, values in calibration.items()}
+    identity = hashlib.sha256(json.dumps([hashes, offsets, features.NAMES], sort_keys=True).encode()).hexdigest()
+    description = {
+        "format": FORMAT,
+        "model_version": f"{str(about['trained_until'])[:10]}-{identity[:8]}",
+        "features": list(features.NAMES),
+        "horizons": list(boosters),
+        "levels": list(LEVELS),
+        "calibration": offsets,
+        "sha256": hashes,
+        **about,
+    }
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    predicted = Model(description, boosters).predict(samples)
+    description["samples"] = {
+        "rows": [[None if np.isnan(value) else float(value) for value in row] for row in samples],
+        "quantiles": {str(horizon): values.tolist() for horizon, values in predicted.items()},
+    }
+    (folder / DESCRIPTION).write_text(json.dumps(description, indent=1, allow_nan=False) + "\n")
+    return Model.open(folder)
+
+
+def _folder(path: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in path.iterdir() if file.suffix in (".json", ".ubj")}
+
+
+def _archive(path: Path) -> dict[str, bytes]:
+    """The files of a tar.gz by name, read into memory: nothing is unpacked where a name says."""
+    with tarfile.open(path, "r:gz") as archive:
+        names: Sequence[tarfile.TarInfo] = [
+            entry for entry in archive if entry.isfile() and entry.name.endswith((".json", ".ubj"))
+        ]
+        return {Path(entry.name).name: _content(archive, entry) for entry in names}
+
+
+def _content(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes:
+    reader = archive.extractfile(entry)
+    return reader.read() if reader else b""
