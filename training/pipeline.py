@@ -1,0 +1,230 @@
+"""The SageMaker pipeline as a plain dict: train → gate → register, Approved or Rejected.
+
+Every argument may be a CDK token, so none is read or taken apart here. Each step's Arguments have the shape of the API
+call the service makes of them (CreateTrainingJob, CreateProcessingJob, CreateModelPackage).
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+VERSION: Final = "2020-12-01"
+PROGRAM: Final = "train.py"
+"""The entry point at the root of the source bundle: a copy of training/train.py."""
+
+CODE: Final = "/opt/ml/processing/input/code"
+MODEL: Final = "/opt/ml/processing/input/model"
+DECISION: Final = "/opt/ml/processing/output/decision"
+APPROVED: Final = "Approved"
+REJECTED: Final = "Rejected"
+
+_GATE: Final = (
+    f'cd {CODE} && for bundle in *; do tar -xzf "$bundle"; done'
+    " && { python3 -c 'import msgspec' || python3 -m pip install --quiet --requirement requirements.txt; }"
+    ' && exec python3 -m training.gate "$@"'
+)
+_SPOT_WAIT_S: Final = 3600
+
+Json = dict[str, Any]
+
+
+def definition(  # noqa: PLR0913 - one argument a resource it is deployed with
+    *,
+    role: str,
+    image: str,
+    source: str,
+    bars: str,
+    models: str,
+    group: str,
+    state_table: str,
+    instance_type: str = "ml.m5.xlarge",
+    hyperparameters: Mapping[str, str] | None = None,
+    max_runtime_s: int = 3600,
+    spot: bool = True,
+    tags: Mapping[str, str] | None = None,
+) -> Json:
+    """The pipeline's definition.
+
+    `source` is the URI of the source bundle (tar.gz), `bars` the lake's prefix of one market's bars, `models` the
+    prefix artefacts and decisions are written under, `group` the model package group's name, `state_table` the table
+    that names the champion. Trials, test days and instance type are parameters an execution may override.
+    """
+    settings = {"trials": "20", "test-days": "14", "train-seconds": "1800", "seed": "7", **(hyperparameters or {})}
+    names = {name: _parameter_name(name) for name in settings}
+    run = _join(models, "runs", _get("Execution.PipelineExecutionId"))
+    labels = [{"Key": key, "Value": value} for key, value in (tags or {}).items()]
+    return {
+        "Version": VERSION,
+        "Metadata": {},
+        "Parameters": [
+            {"Name": "InstanceType", "Type": "String", "DefaultValue": instance_type},
+            *({"Name": names[name], "Type": "String", "DefaultValue": value} for name, value in settings.items()),
+        ],
+        "PipelineExperimentConfig": None,
+        "Steps": [
+            _train(role, image, source, bars, run, names, max_runtime_s=max_runtime_s, spot=spot, tags=labels),
+            _gate(role, image, source, run, state_table, tags=labels),
+            _choose(image, run, group),
+        ],
+    }
+
+
+def _train(  # noqa: PLR0913
+    role: str,
+    image: str,
+    source: str,
+    bars: str,
+    run: Json,
+    names: Mapping[str, str],
+    *,
+    max_runtime_s: int,
+    spot: bool,
+    tags: list[Json],
+) -> Json:
+    """Tune, fit and evaluate in one job: a trial takes seconds, starting a job minutes."""
+    stopping = {"MaxRuntimeInSeconds": max_runtime_s}
+    if spot:
+        stopping["MaxWaitTimeInSeconds"] = max_runtime_s + _SPOT_WAIT_S
+    return {
+        "Name": "Train",
+        "Type": "Training",
+        "Arguments": {
+            "RoleArn": role,
+            "AlgorithmSpecification": {
+                "TrainingImage": image,
+                "TrainingInputMode": "File",
+                "MetricDefinitions": [
+                    {"Name": f"crps_skill_{horizon}", "Regex": rf"crps_skill_{horizon}=(-?[0-9.]+)"}
+                    for horizon in (1, 5, 15, 60)
+                ],
+            },
+            "HyperParameters": {
+                "sagemaker_program": PROGRAM,
+                "sagemaker_submit_directory": source,
+                **{name: _get(f"Parameters.{parameter}") for name, parameter in names.items()},
+            },
+            "InputDataConfig": [
+                {
+                    "ChannelName": "bars",
+                    "DataSource": {
+                        "S3DataSource": {
+                            "S3DataType": "S3Prefix",
+                            "S3Uri": bars,
+                            "S3DataDistributionType": "FullyReplicated",
+                        }
+                    },
+                }
+            ],
+            "OutputDataConfig": {"S3OutputPath": _join(run, "training")},
+            "CheckpointConfig": {"S3Uri": _join(run, "checkpoints"), "LocalPath": "/opt/ml/checkpoints"},
+            "ResourceConfig": {
+                "InstanceType": _get("Parameters.InstanceType"),
+                "InstanceCount": 1,
+                "VolumeSizeInGB": 30,
+            },
+            "StoppingCondition": stopping,
+            "EnableManagedSpotTraining": spot,
+            **({"Tags": tags} if tags else {}),
+        },
+    }
+
+
+def _gate(role: str, image: str, source: str, run: Json, state_table: str, *, tags: list[Json]) -> Json:
+    """Weigh the candidate against the baselines and the champion on rows neither has seen."""
+    inputs = {"code": (source, CODE), "model": (_get("Steps.Train.ModelArtifacts.S3ModelArtifacts"), MODEL)}
+    return {
+        "Name": "Gate",
+        "Type": "Processing",
+        "Arguments": {
+            "RoleArn": role,
+            "AppSpecification": {
+                "ImageUri": image,
+                "ContainerEntrypoint": ["bash", "-c", _GATE, "gate"],
+                "ContainerArguments": ["--model", MODEL, "--state-table", state_table, "--output", DECISION],
+            },
+            "ProcessingInputs": [
+                {
+                    "InputName": name,
+                    "AppManaged": False,
+                    "S3Input": {
+                        "S3Uri": uri,
+                        "LocalPath": path,
+                        "S3DataType": "S3Prefix",
+                        "S3InputMode": "File",
+                        "S3DataDistributionType": "FullyReplicated",
+                    },
+                }
+                for name, (uri, path) in inputs.items()
+            ],
+            "ProcessingOutputConfig": {
+                "Outputs": [
+                    {
+                        "OutputName": "decision",
+                        "AppManaged": False,
+                        "S3Output": {
+                            "S3Uri": _join(run, "decision"),
+                            "LocalPath": DECISION,
+                            "S3UploadMode": "EndOfJob",
+                        },
+                    }
+                ]
+            },
+            "ProcessingResources": {
+                "ClusterConfig": {"InstanceType": "ml.t3.medium", "InstanceCount": 1, "VolumeSizeInGB": 10}
+            },
+            "StoppingCondition": {"MaxRuntimeInSeconds": 900},
+            **({"Tags": tags} if tags else {}),
+        },
+        "PropertyFiles": [
+            {"PropertyFileName": "Decision", "OutputName": "decision", "FilePath": "decision.json"},
+        ],
+    }
+
+
+def _choose(image: str, run: Json, group: str) -> Json:
+    status = {"Std:JsonGet": {"PropertyFile": {"Get": "Steps.Gate.PropertyFiles.Decision"}, "Path": "status"}}
+    return {
+        "Name": "Choose",
+        "Type": "Condition",
+        "Arguments": {
+            "Conditions": [{"Type": "Equals", "LeftValue": status, "RightValue": APPROVED}],
+            "IfSteps": [_register(APPROVED, image, run, group)],
+            "ElseSteps": [_register(REJECTED, image, run, group)],
+        },
+    }
+
+
+def _register(status: str, image: str, run: Json, group: str) -> Json:
+    """The model package; its metrics and the gate's reasons lie beside it, under the addresses it names."""
+    decision, metrics = _join(run, "decision", "decision.json"), _join(run, "decision", "metrics.json")
+    return {
+        "Name": f"Register{status}",
+        "Type": "RegisterModel",
+        "Arguments": {
+            "ModelPackageGroupName": group,
+            "ModelPackageDescription": f"{status} by the gate; its reasons are in the metadata's `decision`.",
+            "ModelApprovalStatus": status,
+            "InferenceSpecification": {
+                "Containers": [
+                    {"Image": image, "ModelDataUrl": _get("Steps.Train.ModelArtifacts.S3ModelArtifacts")},
+                ],
+                "SupportedContentTypes": ["application/json"],
+                "SupportedResponseMIMETypes": ["application/json"],
+            },
+            "ModelMetrics": {
+                "ModelQuality": {"Statistics": {"ContentType": "application/json", "S3Uri": metrics}},
+            },
+            "CustomerMetadataProperties": {"decision": decision, "metrics": metrics},
+        },
+    }
+
+
+def _get(path: str) -> Json:
+    return {"Get": path}
+
+
+def _join(*values: object) -> Json:
+    return {"Std:Join": {"On": "/", "Values": list(values)}}
+
+
+def _parameter_name(hyperparameter: str) -> str:
+    return "".join(word.capitalize() for word in hyperparameter.split("-"))

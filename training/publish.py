@@ -1,0 +1,102 @@
+"""What a training run leaves: the artefact's files, with the evidence the gate weighs, and metrics to read."""
+
+import io
+import json
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import xgboost as xgb
+
+from btc import labels, models
+from btc.features import Floats, Ints
+from btc.models import Model, ModelError
+from training.dataset import Dataset
+from training.evaluate import Losses
+
+EVIDENCE: Final = "evidence.npz"
+SAMPLES: Final = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """The test rows: features, truth and what the candidate and the baselines lost on them."""
+
+    rows: Ints
+    """Minutes since the epoch (n,)."""
+    matrix: npt.NDArray[np.float32]
+    scale: Floats
+    truth: Mapping[int, Floats]
+    """Log returns (n,) by horizon."""
+    losses: Mapping[int, Mapping[str, Floats]]
+
+
+def write_model(
+    folder: Path,
+    dataset: Dataset,
+    samples: Ints,
+    boosters: Mapping[int, xgb.Booster],
+    calibration: Mapping[int, Floats],
+    about: Mapping[str, Any],
+) -> Model:
+    """The artefact in `folder`, with rows spread over `samples` (row numbers) to prove it by."""
+    spread = samples[np.linspace(0, len(samples) - 1, SAMPLES).astype(np.int64)]
+    return models.write(folder, boosters, calibration, dataset.matrix[spread], about)
+
+
+def write_evidence(folder: Path, dataset: Dataset, test: Ints, losses: Losses) -> None:
+    columns: dict[str, npt.NDArray[Any]] = {
+        "rows": losses.rows,
+        "matrix": dataset.matrix[test],
+        "scale": dataset.scale[test],
+    }
+    for horizon, lost in losses.by_horizon.items():
+        columns[f"truth/{horizon}"] = labels.returns(dataset.minutes, horizon)[test]
+        columns |= {f"losses/{horizon}/{name}": values.astype(np.float32) for name, values in lost.items()}
+    with (folder / EVIDENCE).open("wb") as file:
+        np.savez_compressed(file, **columns)  # type: ignore[arg-type]  # its stub takes a column for a flag
+
+
+def read_evidence(path: Path) -> Evidence:
+    """The evidence in an artefact's folder or model.tar.gz; raises ModelError where there is none."""
+    try:
+        data = (path / EVIDENCE).read_bytes() if path.is_dir() else _member(path)
+    except (OSError, KeyError, tarfile.TarError) as error:
+        raise ModelError(f"{path} holds no {EVIDENCE}: {error}") from error
+    with np.load(io.BytesIO(data), allow_pickle=False) as columns:
+        losses: dict[int, dict[str, Floats]] = {}
+        truth: dict[int, Floats] = {}
+        for name in columns.files:
+            kind, *place = name.split("/")
+            if kind == "truth":
+                truth[int(place[0])] = columns[name]
+            elif kind == "losses":
+                losses.setdefault(int(place[0]), {})[place[1]] = columns[name].astype(np.float64)
+        return Evidence(columns["rows"], columns["matrix"], columns["scale"], truth, losses)
+
+
+def archive(folder: Path, target: Path) -> None:
+    """The folder's files as model.tar.gz, as SageMaker packs SM_MODEL_DIR: for runs that are not SageMaker's."""
+    with tarfile.open(target, "w:gz") as tar:
+        for file in sorted(folder.iterdir()):
+            if file != target:
+                tar.add(file, arcname=file.name)
+
+
+def write_metrics(folder: Path, model: Model) -> None:
+    """metrics.json: the description without the sample rows."""
+    folder.mkdir(parents=True, exist_ok=True)
+    readable = {name: value for name, value in model.description.items() if name != "samples"}
+    (folder / "metrics.json").write_text(json.dumps(readable, indent=1) + "\n")
+
+
+def _member(path: Path) -> bytes:
+    with tarfile.open(path, "r:gz") as tar:
+        for entry in tar:
+            if Path(entry.name).name == EVIDENCE and (reader := tar.extractfile(entry)):
+                return reader.read()
+    raise KeyError(EVIDENCE)

@@ -1,0 +1,74 @@
+"""Rows by time: fit, then validate, then calibrate, then test; nothing on one side of a cut reaches over it."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from btc.features import Ints
+from btc.forecasts import HORIZONS
+from btc.times import DAY, MINUTE
+from training.dataset import Dataset
+
+EMBARGO: Final = max(HORIZONS)
+"""Minutes left out after each cut, beside those before it whose labels would reach over it."""
+VALIDATE: Final = 0.15
+CALIBRATE: Final = 0.15
+FEWEST: Final = 720
+"""Rows each part needs at the least: half a day."""
+
+
+class TooLittleDataError(ValueError):
+    """The bars do not reach far enough to train, tune, calibrate and test on different rows."""
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Row numbers of the dataset, ascending, by what they are used for."""
+
+    fit: Ints
+    validate: Ints
+    calibrate: Ints
+    test: Ints
+
+    @property
+    def train(self) -> Ints:
+        """What the final boosters are fitted on, once the rounds are chosen."""
+        return np.concatenate([self.fit, self.validate])
+
+
+def split(dataset: Dataset, test_from: int, test_until: int | None = None) -> Split:
+    """Cuts before `test_from` (µs UTC), the newest rows before it calibrating; raises TooLittleDataError."""
+    start, rows = dataset.minutes.start, dataset.rows
+    end = int(start[-1]) + MINUTE if test_until is None else test_until
+    before = rows[start[rows] < test_from]
+    if len(before) < FEWEST:
+        raise TooLittleDataError(f"{len(before)} usable minutes before the test, at least {4 * FEWEST} are needed")
+    first, last = int(start[before[0]]), test_from
+    span = (last - first) // MINUTE
+    cuts = [
+        first,
+        first + int(span * (1 - VALIDATE - CALIBRATE)) * MINUTE,
+        first + int(span * (1 - CALIBRATE)) * MINUTE,
+        last,
+        end,
+    ]
+    parts = [_between(start, rows, *cuts[part : part + 2]) for part in range(4)]
+    for name, part in zip(("fit", "validate", "calibrate", "test"), parts, strict=True):
+        if len(part) < FEWEST:
+            raise TooLittleDataError(
+                f"only {len(part)} usable minutes to {name} on, {FEWEST} are needed: give more bars "
+                f"({len(rows)} of {len(start)} minutes are usable, a row needs a day of look-back)"
+            )
+    return Split(*parts)
+
+
+def newest(dataset: Dataset, test_days: float) -> int:
+    """Where the test begins (µs UTC) so that it takes the last `test_days`."""
+    return int(dataset.minutes.start[-1]) + MINUTE - int(test_days * DAY)
+
+
+def _between(start: Ints, rows: Ints, first: int, last: int) -> Ints:
+    """Rows from `first` plus embargo whose labels, at the longest horizon, end by `last`."""
+    as_of = start[rows] + MINUTE
+    return rows[(start[rows] >= first + EMBARGO * MINUTE) & (as_of + max(HORIZONS) * MINUTE <= last)]

@@ -1,0 +1,150 @@
+"""One training job: tune, fit, evaluate, publish. Runs unchanged in SageMaker's XGBoost container and by hand.
+
+    python -m training.train --bars FOLDER_OR_FILE --model-dir DIR --output-dir DIR
+
+The container is given a source bundle (tar.gz) whose root holds `train.py` (this very file, copied),
+`requirements.txt` (training/requirements.txt) and the packages `training/` and `btc/`. It installs the requirements,
+runs `train.py --trials 20 --test-days 14 …` there, hyperparameters being arguments, and names folders by SM_ variables.
+"""
+
+import argparse
+import hashlib
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import btc
+from btc.forecasts import HORIZONS
+from btc.models import Model
+from btc.times import MINUTE, iso, parse_iso
+from training import dataset, evaluate, fit, publish, split, tune
+from training.dataset import Dataset
+from training.split import Split
+
+CHECKPOINTS: Final = Path("/opt/ml/checkpoints")
+
+
+def train(  # noqa: PLR0913 - what a run is told
+    data: Dataset,
+    parts: Split,
+    model_dir: Path,
+    *,
+    trials: int,
+    seconds: float,
+    seed: int,
+    threads: int,
+    checkpoints: Path | None,
+) -> Model:
+    """Tunes, fits, calibrates, evaluates, and writes the artefact with its evidence into `model_dir`."""
+    began = time.monotonic()
+    tuned = tune.tune(
+        data, parts, trials=trials, seconds=seconds, seed=seed, threads=threads, checkpoints=checkpoints, say=_say
+    )
+    _say(f"fitting on {len(parts.train)} rows with rounds {tuned.rounds}")
+    boosters = fit.fit(data, parts, tuned, seed=seed, threads=threads)
+    offsets = fit.calibrate(data, parts, boosters)
+    about = _about(data, parts, tuned)
+    draft = publish.write_model(model_dir, data, parts.test, boosters, offsets, about)
+    metrics, losses = evaluate.evaluate(data, parts.train, parts.test, draft, seed)
+    measured = {**about, "metrics": metrics, "seconds": round(time.monotonic() - began, 1)}
+    model = publish.write_model(model_dir, data, parts.test, boosters, offsets, measured)
+    publish.write_evidence(model_dir, data, parts.test, losses)
+    model.verify()
+    for horizon in HORIZONS:
+        _say(evaluate.line(horizon, metrics[str(horizon)]))
+    return model
+
+
+def main(arguments: Sequence[str] | None = None) -> Model:
+    """Reads the bars, trains, writes metrics.json and, by hand, model.tar.gz."""
+    told = _told(arguments, os.environ)
+    _say(f"reading {told.bars}")
+    data = dataset.load(told.bars)
+    for repair in data.repairs:
+        _say(f"repaired: {repair}")
+    test_from = parse_iso(f"{told.test_from}T00:00Z") if told.test_from else split.newest(data, told.test_days)
+    parts = split.split(data, test_from, parse_iso(f"{told.test_until}T00:00Z") if told.test_until else None)
+    _say(
+        f"{len(data.minutes)} minutes, {len(data.rows)} usable; rows to fit {len(parts.fit)}, validate "
+        f"{len(parts.validate)}, calibrate {len(parts.calibrate)}, test {len(parts.test)} from {iso(test_from)}"
+    )
+    model = train(
+        data,
+        parts,
+        told.model_dir,
+        trials=told.trials,
+        seconds=told.train_seconds,
+        seed=told.seed,
+        threads=told.threads,
+        checkpoints=told.checkpoints,
+    )
+    publish.write_metrics(told.output_dir, model)
+    if told.archive:
+        publish.archive(told.model_dir, told.archive)
+    _say(f"wrote {model.version} to {told.model_dir} after {model.description['seconds']} s")
+    return model
+
+
+def code_version() -> str:
+    """A hash of the program's own source files: the artefact tells which code made it."""
+    digest = hashlib.sha256()
+    for package in (Path(btc.__file__).parent, Path(dataset.__file__).parent):
+        for file in sorted(package.glob("*.py")):
+            digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _about(data: Dataset, parts: Split, tuned: tune.Tuned) -> dict[str, Any]:
+    start = data.minutes.start
+    return {
+        "trained_from": iso(int(start[parts.fit[0]])),
+        "trained_until": iso(int(start[parts.calibrate[-1]]) + MINUTE),
+        "tested_from": iso(int(start[parts.test[0]])),
+        "tested_until": iso(int(start[parts.test[-1]]) + MINUTE),
+        "dataset": data.digest,
+        "code": code_version(),
+        "rows": {name: len(getattr(parts, name)) for name in ("fit", "validate", "calibrate", "test")},
+        "params": dict(tuned.params),
+        "rounds": {str(horizon): rounds for horizon, rounds in tuned.rounds.items()},
+        "validation_skill": tuned.skill,
+        "trials": tuned.trials,
+        "repairs": list(data.repairs),
+        "metrics": {},
+    }
+
+
+def _told(arguments: Sequence[str] | None, environment: Mapping[str, str]) -> argparse.Namespace:
+    """Arguments win over the container's variables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for option, variable in (
+        ("--bars", "SM_CHANNEL_BARS"),
+        ("--model-dir", "SM_MODEL_DIR"),
+        ("--output-dir", "SM_OUTPUT_DATA_DIR"),
+    ):
+        told = environment.get(variable)
+        parser.add_argument(option, type=Path, default=told and Path(told), required=told is None, help=variable)
+    parser.add_argument("--archive", type=Path, help="also pack the model's folder into this tar.gz")
+    parser.add_argument(
+        "--checkpoints",
+        type=Path,
+        default=CHECKPOINTS if CHECKPOINTS.is_dir() else None,
+        help="folder of the study, to go on with after an interruption",
+    )
+    parser.add_argument("--trials", type=int, default=20)
+    parser.add_argument("--train-seconds", type=float, default=1800, help="no trial begins after these")
+    parser.add_argument("--test-days", type=float, default=14, help="the newest days, kept for the test")
+    parser.add_argument("--test-from", default="", help="date; instead of --test-days")
+    parser.add_argument("--test-until", default="", help="date; what comes after it is not used")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=int(environment.get("SM_NUM_CPUS", os.cpu_count() or 1)))
+    return parser.parse_args(arguments)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    main()
