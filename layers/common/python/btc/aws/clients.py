@@ -8,6 +8,7 @@ from botocore.config import Config
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_kinesis import KinesisClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker import SageMakerClient
 
@@ -19,6 +20,14 @@ _CONFIG = Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeou
 @cache
 def dynamodb() -> "DynamoDBClient":
     client: DynamoDBClient = boto3.client("dynamodb", config=_CONFIG)
+    return client
+
+
+@cache
+def kinesis() -> "KinesisClient":
+    """Without retries of its own: the producer knows which records failed, and keeps their order."""
+    config = _CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}, read_timeout=5))
+    client: KinesisClient = boto3.client("kinesis", config=config)
     return client
 
 

@@ -1,0 +1,115 @@
+"""The Fargate task: a venue's trades into the stream `trades`, until it is told to stop.
+
+Exits 0 on SIGTERM or SIGINT with everything delivered, 1 where the venue refuses, its history stays away, or the
+stream takes no more; the next start continues from the last trade the bars know.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from typing import Final
+
+from aws_lambda_powertools import Logger, Metrics
+
+from btc.aws import clients
+from btc.aws.streams import TradeStream, UndeliveredError
+from btc.aws.tables import BarTable
+from btc.feeds.connection import Connection
+from btc.feeds.feed import HistoryError
+from btc.feeds.kraken import Kraken
+from btc.feeds.kraken_rest import URL as KRAKEN_REST
+from btc.feeds.kraken_rest import KrakenRest
+from btc.settings import IngestTrades
+from btc.times import DAY
+from btc.trades import Market
+from functions.ingest_trades.ingestion import Ingestion, RefusedError
+from functions.ingest_trades.report import Report
+
+DRAIN_S: Final = 20.0
+"""How long the stream may refuse at the end: Fargate kills 30 s after it asked to stop."""
+
+logger = Logger(service="ingest_trades")
+metrics = Metrics(namespace="PredictBitcoin", service="ingest_trades")
+
+
+class Stop:
+    """Set by a signal, asked between two steps."""
+
+    def __init__(self) -> None:
+        self.wanted = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._want)
+
+    def _want(self, *_: object) -> None:
+        self.wanted = True
+
+    def __call__(self) -> bool:
+        return self.wanted
+
+
+def main(environment: Mapping[str, str]) -> int:
+    """Runs the task; returns its exit status."""
+    stop = Stop()
+    try:
+        settings = IngestTrades.from_env(environment)
+        ingestion = build(settings, stop)
+    except ValueError as error:
+        logger.error("cannot start", extra={"cause": str(error)})  # noqa: TRY400 - the cause says it all
+        return 1
+    report = Report(ingestion, logger, metrics)
+    ingestion.on_tick = report.tick
+    status = 0
+    try:
+        for market in settings.markets:
+            catch_up(ingestion, market, settings)
+        ingestion.run()
+    except (RefusedError, HistoryError) as error:
+        logger.error("stopped", extra={"cause": str(error)})  # noqa: TRY400
+        status = 1
+    try:
+        ingestion.stream.flush(DRAIN_S)
+    except UndeliveredError as error:
+        logger.error("not drained", extra={"cause": str(error)})  # noqa: TRY400
+        status = 1
+    report.send()
+    logger.info("stopped", extra={"status": status})
+    return status
+
+
+def build(settings: IngestTrades, stop: Stop) -> Ingestion:
+    """The task's parts, put together; raises ValueError where the venue or a symbol is not known."""
+    feed = Kraken()
+    if settings.venue != feed.venue:
+        raise ValueError(f"no feed for the venue {settings.venue!r}: choose {feed.venue}")
+    for symbol in settings.symbols:
+        if feed.symbol(symbol) != symbol:
+            raise ValueError(f"symbols are written like {feed.symbol(symbol)}, not {symbol}")
+    url = settings.websocket_url or feed.url
+    return Ingestion(
+        feed=feed,
+        history=KrakenRest(url=settings.rest_url or KRAKEN_REST, interval=0.0 if settings.rest_url else 1.0),
+        stream=TradeStream(clients.kinesis(), settings.stream, batch_s=settings.batch_ms / 1000),
+        connect=lambda: Connection.open(url),
+        log=logger,
+        lag=settings.watermark_lag_ms * 1000,
+        stopped=stop,
+    )
+
+
+def catch_up(ingestion: Ingestion, market: Market, settings: IngestTrades) -> None:
+    """From the last trade the bars know, or from `history_days` ago, to the present."""
+    bar = BarTable(settings.bars_table, clients.dynamodb()).latest(market)
+    if bar is None:
+        since = ingestion.history.now() - settings.history_days * DAY
+        logger.info("no bars yet: history from the venue", extra={"market": str(market), "since": since})
+        ingestion.catch_up(market, None, since)
+        return
+    # The first run of ids is sure to join what lies before it; what follows a hole is fetched again.
+    last_id = bar.ranges[0][1]
+    logger.info("continuing", extra={"market": str(market), "last_id": last_id})
+    ingestion.catch_up(market, last_id, bar.start)
+
+
+if __name__ == "__main__":
+    sys.exit(main(os.environ))

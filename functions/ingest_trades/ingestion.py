@@ -1,0 +1,269 @@
+"""From a venue's feed into the stream: history first, then live trades, holes repaired, watermarks never across one."""
+
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from btc.aws.streams import TradeStream
+from btc.feeds.connection import Connection, ConnectionLostError
+from btc.feeds.continuity import Continuity
+from btc.feeds.feed import (
+    Acknowledged,
+    Backfill,
+    Clock,
+    Event,
+    Feed,
+    History,
+    Malformed,
+    Refused,
+    Status,
+)
+from btc.times import SECOND
+from btc.trades import Market, Trades
+
+PING_EVERY: Final = 1.0
+ACKNOWLEDGED_WITHIN: Final = 10.0
+LONGEST_PAUSE: Final = 60.0
+REPAIR_TRIES: Final = 6
+"""How often the venue's history is searched for a hole's trades before the hole is left as it is."""
+
+
+class RefusedError(RuntimeError):
+    """The venue refuses a subscription, in its own words: asking again would not help."""
+
+
+class Log(Protocol):
+    """Where what happened is told, with its figures."""
+
+    def info(self, msg: str, /, *, extra: Mapping[str, object]) -> None: ...
+
+    def warning(self, msg: str, /, *, extra: Mapping[str, object]) -> None: ...
+
+
+@dataclass(slots=True)
+class Tally:
+    """Sums since the start, and the newest times seen."""
+
+    frames: int = 0
+    trades: int = 0
+    repeats: int = 0
+    ignored: int = 0
+    malformed: int = 0
+    connections: int = 0
+    gaps: int = 0
+    """Holes found."""
+    unrepaired: int = 0
+    """Holes given up."""
+    venue_time: int = 0
+    """The venue's clock (µs)."""
+    trade_time: int = 0
+    """The newest trade's time (µs)."""
+    last_frame: float = 0.0
+    """When the last frame came, on the process's clock (s)."""
+
+
+@dataclass(slots=True)
+class _Track:
+    """One market: what is held of it, whether this connection has joined it, and the repair under way."""
+
+    continuity: Continuity
+    acknowledged: bool = False
+    joined: bool = False
+    repair: Backfill | None = None
+    hole: tuple[int, int] | None = None
+    tries: int = 0
+    retry_at: float = 0.0
+
+
+@dataclass(slots=True)
+class Ingestion:
+    """One feed's markets into one stream, in one thread; `stopped` is asked often."""
+
+    feed: Feed
+    history: History
+    stream: TradeStream
+    connect: Callable[[], Connection]
+    log: Log
+    lag: int
+    """How far (µs) watermarks stay behind the venue's clock."""
+    stopped: Callable[[], bool]
+    on_tick: Callable[[], None] = lambda: None
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    jitter: Callable[[], float] = random.random
+    tally: Tally = field(default_factory=Tally)
+    _tracks: dict[Market, _Track] = field(default_factory=dict)
+
+    def catch_up(self, market: Market, last_id: int | None, since: int) -> None:
+        """Send the trades above `last_id`, or all, from `since` (µs) up to the venue's present. Raises HistoryError."""
+        track = self._tracks[market] = _Track(Continuity(market, last_id, since))
+        backfill = self.history.after(market, last_id, since)
+        while not self.stopped():
+            self._wait(self.history.wait())
+            page = backfill.step()
+            if page is None:
+                break
+            if page.ids:
+                self._pass_on(track, page)
+                self._mark(track, track.continuity.time - 1)
+                self.log.info("history", extra={"market": str(market), "until": track.continuity.time})
+            self._tick()
+        self.log.info("caught up", extra={"market": str(market), "last_id": track.continuity.last_id})
+
+    def run(self) -> None:
+        """Stream until stopped, connecting again as often as it takes. Raises RefusedError, HistoryError."""
+        failures = 0
+        while not self.stopped():
+            before = self.tally.trades
+            try:
+                with self.connect() as connection:
+                    self._follow(connection)
+            except ConnectionLostError as error:
+                failures = 0 if self.tally.trades > before else failures + 1
+                pause = min(2.0**failures, LONGEST_PAUSE) * (0.5 + self.jitter() / 2)
+                self.log.warning("connection lost", extra={"cause": str(error), "again_in_s": round(pause, 1)})
+                self._wait(pause)
+
+    def _follow(self, connection: Connection) -> None:
+        """Subscribe and pass on what comes, until stopped. Raises ConnectionLostError."""
+        self.tally.connections += 1
+        for track in self._tracks.values():
+            track.acknowledged = track.joined = False
+        for frame in self.feed.subscribe([market.symbol for market in self._tracks]):
+            connection.send(frame)
+        opened = heard = self.clock()
+        pinged = opened - PING_EVERY
+        while not self.stopped():
+            now = self.clock()
+            if now - pinged >= PING_EVERY and (ping := self.feed.ping()):
+                connection.send(ping)
+                pinged = now
+            if self.stream.full:
+                # The socket fills, and the venue waits or hangs up; what is missed then comes from its history.
+                self._wait(0.1)
+                heard = self.clock()
+                continue
+            frames = connection.receive(0.001 if self._repair_due() else 0.05)
+            if frames:
+                heard = self.tally.last_frame = self.clock()
+                self._read(frames)
+            elif now - heard > self.feed.silence:
+                raise ConnectionLostError(f"no frame of any kind for {now - heard:.0f} s")
+            if now - opened > ACKNOWLEDGED_WITHIN and not all(track.acknowledged for track in self._tracks.values()):
+                raise ConnectionLostError(f"not every subscription was acknowledged within {ACKNOWLEDGED_WITHIN:g} s")
+            self._repair()
+            self._tick()
+
+    def _read(self, frames: Sequence[bytes]) -> None:
+        parse = self.feed.parse
+        self.tally.frames += len(frames)
+        for frame in frames:
+            for event in parse(frame):
+                if isinstance(event, Trades):
+                    track = self._tracks.get(event.market)
+                    if track:
+                        track.joined = True
+                        self._pass_on(track, event)
+                    else:
+                        self.tally.ignored += 1
+                else:
+                    self._hear(event)
+
+    def _hear(self, event: Event) -> None:
+        match event:
+            case Clock(time):
+                self.tally.venue_time = max(self.tally.venue_time, time)
+                for track in self._tracks.values():
+                    # Before the first trades of a connection nobody knows what was missed since the last one.
+                    if track.joined:
+                        self._mark(track, time - self.lag)
+            case Acknowledged(market):
+                if market in self._tracks:
+                    self._tracks[market].acknowledged = True
+                self.log.info("subscribed", extra={"market": str(market)})
+            case Refused(None, reason):
+                raise ConnectionLostError(f"the venue refuses: {reason}")
+            case Refused(symbol, reason):
+                raise RefusedError(f"the venue refuses the trades of {symbol}: {reason}")
+            case Status(text, matching):
+                (self.log.info if matching else self.log.warning)("venue status", extra={"status": text})
+            case Malformed(cause, frame):
+                self.tally.malformed += 1
+                self.log.warning(
+                    "malformed frame", extra={"cause": cause, "frame": frame[:500].decode(errors="replace")}
+                )
+            case _:
+                self.tally.ignored += 1
+
+    def _pass_on(self, track: _Track, trades: Trades) -> None:
+        new = track.continuity.add(trades)
+        self.tally.repeats += len(trades) - len(new)
+        if not new.ids:
+            return
+        self.tally.trades += len(new)
+        self.tally.trade_time = max(self.tally.trade_time, new.times[-1])
+        self.stream.put(new)
+
+    def _mark(self, track: _Track, time: int) -> None:
+        if mark := track.continuity.watermark(time):
+            self.stream.put(mark)
+
+    def _repair_due(self) -> bool:
+        now = self.clock()
+        return any(track.continuity.missing and now >= track.retry_at for track in self._tracks.values())
+
+    def _repair(self) -> None:
+        """Ask the venue's history for the trades of one hole, one request at most."""
+        for track in self._tracks.values():
+            hole = track.continuity.missing
+            if hole is None:
+                track.repair = track.hole = None
+            elif self.clock() >= max(track.retry_at, self.clock() + self.history.wait()):
+                self._repair_step(track, hole)
+                return
+
+    def _repair_step(self, track: _Track, hole: tuple[int, int]) -> None:
+        market = track.continuity.market
+        if track.hole is None or hole[1] != track.hole[1]:
+            self.tally.gaps += 1
+            track.tries, track.repair = 0, None
+            self.log.warning("hole", extra={"market": str(market), "hole": list(hole)})
+        track.hole = hole
+        if track.repair is None:
+            # The venue's clock may step back between two trades: each search begins earlier than the one before.
+            since = track.continuity.time - (SECOND << 2 * track.tries)
+            track.repair = self.history.after(market, hole[0] - 1, since)
+        page = track.repair.step()
+        if page is not None and page.ids:
+            self._pass_on(track, page)
+        rest = track.continuity.missing
+        if rest is None or rest[1] != hole[1]:
+            self.log.info("hole repaired", extra={"market": str(market), "hole": list(hole)})
+        elif page is None or (page.ids and page.ids[-1] > hole[1]):
+            self._search_again(track, rest)
+
+    def _search_again(self, track: _Track, rest: tuple[int, int]) -> None:
+        """The history ended before the hole did, or lacks it: it may know more a little later."""
+        track.repair = None
+        track.tries += 1
+        track.retry_at = self.clock() + 2.0**track.tries / 4
+        if track.tries >= REPAIR_TRIES:
+            self.tally.unrepaired += 1
+            track.continuity.skip()
+            self.log.warning("hole given up", extra={"market": str(track.continuity.market), "hole": list(rest)})
+
+    def _tick(self) -> None:
+        self.stream.pump()
+        self.on_tick()
+
+    def _wait(self, seconds: float) -> None:
+        """Pass the time without neglecting the stream."""
+        until = self.clock() + seconds
+        while not self.stopped():
+            self._tick()
+            left = until - self.clock()
+            if left <= 0:
+                return
+            self.sleep(min(left, 0.05))

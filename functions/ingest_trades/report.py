@@ -1,0 +1,61 @@
+"""What the task tells of itself: one structured line and one set of metrics an interval."""
+
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Final
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+
+if TYPE_CHECKING:
+    from functions.ingest_trades.ingestion import Ingestion
+
+EVERY_S: Final = 60.0
+
+_SUMS: Final = {
+    "Trades": "trades",
+    "Gaps": "gaps",
+    "UnrepairedGaps": "unrepaired",
+    "MalformedFrames": "malformed",
+    "Connections": "connections",
+}
+
+
+@dataclass(slots=True)
+class Report:
+    """Reads the ingestion's figures; sums become differences since the last report."""
+
+    ingestion: "Ingestion"
+    logger: Logger
+    metrics: Metrics
+    every_s: float = EVERY_S
+    _last: float = 0.0
+    _sent: dict[str, int] | None = None
+
+    def tick(self) -> None:
+        now = time.monotonic()
+        if not self._last:
+            self._last = now
+        elif now - self._last >= self.every_s:
+            self._last = now
+            self.send()
+
+    def send(self) -> None:
+        """Log the figures and publish the metrics."""
+        tally, stream = self.ingestion.tally, self.ingestion.stream
+        counters = asdict(stream.counters)
+        self.logger.info("ingested", extra={**asdict(tally), "stream": counters, "buffered": stream.buffered_bytes})
+        sums = {name: int(getattr(tally, attribute)) for name, attribute in _SUMS.items()}
+        sums |= {"StreamRetries": counters["retries"], "StreamBytes": counters["bytes"]}
+        before = self._sent or {}
+        for name, total in sums.items():
+            self.metrics.add_metric(name, MetricUnit.Count, total - before.get(name, 0))
+        self._sent = sums
+        if tally.last_frame:
+            age = time.monotonic() - tally.last_frame
+            self.metrics.add_metric("FeedAge", MetricUnit.Seconds, age)
+        if tally.venue_time and tally.trade_time:
+            lag = max(tally.venue_time - tally.trade_time, 0) / 1000
+            self.metrics.add_metric("TradeAge", MetricUnit.Milliseconds, lag)
+        self.metrics.add_metric("BufferedBytes", MetricUnit.Bytes, stream.buffered_bytes)
+        self.metrics.flush_metrics()

@@ -1,0 +1,116 @@
+"""What a feed of trades says, whichever venue speaks: one protocol, one set of events."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from btc.trades import Market, Trades
+
+
+class Clock(NamedTuple):
+    """The venue's own clock said `time` (µs): no local clock is trusted."""
+
+    time: int
+
+
+class Alive(NamedTuple):
+    """The venue is there and has nothing to tell."""
+
+
+class Status(NamedTuple):
+    """The state of the venue's engine in its own word; without matching there are no trades, and that is normal."""
+
+    text: str
+    matching: bool
+
+
+class Acknowledged(NamedTuple):
+    """The trades of this market are coming."""
+
+    market: Market
+
+
+class Refused(NamedTuple):
+    """The venue said no, in its own words; `symbol` as it spelled it, None where it refused the connection's pace."""
+
+    symbol: str | None
+    reason: str
+
+
+class Ignored(NamedTuple):
+    """A frame that is none of our business."""
+
+    kind: str
+
+
+class Malformed(NamedTuple):
+    """A frame that should have been ours and does not read: set aside with its cause."""
+
+    cause: str
+    frame: bytes
+
+
+Event = Trades | Clock | Alive | Status | Acknowledged | Refused | Ignored | Malformed
+
+
+class HistoryError(RuntimeError):
+    """The venue's history cannot be had: it refused the question, or stayed away beyond all patience."""
+
+
+class Feed(Protocol):
+    """A venue's live trades. `parse` is a pure function of the frame; nothing here opens a connection."""
+
+    @property
+    def venue(self) -> str: ...
+
+    @property
+    def url(self) -> str:
+        """The public WebSocket address."""
+        ...
+
+    @property
+    def silence(self) -> float:
+        """Seconds without any frame after which the connection is dead."""
+        ...
+
+    def symbol(self, text: str) -> str:
+        """The canonical symbol (`BTC-USD`) of any spelling this venue uses; raises ValueError on none."""
+        ...
+
+    def subscribe(self, symbols: Sequence[str]) -> Sequence[str]:
+        """The frames that ask for the trades of these canonical symbols, the most recent ones first."""
+        ...
+
+    def ping(self) -> str | None:
+        """The frame whose answer tells the venue's clock; None where the venue tells it unasked."""
+        ...
+
+    def parse(self, frame: bytes) -> Sequence[Event]:
+        """What a frame says, in order; never raises, whatever the bytes."""
+        ...
+
+
+class Backfill(Protocol):
+    """A run of past trades being fetched, one request a step."""
+
+    def step(self) -> Trades | None:
+        """The next trades in the order of their ids, or None: the venue has no more. Raises HistoryError.
+
+        No trades (empty columns) mean that the venue asks for patience; the next step waits for it.
+        """
+        ...
+
+
+class History(Protocol):
+    """A venue's past trades."""
+
+    def after(self, market: Market, last_id: int | None, since: int) -> Backfill:
+        """Trades with ids above `last_id`, or all, from `since` (µs) on. `since` lies before all of them."""
+        ...
+
+    def now(self) -> int:
+        """The venue's clock (µs). Raises HistoryError."""
+        ...
+
+    def wait(self) -> float:
+        """Seconds until the venue may be asked again."""
+        ...
