@@ -10,7 +10,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from btc import tape
 from btc.aws import clients
-from btc.aws.tables import BarTable, StateTable
+from btc.aws.state import StateTable
+from btc.aws.tables import BarTable
 from btc.settings import AggregateBars
 from btc.times import minute_of
 from btc.trades import Market

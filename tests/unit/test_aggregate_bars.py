@@ -3,7 +3,8 @@
 import pytest
 
 from btc.aws import clients
-from btc.aws.tables import BarTable, StateTable
+from btc.aws.state import StateTable
+from btc.aws.tables import BarTable
 from btc.settings import AggregateBars
 from btc.tape import Watermark
 from btc.times import MINUTE

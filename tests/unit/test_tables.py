@@ -7,7 +7,9 @@ from hypothesis import given
 
 from btc import bars
 from btc.aws import clients
-from btc.aws.tables import BarTable, Champion, ContendedError, StateTable, bar_item, bar_of
+from btc.aws.state import StateTable
+from btc.aws.tables import BarTable, ContendedError, bar_item, bar_of
+from btc.champions import Champion
 from btc.tape import Watermark
 from btc.times import MINUTE, minute_of
 from btc.trades import Trade, Trades
@@ -131,15 +133,11 @@ def test_the_feed_state_only_moves_forward():
 def test_the_champion_is_the_one_promoted_last():
     state = StateTable("state", clients.dynamodb())
     assert state.champion() is None
-    first = Champion("group/1", "s3://models/1", "2026-11-22T00:00:00Z", "2026-11-22T01:00:00Z")
-    for champion in (first, replace_version(first, "group/2")):
+    first = Champion("2026-11-21-abc", "group/1", "s3://models/1", "2026-11-22T00:00:00Z", "2026-11-22T01:00:00Z")
+    for champion in (first, first._replace(package="group/2")):
         state.promote(champion)
 
-    assert state.champion().model_version == "group/2"
-
-
-def replace_version(champion: Champion, version: str) -> Champion:
-    return champion._replace(model_version=version)
+    assert state.champion().package == "group/2"
 
 
 def test_a_closed_minute_with_a_late_trade_stays_closed_and_counts_it():

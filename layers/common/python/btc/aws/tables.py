@@ -1,4 +1,4 @@
-"""The online store: bars, the feed's state and the champion in DynamoDB."""
+"""The online store of bars in DynamoDB."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -57,6 +57,20 @@ def bar_of(item: Item) -> Bar:
         next_id=int(item["next_id"]["N"]) if "next_id" in item else None,
         closed=item["closed"]["BOOL"],
     )
+
+
+def put_if(
+    client: "DynamoDBClient", table: str, item: Mapping[str, Any], condition: str, values: Item | None = None
+) -> bool:
+    """Put the item where the condition holds; False where it does not, and nothing was written."""
+    bound: dict[str, Any] = {"ExpressionAttributeValues": values} if values else {}
+    try:
+        client.put_item(TableName=table, Item=item, ConditionExpression=condition, **bound)
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+            return False
+        raise
+    return True
 
 
 def changed_bars(records: Iterable[Mapping[str, Any]]) -> list[Bar]:
@@ -123,19 +137,9 @@ class BarTable:
             "version": {"N": str(version + 1)},
             "expires": {"N": str((bar.end + retention_days * times.DAY) // times.SECOND)},
         }
-        condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(version)"}
         if over:
-            condition = {
-                "ConditionExpression": "version = :version",
-                "ExpressionAttributeValues": {":version": {"N": str(version)}},
-            }
-        try:
-            self.client.put_item(TableName=self.name, Item=item, **condition)
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
-                return False
-            raise
-        return True
+            return put_if(self.client, self.name, item, "version = :version", {":version": {"N": str(version)}})
+        return put_if(self.client, self.name, item, "attribute_not_exists(version)")
 
     def _walk(self, market: Market, operator: str, *edges: int, limit: int | None = None) -> Iterator[Stored]:
         """Stored bars by start, strongly consistent; `<` walks back in time, all else forward."""
@@ -162,57 +166,3 @@ class BarTable:
             # A long quiet stretch is walked in ever larger steps instead of two minutes at a time.
             if "Limit" in query:
                 query["Limit"] = min(_PAGE, query["Limit"] * 4)
-
-
-@dataclass(frozen=True, slots=True)
-class StateTable:
-    """The table `state`: how far each feed is known to be alive, and which model is the champion."""
-
-    name: str
-    client: "DynamoDBClient"
-
-    def watermark(self, market: Market) -> Watermark | None:
-        item = self._get(f"watermark:{market}")
-        return Watermark(market, int(item["time"]["N"]), int(item["last_id"]["N"])) if item else None
-
-    def advance(self, mark: Watermark) -> None:
-        """Keep the watermark unless a later one is kept already."""
-        try:
-            self.client.put_item(
-                TableName=self.name,
-                Item={
-                    "name": {"S": f"watermark:{mark.market}"},
-                    "time": {"N": str(mark.time)},
-                    "last_id": {"N": str(mark.last_id)},
-                },
-                ConditionExpression="attribute_not_exists(#name) OR #time < :time",
-                ExpressionAttributeNames={"#name": "name", "#time": "time"},
-                ExpressionAttributeValues={":time": {"N": str(mark.time)}},
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                raise
-
-    def champion(self) -> "Champion | None":
-        item = self._get("champion")
-        return Champion(**{name: item[name]["S"] for name in Champion._fields}) if item else None
-
-    def promote(self, champion: "Champion") -> None:
-        item: dict[str, Any] = {name: {"S": value} for name, value in champion._asdict().items()}
-        self.client.put_item(TableName=self.name, Item={"name": {"S": "champion"}, **item})
-
-    def _get(self, name: str) -> dict[str, Any] | None:
-        return self.client.get_item(TableName=self.name, Key={"name": {"S": name}}, ConsistentRead=True).get("Item")
-
-
-class Champion(NamedTuple):
-    """The model that serves, as promotion left it."""
-
-    model_version: str
-    """The registry's version: `group/7`."""
-    artefact: str
-    """s3:// address of its model.tar.gz."""
-    trained_until: str
-    """ISO time of the last bar it was trained on: its age counts from there."""
-    promoted_at: str
-    """ISO time."""

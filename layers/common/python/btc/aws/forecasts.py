@@ -1,0 +1,67 @@
+"""The online store of forecasts in DynamoDB."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from btc import times
+from btc.aws.tables import Item, put_if
+from btc.forecasts import Forecast
+from btc.times import iso, parse_iso
+from btc.trades import Market
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastTable:
+    """One item a market, horizon and target time; what was once forecast stays as it was said."""
+
+    name: str
+    client: "DynamoDBClient"
+
+    def add(self, forecast: Forecast, retention_days: int) -> bool:
+        """Whether the forecast is new; one for the same target made before is left alone."""
+        item = {
+            "series": {"S": _series(forecast.market, forecast.horizon)},
+            "target_time": {"S": iso(forecast.target_time)},
+            "as_of": {"S": iso(forecast.as_of)},
+            "reference_price": {"N": repr(forecast.reference_price)},
+            "predicted_price": {"N": repr(forecast.predicted_price)},
+            "quantiles": {"L": [{"N": repr(price)} for price in forecast.quantiles]},
+            "probability_up": {"N": repr(forecast.probability_up)},
+            "model_version": {"S": forecast.model_version},
+            "baseline": {"BOOL": forecast.baseline},
+            "expires": {"N": str((forecast.target_time + retention_days * times.DAY) // times.SECOND)},
+        }
+        return put_if(self.client, self.name, item, "attribute_not_exists(target_time)")
+
+    def latest(self, market: Market, horizon: int) -> Forecast | None:
+        """The forecast that reaches furthest."""
+        page = self.client.query(
+            TableName=self.name,
+            KeyConditionExpression="series = :series",
+            ExpressionAttributeValues={":series": {"S": _series(market, horizon)}},
+            ScanIndexForward=False,
+            Limit=1,
+        )
+        return _forecast_of(market, horizon, page["Items"][0]) if page["Items"] else None
+
+
+def _series(market: Market, horizon: int) -> str:
+    return f"{market}:{horizon}"
+
+
+def _forecast_of(market: Market, horizon: int, item: Item) -> Forecast:
+    return Forecast(
+        market=market,
+        as_of=parse_iso(item["as_of"]["S"]),
+        horizon=horizon,
+        target_time=parse_iso(item["target_time"]["S"]),
+        reference_price=float(item["reference_price"]["N"]),
+        predicted_price=float(item["predicted_price"]["N"]),
+        quantiles=tuple(float(price["N"]) for price in item["quantiles"]["L"]),
+        probability_up=float(item["probability_up"]["N"]),
+        model_version=item["model_version"]["S"],
+        baseline=item["baseline"]["BOOL"],
+    )

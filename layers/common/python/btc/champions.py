@@ -1,0 +1,23 @@
+"""The champion: the promoted model whose forecasts are served."""
+
+from typing import NamedTuple
+
+from btc.times import DAY, parse_iso
+
+
+class Champion(NamedTuple):
+    """The model that serves, as promotion left it; times in ISO 8601."""
+
+    model_version: str
+    """The artefact's own version: the date it was trained until, and a hash."""
+    package: str
+    """The registry's version: `group/7`."""
+    artefact: str
+    """s3:// address of its model.tar.gz."""
+    trained_until: str
+    """Its age counts from there."""
+    promoted_at: str
+
+    def expired(self, now: int, max_age_days: int) -> bool:
+        """Whether too much has happened at `now` (µs) since the last bar it learnt from."""
+        return now - parse_iso(self.trained_until) > max_age_days * DAY

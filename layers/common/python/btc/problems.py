@@ -1,0 +1,35 @@
+"""Errors as a client sees them: RFC 9457 problem details, never a trace. This is the one place that maps them."""
+
+import json
+from typing import NamedTuple
+
+
+class Problem(NamedTuple):
+    """What went wrong with a request, and what its sender can do about it."""
+
+    status: int
+    title: str
+    detail: str
+
+    def to_json(self, instance: str, request_id: str) -> str:
+        """An `application/problem+json` body."""
+        return json.dumps({"type": "about:blank", **self._asdict(), "instance": instance, "request_id": request_id})
+
+
+class UnknownMarketError(LookupError):
+    """A symbol or venue this system does not follow."""
+
+
+class BadRequestError(ValueError):
+    """A parameter that does not read as what it should be."""
+
+
+def problem_of(error: Exception) -> Problem:
+    """The problem an exception stands for; what has no name of its own is ours to mend and tells nothing of itself."""
+    if isinstance(error, UnknownMarketError):
+        return Problem(404, "Not Found", str(error))
+    if isinstance(error, BadRequestError):
+        return Problem(400, "Bad Request", str(error))
+    return Problem(
+        500, "Internal Server Error", "the request failed here; try again, and tell us the request_id if it lasts"
+    )

@@ -1,0 +1,168 @@
+"""The API's answers: what was stored, problem details for all else."""
+
+import json
+from typing import Any
+
+import pytest
+
+from btc import forecasts
+from btc.aws import clients
+from btc.aws.forecasts import ForecastTable
+from btc.aws.state import StateTable
+from btc.aws.tables import BarTable
+from btc.champions import Champion
+from btc.forecasts import HORIZONS, LEVELS
+from btc.settings import Api
+from btc.tape import Watermark
+from btc.times import MINUTE, iso
+from btc.trades import Trade, Trades
+from tests.unit.aws import CONTEXT, aws, load
+from tests.unit.market import BTC, NOON
+
+pytestmark = pytest.mark.usefixtures("aws")
+__all__ = ["aws"]
+NOW = NOON + 10 * MINUTE + 1_500_000
+
+
+@pytest.fixture
+def get(aws, monkeypatch):
+    module = load(
+        "api", Api(bars_table="bars", forecasts_table="forecasts", state_table="state", markets=("kraken:BTC-USD",))
+    )
+    monkeypatch.setattr(module, "now", lambda: NOW)
+
+    def request(path: str, **query: str) -> tuple[int, str, dict[str, Any]]:
+        event = {
+            "resource": path,
+            "path": path,
+            "httpMethod": "GET",
+            "headers": {"Accept": "application/json"},
+            "multiValueHeaders": {"Accept": ["application/json"]},
+            "queryStringParameters": query or None,
+            "multiValueQueryStringParameters": {name: [value] for name, value in query.items()} or None,
+            "pathParameters": None,
+            "requestContext": {"requestId": "request-1", "stage": "v1", "identity": {}},
+            "body": None,
+            "isBase64Encoded": False,
+        }
+        answer = module.handler(event, CONTEXT)
+        return answer["statusCode"], answer["multiValueHeaders"]["Content-Type"][0], json.loads(answer["body"])
+
+    return request
+
+
+def store_bars(minutes: int) -> None:
+    tape = [Trade(BTC, row, NOON + row * MINUTE, 10_543_360_000_000 + row, 150, True) for row in range(minutes)]
+    mark = Watermark(BTC, NOON + minutes * MINUTE, minutes - 1)
+    BarTable("bars", clients.dynamodb()).fold([Trades.of(BTC, tape)], [mark], None, 30)
+    StateTable("state", clients.dynamodb()).advance(mark)
+
+
+def test_the_newest_forecast_of_each_horizon_comes_back_with_every_field(get):
+    table = ForecastTable("forecasts", clients.dynamodb())
+    quantiles = {horizon: [0.001 * (level - 0.5) for level in LEVELS] for horizon in HORIZONS}
+    for as_of in (NOON, NOON + MINUTE):
+        for made in forecasts.of(BTC, as_of, 100_000.0, quantiles, model_version="2026-11-21-abc", baseline=False):
+            assert table.add(made, 30)
+    status, _, body = get("/v1/forecasts/BTC-USD")
+
+    assert status == 200
+    assert body["staleness_s"] == pytest.approx(9 * 60 + 1.5)
+    assert [forecast["horizon"] for forecast in body["forecasts"]] == list(HORIZONS)
+    assert body["forecasts"][1] == {
+        "market": "kraken:BTC-USD",
+        "symbol": "BTC-USD",
+        "as_of": iso(NOON + MINUTE),
+        "horizon": 5,
+        "target_time": iso(NOON + 6 * MINUTE),
+        "reference_price": 100_000.0,
+        "predicted_price": 100_000.0,
+        "quantiles": {
+            f"{level:.2f}": pytest.approx(100_000 * (1 + 0.001 * (level - 0.5)), rel=1e-6) for level in LEVELS
+        },
+        "probability_up": 0.5,
+        "model_version": "2026-11-21-abc",
+        "baseline": False,
+    }
+
+
+def test_a_forecast_once_made_is_never_rewritten(get):
+    table = ForecastTable("forecasts", clients.dynamodb())
+    quantiles = {1: [0.0] * len(LEVELS)}
+    first, second = (
+        forecasts.of(BTC, NOON, price, quantiles, model_version="m", baseline=True)[0] for price in (100.0, 200.0)
+    )
+
+    assert table.add(first, 30)
+    assert not table.add(second, 30)
+    assert table.latest(BTC, 1) == first
+
+
+def test_bars_are_told_exactly_and_longer_ones_merged(get):
+    store_bars(10)
+    _, _, minutes = get("/v1/bars/BTC-USD", start=iso(NOON), end=iso(NOON + 10 * MINUTE))
+    _, _, longer = get("/v1/bars/BTC-USD", interval="5m", start=iso(NOON), end=iso(NOON + 10 * MINUTE))
+
+    assert [bar["open"] for bar in minutes["bars"][:2]] == [105433.6, 105433.60000001]
+    assert minutes["bars"][0]["volume"] == 0.0000015
+    assert [(bar["start"], bar["trade_count"], bar["complete"]) for bar in longer["bars"]] == [
+        (iso(NOON), 5, False),
+        (iso(NOON + 5 * MINUTE), 5, True),
+    ]
+
+
+def test_the_default_is_the_last_hour_and_says_how_old_it_is(get):
+    store_bars(10)
+    _, _, body = get("/v1/bars/BTC-USD")
+
+    assert len(body["bars"]) == 10
+    assert body["staleness_s"] == 1.5
+
+
+def test_the_model_is_the_champion_or_says_that_there_is_none(get):
+    assert get("/v1/models/current")[2] == {"model_version": None, "baseline": True, "age_s": None}
+    champion = Champion("2025-11-10-abc", "group/1", "s3://models/1", iso(NOON), iso(NOON))
+    StateTable("state", clients.dynamodb()).promote(champion)
+
+    assert get("/v1/models/current")[2] == {**champion._asdict(), "baseline": False, "age_s": 601.5}
+
+
+def test_health_is_the_age_of_the_feed(get):
+    assert get("/health")[2] == {"status": "stale", "feed_age_s": {"kraken:BTC-USD": None}}
+    store_bars(9)
+
+    assert get("/health")[2] == {"status": "ok", "feed_age_s": {"kraken:BTC-USD": 61.5}}
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "status", "detail"),
+    [
+        ("/v1/forecasts/DOGE-USD", {}, 404, "DOGE-USD is not followed here; known: BTC-USD"),
+        ("/v1/forecasts/BTC-USD", {"venue": "nowhere"}, 404, "BTC-USD at nowhere is not followed here"),
+        ("/v1/nothing", {}, 404, "there is nothing at /v1/nothing"),
+        ("/v1/bars/BTC-USD", {"interval": "7m"}, 400, "interval '7m' is none of 1m, 5m"),
+        ("/v1/bars/BTC-USD", {"start": "yesterday"}, 400, "start is no ISO 8601 time"),
+        ("/v1/bars/BTC-USD", {"end": "0001-01-01T00:00:00Z"}, 400, "end lies outside"),
+        ("/v1/bars/BTC-USD", {"end": "9999-12-31T23:59:59+00:00"}, 400, "end lies outside"),
+        ("/v1/bars/BTC-USD", {"end": "1970-01-01T00:00:00Z"}, 400, "start"),
+        ("/v1/bars/BTC-USD", {"start": "2025-01-01T00:00:00Z"}, 400, "at most 1500 bars of 1m"),
+        ("/v1/bars/BTC-USD", {"start": "2025-11-11T00:00:00Z", "end": "2025-11-10T00:00:00Z"}, 400, "not before end"),
+    ],
+)
+def test_what_cannot_be_answered_is_told_as_problem_details(get, path, query, status, detail):
+    answer, content_type, body = get(path, **query)
+
+    assert (answer, content_type) == (status, "application/problem+json")
+    assert detail in body["detail"]
+    assert body["status"] == status
+    assert body["instance"] == path
+    assert body["request_id"] == "request-1"
+
+
+def test_a_fault_of_ours_tells_nothing_of_itself(get):
+    clients.dynamodb().delete_table(TableName="state")
+    status, content_type, body = get("/v1/models/current")
+
+    assert (status, content_type) == (500, "application/problem+json")
+    assert "state" not in json.dumps(body)
+    assert "Traceback" not in json.dumps(body)
