@@ -1,0 +1,64 @@
+"""DynamoDB `bars` stream → DynamoDB `forecasts`: a forecast a horizon each time the newest minute closes."""
+
+import os
+import time
+from functools import cache, lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from btc import models
+from btc.aws import clients
+from btc.aws.forecasts import ForecastTable
+from btc.aws.models import download
+from btc.aws.state import StateTable
+from btc.aws.tables import BarTable, changed_bars
+from btc.bars import Bar
+from btc.features import LOOK_BACK, Minutes
+from btc.settings import Forecast
+from btc.times import MINUTE, SECOND
+
+logger = Logger()
+metrics = Metrics()
+
+
+@cache
+def settings() -> Forecast:
+    return Forecast.from_env(os.environ)
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> None:
+    now = time.time_ns() // 1000
+    newest = {bar.market: bar for bar in sorted(changed_bars(event["Records"]), key=lambda bar: bar.start)}
+    fresh = [bar for bar in newest.values() if now - bar.end <= settings().max_bar_age_s * SECOND]
+    made = [made for bar in fresh for made in forecast(bar, now)]
+    metrics.add_metric("Forecasts", MetricUnit.Count, len(made))
+    metrics.add_metric("BaselineForecasts", MetricUnit.Count, sum(made))
+    logger.info("forecast", extra={"records": len(event["Records"]), "markets": len(fresh), "forecasts": len(made)})
+
+
+def forecast(bar: Bar, now: int) -> list[bool]:
+    """For each forecast made as of the bar's close: whether it is the baseline's."""
+    champion = StateTable(settings().state_table, clients.dynamodb()).champion()
+    usable = champion and not champion.expired(now, settings().max_model_age_days)
+    model = load(champion.artefact) if champion and usable else None
+    bars = BarTable(settings().bars_table, clients.dynamodb())
+    minutes = Minutes.of_bars(bars.between(bar.market, bar.start - LOOK_BACK * MINUTE, bar.end))
+    table = ForecastTable(settings().forecasts_table, clients.dynamodb())
+    made = models.forecast(bar.market, minutes, model)
+    for each in made:
+        table.add(each, settings().retention_days)
+    return [each.baseline for each in made]
+
+
+@lru_cache(maxsize=2)
+def load(artefact: str) -> models.Model:
+    """The champion's model; a new champion has a new address, so that it is loaded without a deployment."""
+    with TemporaryDirectory() as folder:
+        return models.Model.open(download(clients.s3(), artefact, Path(folder)))

@@ -1,0 +1,42 @@
+"""Model packages in the SageMaker Model Registry, and the artefacts they point to in S3."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlparse
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sagemaker import SageMakerClient
+
+
+class NoArtefactError(ValueError):
+    """A model package, or an address, that names no model.tar.gz in S3."""
+
+
+class Package(NamedTuple):
+    """One version in the registry."""
+
+    model_version: str
+    """`group/7`."""
+    artefact: str
+    """s3:// address of its model.tar.gz."""
+
+
+def package(client: "SageMakerClient", arn: str) -> Package:
+    """The package an ARN names; raises NoArtefactError where it holds no model."""
+    answer = client.describe_model_package(ModelPackageName=arn)
+    containers = answer.get("InferenceSpecification", {}).get("Containers", [])
+    if not containers or "ModelDataUrl" not in containers[0]:
+        raise NoArtefactError(f"{arn} has no model data: register it with an InferenceSpecification")
+    version = f"{answer['ModelPackageGroupName']}/{answer['ModelPackageVersion']}"
+    return Package(version, containers[0]["ModelDataUrl"])
+
+
+def download(client: "S3Client", uri: str, folder: Path) -> Path:
+    """The artefact at an s3:// address as a file in `folder`."""
+    address = urlparse(uri)
+    if address.scheme != "s3" or not address.path.strip("/"):
+        raise NoArtefactError(f"{uri!r} is no address of an object in S3")
+    target = folder / Path(address.path).name
+    client.download_file(address.netloc, address.path.lstrip("/"), str(target))
+    return target

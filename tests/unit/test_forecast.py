@@ -1,0 +1,171 @@
+"""The functions that forecast, and that decide which model may."""
+
+import io
+import math
+import tarfile
+from pathlib import Path
+
+import boto3
+import numpy as np
+import pytest
+import xgboost as xgb
+
+from btc import baselines, models
+from btc.aws import clients
+from btc.aws.forecasts import ForecastTable
+from btc.aws.state import StateTable
+from btc.aws.tables import BarTable, bar_item
+from btc.features import LOOK_BACK, NAMES
+from btc.forecasts import HORIZONS, LEVELS
+from btc.settings import Forecast, PromoteModel
+from btc.tape import Watermark
+from btc.times import DAY, MINUTE, SECOND, iso
+from btc.trades import Trade, Trades
+from tests.unit.aws import CONTEXT, aws, load
+from tests.unit.market import BTC, NOON
+
+pytestmark = pytest.mark.usefixtures("aws")
+__all__ = ["aws"]
+LAST = NOON + LOOK_BACK * MINUTE
+NOW = LAST + MINUTE + 2 * SECOND
+
+
+def artefact(folder: Path, trained_until: int) -> bytes:
+    """A small real model as it lies in S3."""
+    generator = np.random.default_rng(7)
+    rows = generator.normal(size=(500, len(NAMES))).astype(np.float32)
+    parameters = {"objective": "reg:quantileerror", "quantile_alpha": LEVELS, "max_depth": 2, "nthread": 1}
+    matrix = xgb.QuantileDMatrix(rows, generator.normal(size=500))
+    boosters = {horizon: xgb.train(parameters, matrix, num_boost_round=3) for horizon in HORIZONS}
+    offsets = {horizon: np.zeros(len(LEVELS)) for horizon in HORIZONS}
+    models.write(folder, boosters, offsets, rows[:3], {"trained_until": iso(trained_until)})
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for file in sorted(folder.iterdir()):
+            archive.add(file, arcname=file.name)
+    return buffer.getvalue()
+
+
+def register(data: bytes, name: str) -> str:
+    """The ARN of a package in the registry whose artefact is `data`."""
+    clients.s3().put_object(Bucket="lake", Key=name, Body=data)
+    registry = clients.sagemaker()
+    if not registry.list_model_package_groups()["ModelPackageGroupSummaryList"]:
+        registry.create_model_package_group(ModelPackageGroupName="bitcoin")
+    return registry.create_model_package(
+        ModelPackageGroupName="bitcoin",
+        ModelApprovalStatus="Approved",
+        InferenceSpecification={
+            "Containers": [{"Image": "xgboost", "ModelDataUrl": f"s3://lake/{name}"}],
+            "SupportedContentTypes": ["text/csv"],
+            "SupportedResponseMIMETypes": ["text/csv"],
+        },
+    )["ModelPackageArn"]
+
+
+@pytest.fixture
+def promote(aws):
+    module = load("promote_model", PromoteModel(state_table="state", model_package_group="bitcoin"))
+    return lambda arn: module.handler({"detail": {"ModelPackageArn": arn}}, CONTEXT)
+
+
+@pytest.fixture
+def forecast(aws, monkeypatch):
+    settings = Forecast(
+        bars_table="bars",
+        forecasts_table="forecasts",
+        state_table="state",
+        retention_days=30,
+        max_bar_age_s=600,
+        max_model_age_days=30,
+    )
+    module = load("forecast", settings)
+    monkeypatch.setattr(module.time, "time_ns", lambda: NOW * 1000)
+
+    def run(*bars):
+        records = [{"eventName": "MODIFY", "dynamodb": {"NewImage": bar_item(bar)}} for bar in bars]
+        module.handler({"Records": records}, CONTEXT)
+        table = ForecastTable("forecasts", clients.dynamodb())
+        return [table.latest(BTC, horizon) for horizon in HORIZONS]
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def history() -> Trades:
+    """A trade a minute over a whole look-back and the minute before it, which joins its first."""
+    steps = np.random.default_rng(3).normal(scale=5e-4, size=LOOK_BACK + 2).cumsum()
+    return Trades.of(
+        BTC,
+        [
+            Trade(BTC, row, NOON + (row - 1) * MINUTE, round(1e13 * math.exp(step)), 10**7, row % 2 == 0)
+            for row, step in enumerate(steps)
+        ],
+    )
+
+
+def store(history: Trades):
+    bars = BarTable("bars", clients.dynamodb())
+    bars.fold([history], [Watermark(BTC, LAST + MINUTE, LOOK_BACK + 1)], None, 30)
+    return bars.between(BTC, LAST, LAST + MINUTE)[0]
+
+
+def test_a_closed_bar_brings_the_champions_forecast_for_every_horizon(forecast, promote, history, tmp_path):
+    promote(register(artefact(tmp_path, NOON), "model.tar.gz"))
+    made = forecast(store(history))
+
+    assert [each.target_time for each in made] == [LAST + MINUTE + horizon * MINUTE for horizon in HORIZONS]
+    assert {each.as_of for each in made} == {LAST + MINUTE}
+    assert not any(each.baseline for each in made)
+    assert all(list(each.quantiles) == sorted(each.quantiles) for each in made)
+    assert {each.model_version for each in made} == {StateTable("state", clients.dynamodb()).champion().model_version}
+
+
+def test_without_a_champion_the_baseline_is_served_and_says_so(forecast, history):
+    made = forecast(store(history))
+
+    assert {(each.baseline, each.model_version) for each in made} == {(True, baselines.VERSION)}
+
+
+def test_an_expired_champion_gives_way_to_the_baseline(forecast, promote, history, tmp_path):
+    promote(register(artefact(tmp_path, NOON - 40 * DAY), "model.tar.gz"))
+
+    assert all(each.baseline for each in forecast(store(history)))
+
+
+def test_a_bar_that_closed_long_ago_is_history_and_gets_no_forecast(forecast, history):
+    store(history)
+    old = BarTable("bars", clients.dynamodb()).between(BTC, LAST - 60 * MINUTE, LAST - 59 * MINUTE)[0]
+
+    assert forecast(old) == [None] * len(HORIZONS)
+
+
+def test_a_new_champion_serves_without_a_deployment_and_an_older_one_again_after_a_rollback(promote, tmp_path):
+    state = StateTable("state", clients.dynamodb())
+    first = register(artefact(tmp_path / "1", NOON), "1.tar.gz")
+    second = register(artefact(tmp_path / "2", NOON + DAY), "2.tar.gz")
+    served = []
+    for arn in (first, second, first):
+        promote(arn)
+        served.append(state.champion().artefact)
+
+    assert served == ["s3://lake/1.tar.gz", "s3://lake/2.tar.gz", "s3://lake/1.tar.gz"]
+
+
+def test_a_damaged_artefact_is_refused_and_the_champion_stays(promote, tmp_path):
+    good = artefact(tmp_path, NOON)
+    promote(register(good, "good.tar.gz"))
+    damaged = bytearray(good)
+    damaged[len(good) // 2] ^= 0xFF
+
+    with pytest.raises(models.ModelError):
+        promote(register(bytes(damaged), "damaged.tar.gz"))
+    assert StateTable("state", clients.dynamodb()).champion().artefact == "s3://lake/good.tar.gz"
+
+
+def test_a_package_without_a_model_is_refused_by_name(promote, aws):
+    boto3.client("sagemaker").create_model_package_group(ModelPackageGroupName="bitcoin")
+    arn = boto3.client("sagemaker").create_model_package(ModelPackageGroupName="bitcoin")["ModelPackageArn"]
+
+    with pytest.raises(ValueError, match="no model data"):
+        promote(arn)
