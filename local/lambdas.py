@@ -67,7 +67,13 @@ class Function:
         self._running = False
 
     def start(self) -> Self:
-        """Accept invocations. Processes start with the first of them, as on Lambda."""
+        """Accept invocations. Processes start with the first of them, as on Lambda. Raises FileNotFoundError."""
+        spec = self.spec
+        for folder in (spec.asset, spec.runtime / "awslambdaric", *(layer / "python" for layer in spec.layers)):
+            if not folder.is_dir():
+                raise FileNotFoundError(
+                    f"{spec.name} needs the folder {folder}: build its asset, layers and runtime first"
+                )
         self._running = True
         return self
 

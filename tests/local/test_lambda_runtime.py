@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
 import textwrap
@@ -160,7 +161,7 @@ def test_a_process_over_its_time_is_ended_and_the_next_event_starts_cold(build: 
     assert late.error is not None
     assert late.error.error_type == "Sandbox.Timedout"
     assert late.error.message == f"RequestId: {late.request_id} Error: Task timed out after 0.50 seconds"
-    assert late.duration_ms == pytest.approx(500, abs=300)
+    assert 500 <= late.duration_ms < 5_000
     assert after.cold
     assert after.payload != first.payload
     with pytest.raises(ProcessLookupError):
@@ -199,14 +200,14 @@ def test_a_process_that_dies_while_idle_fails_no_event(build: Build) -> None:
         """
         import os, threading
         def handler(event, context):
-            threading.Timer(0.05, os._exit, (9,)).start()
+            threading.Timer(0.3, os._exit, (9,)).start()
             return "answered"
         """
     )
     for _ in range(3):
         result = function.invoke({})
         assert (result.payload, result.cold) == ("answered", True)
-        time.sleep(0.2)
+        time.sleep(0.6)
 
 
 def test_a_handler_that_cannot_be_loaded_says_why(build: Build) -> None:
@@ -275,12 +276,13 @@ def test_events_and_answers_beyond_lambdas_limit_are_refused(build: Build) -> No
     assert error.error_type == "Function.ResponseSizeTooLarge"
 
 
-def test_stop_ends_what_runs_and_leaves_no_process_behind(build: Build) -> None:
+def test_stop_ends_what_runs_and_leaves_no_process_behind(build: Build, tmp_path: Path) -> None:
     function = build(
         """
         import os, time
         def handler(event, context):
             if event.get("sleep"):
+                print("asleep", flush=True)
                 time.sleep(60)
             return os.getpid()
         """
@@ -289,7 +291,8 @@ def test_stop_ends_what_runs_and_leaves_no_process_behind(build: Build) -> None:
     errors: list[object] = []
     sleeper = threading.Thread(target=lambda: errors.append(function.invoke({"sleep": 1}).error))
     sleeper.start()
-    time.sleep(0.1)
+    while "asleep" not in (tmp_path / "subject.log").read_text():
+        time.sleep(0.01)
     function.stop()
     sleeper.join(5)
 
@@ -298,3 +301,9 @@ def test_stop_ends_what_runs_and_leaves_no_process_behind(build: Build) -> None:
         os.kill(process, 0)
     with pytest.raises(FunctionStoppedError):
         function.invoke({})
+
+
+def test_a_function_without_its_code_does_not_start(build: Build, tmp_path: Path) -> None:
+    spec = build("def handler(event, context): ...").spec
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        Function(dataclasses.replace(spec, asset=tmp_path / "nowhere"), tmp_path / "log").start()
