@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import boto3
+from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as ConnectionFailedError
 
@@ -30,8 +31,10 @@ class Emulator:
     region: str = "us-east-1"
 
     def client(self, service: Any) -> Any:
+        """A client that tries once: whoever polls repeats what failed, and counts it."""
+        config = Config(connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 1})
         session = boto3.session.Session("local", "local", region_name=self.region)
-        return session.client(service, endpoint_url=self.endpoint_url)
+        return session.client(service, endpoint_url=self.endpoint_url, config=config)
 
 
 @dataclass(frozen=True, slots=True)
