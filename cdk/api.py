@@ -1,0 +1,118 @@
+"""The REST API: known paths only, a key for all but health, problem details for every error."""
+
+import json
+
+from aws_cdk import aws_apigateway as apigateway
+from constructs import Construct
+
+from btc.settings import Api as ApiSettings
+from cdk.bars import Bars
+from cdk.forecasts import Forecasts
+from cdk.python_function import Layers, PythonFunction, log_group
+from cdk.settings import Stage
+
+OPEN = ("/health",)
+KEYED = ("/v1/forecasts/{symbol}", "/v1/bars/{symbol}", "/v1/models/current")
+
+PROBLEMS = {
+    "UNAUTHORIZED": (401, "Unauthorized"),
+    "ACCESS_DENIED": (403, "Forbidden"),
+    "INVALID_API_KEY": (403, "Forbidden"),
+    "MISSING_AUTHENTICATION_TOKEN": (404, "Not Found"),  # the gateway's name for a path that it does not know
+    "RESOURCE_NOT_FOUND": (404, "Not Found"),
+    "THROTTLED": (429, "Too Many Requests"),
+    "QUOTA_EXCEEDED": (429, "Too Many Requests"),
+    "INTEGRATION_FAILURE": (502, "Bad Gateway"),
+    "INTEGRATION_TIMEOUT": (504, "Gateway Timeout"),
+    "DEFAULT_4XX": (None, "The request was refused"),
+    "DEFAULT_5XX": (None, "The service failed"),
+}
+"""What the gateway answers by itself (RFC 9457); what it knows no status of keeps the one it has."""
+
+
+class Api(Construct):
+    """HTTPS in front of one function."""
+
+    def __init__(  # noqa: PLR0913 - one argument a part it is joined to
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        stage: Stage,
+        layers: Layers,
+        bars: Bars,
+        forecasts: Forecasts,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self.function = PythonFunction(
+            self,
+            "Function",
+            name="api",
+            description="Answers requests for forecasts, bars and the model",
+            settings=ApiSettings(
+                bars_table=bars.table.table_name,
+                forecasts_table=forecasts.table.table_name,
+                state_table=bars.state.table_name,
+                markets=tuple(str(market) for market in stage.markets),
+            ),
+            layers=layers.named("common", "powertools"),
+            stage=stage,
+            memory_mb=512,
+            timeout_s=15,
+        )
+        self.api = apigateway.RestApi(
+            self,
+            "Rest",
+            rest_api_name=stage.prefix,
+            description="Forecasts of the Bitcoin price",
+            cloud_watch_role=stage.bootstrapped,  # access logs need the account to have one
+            endpoint_types=[apigateway.EndpointType.REGIONAL],
+            deploy_options=apigateway.StageOptions(
+                stage_name="live",
+                access_log_destination=apigateway.LogGroupLogDestination(log_group(self, "AccessLogs", stage=stage)),
+                access_log_format=apigateway.AccessLogFormat.json_with_standard_fields(
+                    caller=False,
+                    http_method=True,
+                    ip=True,
+                    protocol=True,
+                    request_time=True,
+                    resource_path=True,
+                    response_length=True,
+                    status=True,
+                    user=False,
+                ),
+            ),
+        )
+        self._paths()
+        self._problems()
+        self.key = self._key(stage)
+
+    def _paths(self) -> None:
+        integration = apigateway.LambdaIntegration(self.function)  # type: ignore[arg-type]
+        for path in (*OPEN, *KEYED):
+            self.api.root.resource_for_path(path).add_method("GET", integration, api_key_required=path in KEYED)
+
+    def _problems(self) -> None:
+        for name, (status, title) in PROBLEMS.items():
+            body = {"type": "about:blank", "title": title, **({"status": status} if status else {})}
+            # `messageString` is the gateway's message with its quotation marks, so it takes the place of a value.
+            template = json.dumps({**body, "detail": "@"}).replace('"@"', "$context.error.messageString")
+            self.api.add_gateway_response(
+                name.title().replace("_", ""),
+                type=apigateway.ResponseType.of(name),
+                status_code=str(status) if status else None,
+                response_headers={"Content-Type": "'application/problem+json'"},
+                templates={"application/json": template},
+            )
+
+    def _key(self, stage: Stage) -> apigateway.IApiKey:
+        key = self.api.add_api_key("Key", description=f"First key of {stage.prefix}")
+        plan = self.api.add_usage_plan(
+            "Plan",
+            description="What one key may ask for",
+            throttle=apigateway.ThrottleSettings(rate_limit=stage.rate_per_s, burst_limit=stage.burst),
+            quota=apigateway.QuotaSettings(limit=stage.requests_per_day, period=apigateway.Period.DAY),
+        )
+        plan.add_api_key(key)
+        plan.add_api_stage(stage=self.api.deployment_stage)
+        return key

@@ -1,0 +1,43 @@
+"""Batches that no retry could deliver: kept whole in S3, where they can be read and sent again."""
+
+import jsii
+from aws_cdk import Duration
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from cdk.lake import private_bucket
+from cdk.settings import Stage
+
+
+@jsii.implements(lambda_.IEventSourceDlq)
+class FailedBatches:
+    """The destination of an event source; its function may add objects and no more."""
+
+    def __init__(self, bucket: s3.IBucket) -> None:
+        self._bucket = bucket
+
+    def bind(
+        self,
+        target: lambda_.IEventSourceMapping,  # noqa: ARG002 - the interface's
+        target_handler: lambda_.IFunction,
+    ) -> lambda_.DlqDestinationConfig:
+        # Lambda lists the bucket to check it, then writes beneath a key of its own making.
+        iam.Grant.add_to_principal(
+            grantee=target_handler, actions=["s3:ListBucket"], resource_arns=[self._bucket.bucket_arn]
+        )
+        iam.Grant.add_to_principal(
+            grantee=target_handler, actions=["s3:PutObject"], resource_arns=[self._bucket.arn_for_objects("*")]
+        )
+        return lambda_.DlqDestinationConfig(destination=self._bucket.bucket_arn)
+
+
+class Failures(Construct):
+    """One bucket for every function's undelivered batches."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, stage: Stage) -> None:
+        super().__init__(scope, construct_id)
+        self.bucket = private_bucket(self, "Bucket", stage=stage)
+        self.bucket.add_lifecycle_rule(id="forget", expiration=Duration.days(30))
+        self.batches = FailedBatches(self.bucket)

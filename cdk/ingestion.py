@@ -1,0 +1,116 @@
+"""One Fargate task that reads the venue's feed into the stream: public subnets, no NAT gateway, nothing comes in."""
+
+from pathlib import Path
+
+from aws_cdk import Duration, IgnoreMode
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecr_assets as ecr_assets
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_kinesis as kinesis
+from constructs import Construct
+
+from btc.settings import IngestTrades
+from cdk.python_function import NOT_DEPLOYED, environment, log_group
+from cdk.settings import Stage
+
+ROOT = Path(__file__).parents[1]
+IMAGE_CONTENT = ["functions", "functions/ingest_trades", "layers", "layers/common", "requirements.lock"]
+
+
+class Trades(Construct):
+    """The stream between the feed and all that is made of it."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, stage: Stage) -> None:
+        super().__init__(scope, construct_id)
+        self.stream = kinesis.Stream(
+            self,
+            "Stream",
+            shard_count=stage.shards,
+            retention_period=Duration.hours(24),
+            encryption=kinesis.StreamEncryption.MANAGED,
+        )
+
+
+class Ingestion(Construct):
+    """The task that fills the stream."""
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, stage: Stage, trades: kinesis.IStream, bars: dynamodb.ITable
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self.settings = IngestTrades(
+            stream=trades.stream_name,
+            bars_table=bars.table_name,
+            venue=stage.venue,
+            symbols=stage.symbols,
+            history_days=stage.history_days,
+            batch_ms=stage.batch_ms,
+            watermark_lag_ms=stage.watermark_lag_ms,
+            websocket_url=stage.websocket_url,
+            rest_url=stage.rest_url,
+        )
+        vpc = ec2.Vpc(
+            self,
+            "Network",
+            max_azs=2,
+            nat_gateways=0,
+            restrict_default_security_group=False,
+            subnet_configuration=[ec2.SubnetConfiguration(name="public", subnet_type=ec2.SubnetType.PUBLIC)],
+        )
+        self.task = self._task(stage)
+        self.service = self._service(stage, vpc)
+
+    def _task(self, stage: Stage) -> ecs.FargateTaskDefinition:
+        task = ecs.FargateTaskDefinition(
+            self,
+            "Task",
+            cpu=256,
+            memory_limit_mib=512,
+            runtime_platform=ecs.RuntimePlatform(
+                cpu_architecture=ecs.CpuArchitecture.ARM64, operating_system_family=ecs.OperatingSystemFamily.LINUX
+            ),
+        )
+        task.add_container(
+            "IngestTrades",
+            image=ecs.ContainerImage.from_asset(
+                str(ROOT),
+                file="functions/ingest_trades/Dockerfile",
+                platform=ecr_assets.Platform.LINUX_ARM64,
+                exclude=["**", *_admitted(), *NOT_DEPLOYED],
+                ignore_mode=IgnoreMode.DOCKER,
+            ),
+            environment=environment("ingest_trades", self.settings),
+            logging=ecs.LogDriver.aws_logs(stream_prefix="ingest", log_group=log_group(self, "Logs", stage=stage)),
+            readonly_root_filesystem=True,
+            stop_timeout=Duration.seconds(60),  # to send what it holds
+        )
+        return task
+
+    def _service(self, stage: Stage, vpc: ec2.IVpc) -> ecs.FargateService:
+        cluster = ecs.Cluster(self, "Cluster", vpc=vpc, enable_fargate_capacity_providers=True)
+        capacity = "FARGATE_SPOT" if stage.spot else "FARGATE"
+        return ecs.FargateService(
+            self,
+            "Service",
+            cluster=cluster,
+            task_definition=self.task,
+            assign_public_ip=True,
+            capacity_provider_strategies=[ecs.CapacityProviderStrategy(capacity_provider=capacity, weight=1)],
+            circuit_breaker=ecs.DeploymentCircuitBreaker(enable=True, rollback=True),
+            desired_count=1,
+            # The new task starts before the old one stops: trades that both send count once.
+            min_healthy_percent=100,
+            max_healthy_percent=200,
+            security_groups=[
+                ec2.SecurityGroup(
+                    self, "Outbound", vpc=vpc, description="Ingest task: out to the venue and to AWS, nothing in"
+                )
+            ],
+            vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PUBLIC),
+        )
+
+
+def _admitted() -> list[str]:
+    """Patterns that let in the image's content alone, a folder before what is in it."""
+    return [f"!{path}" for path in IMAGE_CONTENT] + ["!functions/ingest_trades/**", "!layers/common/**"]

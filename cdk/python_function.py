@@ -1,0 +1,108 @@
+"""Lambda functions in Python: their code is a folder of functions/, their layers come from layers/ and build/."""
+
+from pathlib import Path
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from btc.settings import Settings
+from cdk.settings import Stage
+
+ROOT = Path(__file__).parents[1]
+RUNTIME = lambda_.Runtime.PYTHON_3_13
+NOT_DEPLOYED = ["**/__pycache__", "**/*.pyc", ".DS_Store"]
+
+
+class LayerMissingError(RuntimeError):
+    """A third-party layer has not been built."""
+
+
+class Layers(Construct):
+    """Code shared by functions, each layer declared once, when it is first asked for."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, stage: Stage) -> None:
+        super().__init__(scope, construct_id)
+        self._built = ROOT / "build" / "layers" / stage.layers
+        self._declared: dict[str, lambda_.LayerVersion] = {}
+
+    def named(self, *names: str) -> list[lambda_.ILayerVersion]:
+        """Raises LayerMissingError for one that has not been built."""
+        return [self._layer(name) for name in names]
+
+    def _layer(self, name: str) -> lambda_.LayerVersion:
+        if name not in self._declared:
+            self._declared[name] = lambda_.LayerVersion(
+                self,
+                name.capitalize(),
+                code=self._code(name),
+                description=f"{name} for predict-bitcoin-price",
+                compatible_architectures=[lambda_.Architecture.ARM_64],
+                compatible_runtimes=[RUNTIME],
+            )
+        return self._declared[name]
+
+    def _code(self, name: str) -> lambda_.AssetCode:
+        if name == "common":
+            return lambda_.Code.from_asset(str(ROOT / "layers" / "common"), exclude=NOT_DEPLOYED)
+        folder, inputs = self._built / name, self._built / f"{name}.inputs"
+        if not folder.is_dir() or not inputs.is_file():
+            raise LayerMissingError(f"{folder.relative_to(ROOT)} is not there: build it with `make layers`")
+        # The hash of what a layer was built from names it as well as that of its thousands of files, at no cost.
+        return lambda_.Code.from_asset(str(folder), asset_hash=inputs.read_text())
+
+
+class PythonFunction(lambda_.Function):
+    """The function of one folder of functions/, told what its settings say."""
+
+    def __init__(  # noqa: PLR0913 - what distinguishes one function from another
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        name: str,
+        settings: Settings,
+        layers: list[lambda_.ILayerVersion],
+        stage: Stage,
+        memory_mb: int,
+        timeout_s: int,
+        description: str,
+        on_failure: lambda_.IDestination | None = None,
+    ) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            code=lambda_.Code.from_asset(str(ROOT / "functions" / name), exclude=NOT_DEPLOYED),
+            handler="handler.handler",
+            description=description,
+            runtime=RUNTIME,
+            architecture=lambda_.Architecture.ARM_64,
+            layers=layers,
+            environment=environment(name, settings),
+            memory_size=memory_mb,
+            timeout=Duration.seconds(timeout_s),
+            on_failure=on_failure,
+            log_group=log_group(scope, f"{construct_id}Logs", stage=stage),
+        )
+
+
+def environment(name: str, settings: Settings) -> dict[str, str]:
+    """What the process of `name` finds in its environment."""
+    return {
+        **settings.to_env(),
+        "POWERTOOLS_SERVICE_NAME": name,
+        "POWERTOOLS_METRICS_NAMESPACE": "PredictBitcoin",
+        "POWERTOOLS_LOG_LEVEL": "INFO",
+    }
+
+
+def log_group(scope: Construct, construct_id: str, *, stage: Stage) -> logs.LogGroup:
+    """Logs that expire, and that go with their stack unless its data stays."""
+    days = {14: logs.RetentionDays.TWO_WEEKS, 90: logs.RetentionDays.THREE_MONTHS}
+    return logs.LogGroup(
+        scope,
+        construct_id,
+        retention=days[stage.log_days],
+        removal_policy=RemovalPolicy.RETAIN if stage.keep_data else RemovalPolicy.DESTROY,
+    )

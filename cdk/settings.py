@@ -1,0 +1,86 @@
+"""What differs between one deployment and another."""
+
+from dataclasses import dataclass, replace
+
+from btc.trades import Market
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """Everything a deployment is told. Durations carry their unit in their name."""
+
+    name: str
+    venue: str = "kraken"
+    symbols: tuple[str, ...] = ("BTC-USD",)
+
+    history_days: int = 30
+    """How far back a new deployment fills its bars from the venue's REST history."""
+    batch_ms: int = 250
+    watermark_lag_ms: int = 2000
+    websocket_url: str = ""
+    rest_url: str = ""
+    spot: bool = True
+    """Run the ingest task on Fargate Spot, about 70 % cheaper and now and then replaced; False: On-Demand."""
+
+    shards: int = 1
+    bar_retention_days: int = 60
+    """In the online store; the lake keeps bars for good."""
+    forecast_retention_days: int = 60
+    aggregate_window_s: int = 1
+    archive_window_s: int = 60
+    max_bar_age_s: int = 600
+    max_model_age_days: int = 30
+
+    retrain: str = "cron(0 3 ? * SUN *)"
+    training_instance: str = "ml.m5.xlarge"
+    hyperparameters: tuple[tuple[str, str], ...] = ()
+
+    rate_per_s: int = 10
+    burst: int = 20
+    requests_per_day: int = 100_000
+    query_scan_limit_gb: int = 1
+
+    keep_data: bool = False
+    """What holds data survives the stack, can be restored to a point in time, and is protected from deletion."""
+    empty_on_destroy: bool = True
+    """Buckets that do not survive are emptied first, by a function that CloudFormation runs."""
+    log_days: int = 14
+    layers: str = "lambda"
+    """Which build of the third-party layers: for Lambda's machines or, as `local`, for this one."""
+    bootstrapped: bool = True
+    """The account was prepared by `cdk bootstrap`, and the template checks that."""
+
+    @property
+    def markets(self) -> tuple[Market, ...]:
+        return tuple(Market(self.venue, symbol) for symbol in self.symbols)
+
+    @property
+    def prefix(self) -> str:
+        """For what must be named: each stage has names of its own, so that two live beside each other."""
+        return f"predict-bitcoin-{self.name}"
+
+    @property
+    def stack_name(self) -> str:
+        return "PredictBitcoin" if self.name in ("dev", "local") else f"PredictBitcoin-{self.name}"
+
+
+DEV = Stage(name="dev")
+PROD = Stage(name="prod", keep_data=True, empty_on_destroy=False, log_days=90, history_days=90, bar_retention_days=120)
+LOCAL = replace(
+    DEV,
+    name="local",
+    archive_window_s=2,
+    batch_ms=100,
+    empty_on_destroy=False,
+    layers="local",
+    bootstrapped=False,
+)
+
+STAGES = {stage.name: stage for stage in (DEV, PROD, LOCAL)}
+
+
+def stage_named(name: str) -> Stage:
+    """Raises ValueError naming the stages there are."""
+    if name not in STAGES:
+        raise ValueError(f"there is no stage {name!r}: choose one of {', '.join(STAGES)} with `-c stage=NAME`")
+    return STAGES[name]

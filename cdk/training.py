@@ -1,0 +1,217 @@
+"""The pipeline that trains, weighs and registers a model each week, and the function that promotes an approved one."""
+
+from pathlib import Path
+
+from aws_cdk import Aws, CfnMapping, Stack
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_s3_assets as s3_assets
+from aws_cdk import aws_sagemaker as sagemaker
+from aws_cdk import aws_scheduler as scheduler
+from constructs import Construct
+
+from btc.settings import PromoteModel
+from cdk.bars import Bars
+from cdk.lake import Lake, private_bucket
+from cdk.python_function import Layers, PythonFunction
+from cdk.settings import Stage
+from cdk.xgboost_image import ACCOUNTS, REPOSITORY, TAG
+from training import pipeline
+
+SOURCE = Path(__file__).parents[1] / "build" / "training" / "sourcedir.tar.gz"
+
+
+class SourceMissingError(RuntimeError):
+    """The training program has not been bundled."""
+
+
+class Training(Construct):
+    """Pipeline, schedule, registry, promotion."""
+
+    def __init__(  # noqa: PLR0913 - one argument a thing it reads or writes
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        stage: Stage,
+        layers: Layers,
+        bars: Bars,
+        lake: Lake,
+        on_failure: lambda_.IDestination,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self.models = private_bucket(self, "Models", stage=stage)
+        self.group = sagemaker.CfnModelPackageGroup(
+            self,
+            "Group",
+            model_package_group_name=stage.prefix,
+            model_package_group_description="Every model that was trained, with the gate's decision",
+        )
+        self.role = iam.Role(
+            self,
+            "Role",
+            assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"),
+            description="The pipeline and the jobs it starts",
+        )
+        self.source = s3_assets.Asset(self, "Source", path=str(_source()))
+        self.pipeline = self._pipeline(stage, bars, lake)
+        self._weekly(stage)
+        self.promote = self._promotion(stage, layers, bars, on_failure)
+
+        self.source.grant_read(self.role)
+        lake.bucket.grant_read(self.role, "bars/*")
+        self.models.grant_read_write(self.role)
+        bars.state.grant(self.role, "dynamodb:GetItem")
+        for statement in _job_statements(self, self.role, stage):
+            self.role.add_to_policy(statement)
+
+    def _pipeline(self, stage: Stage, bars: Bars, lake: Lake) -> sagemaker.CfnPipeline:
+        market = stage.markets[0]
+        definition = pipeline.definition(
+            role=self.role.role_arn,
+            image=_image(self),
+            source=self.source.s3_object_url,
+            bars=f"s3://{lake.bucket.bucket_name}/bars/venue={market.venue}/symbol={market.symbol}/",
+            models=f"s3://{self.models.bucket_name}/models",
+            group=stage.prefix,
+            state_table=bars.state.table_name,
+            instance_type=stage.training_instance,
+            hyperparameters=dict(stage.hyperparameters),
+        )
+        made = sagemaker.CfnPipeline(
+            self,
+            "Pipeline",
+            pipeline_name=stage.prefix,
+            pipeline_description="Train, weigh against baselines and champion, register",
+            role_arn=self.role.role_arn,
+            pipeline_definition={"PipelineDefinitionBody": Stack.of(self).to_json_string(definition)},
+        )
+        made.add_resource_dependency(self.group)
+        return made
+
+    def _weekly(self, stage: Stage) -> None:
+        arn = Stack.of(self).format_arn(service="sagemaker", resource="pipeline", resource_name=stage.prefix)
+        role = iam.Role(self, "ScheduleRole", assumed_by=iam.ServicePrincipal("scheduler.amazonaws.com"))
+        allowed = iam.Grant.add_to_principal(
+            grantee=role, actions=["sagemaker:StartPipelineExecution"], resource_arns=[arn]
+        )
+        schedule = scheduler.CfnSchedule(
+            self,
+            "Weekly",
+            description="Retrains the model",
+            schedule_expression=stage.retrain,
+            flexible_time_window=scheduler.CfnSchedule.FlexibleTimeWindowProperty(
+                mode="FLEXIBLE", maximum_window_in_minutes=60
+            ),
+            target=scheduler.CfnSchedule.TargetProperty(
+                arn=arn,
+                role_arn=role.role_arn,
+                retry_policy=scheduler.CfnSchedule.RetryPolicyProperty(maximum_retry_attempts=3),
+                sage_maker_pipeline_parameters=scheduler.CfnSchedule.SageMakerPipelineParametersProperty(
+                    pipeline_parameter_list=[]
+                ),
+            ),
+        )
+        allowed.apply_before(schedule)
+        schedule.add_resource_dependency(self.pipeline)
+
+    def _promotion(self, stage: Stage, layers: Layers, bars: Bars, on_failure: lambda_.IDestination) -> PythonFunction:
+        function = PythonFunction(
+            self,
+            "PromoteModel",
+            name="promote_model",
+            description="Re-computes an approved model's examples, then lets it serve",
+            settings=PromoteModel(state_table=bars.state.table_name, model_package_group=stage.prefix),
+            layers=layers.named("common", "powertools", "xgboost"),
+            stage=stage,
+            memory_mb=1024,
+            timeout_s=120,
+            on_failure=on_failure,
+        )
+        events.Rule(
+            self,
+            "Approved",
+            description="A model was approved, by the gate or by hand",
+            event_pattern=events.EventPattern(
+                source=["aws.sagemaker"],
+                detail_type=["SageMaker Model Package State Change"],
+                detail={"ModelPackageGroupName": [stage.prefix], "ModelApprovalStatus": ["Approved"]},
+            ),
+            targets=[targets.LambdaFunction(function, retry_attempts=3)],  # type: ignore[list-item]
+        )
+        iam.Grant.add_to_principal(
+            grantee=function,
+            actions=["sagemaker:DescribeModelPackage"],
+            resource_arns=[_arn(self, "model-package", f"{stage.prefix}/*")],
+        )
+        return function
+
+
+def _job_statements(scope: Construct, role: iam.Role, stage: Stage) -> list[iam.PolicyStatement]:
+    jobs = [
+        f"sagemaker:{verb}{kind}Job" for kind in ("Training", "Processing") for verb in ("Create", "Describe", "Stop")
+    ]
+    packages = ["sagemaker:CreateModelPackage", "sagemaker:DescribeModelPackage"]
+    return [
+        # A pipeline names its jobs after its execution, so their names are not known before.
+        iam.PolicyStatement(
+            actions=[*jobs, "sagemaker:AddTags"],
+            resources=[_arn(scope, kind, "pipelines-*") for kind in ("training-job", "processing-job")],
+        ),
+        iam.PolicyStatement(
+            actions=[*packages, "sagemaker:DescribeModelPackageGroup"],
+            resources=[
+                _arn(scope, "model-package-group", stage.prefix),
+                _arn(scope, "model-package", f"{stage.prefix}/*"),
+            ],
+        ),
+        iam.PolicyStatement(
+            actions=["iam:PassRole"],
+            resources=[role.role_arn],
+            conditions={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
+        ),
+        iam.PolicyStatement(
+            actions=["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
+            resources=[
+                Stack.of(scope).format_arn(service="logs", resource=f"log-group:/aws/sagemaker/{kind}Jobs*")
+                for kind in ("Training", "Processing")
+            ],
+        ),
+        iam.PolicyStatement(
+            actions=["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability"],
+            resources=[f"arn:{Aws.PARTITION}:ecr:{Aws.REGION}:{_account(scope)}:repository/{REPOSITORY}"],
+        ),
+        # Neither call knows a resource: a token is for all registries, a metric is in no namespace's ARN.
+        iam.PolicyStatement(actions=["ecr:GetAuthorizationToken"], resources=["*"]),
+        iam.PolicyStatement(
+            actions=["cloudwatch:PutMetricData"],
+            resources=["*"],
+            conditions={"StringLike": {"cloudwatch:namespace": "/aws/sagemaker/*"}},
+        ),
+    ]
+
+
+def _arn(scope: Construct, resource: str, name: str) -> str:
+    return Stack.of(scope).format_arn(service="sagemaker", resource=resource, resource_name=name)
+
+
+def _image(scope: Construct) -> str:
+    return f"{_account(scope)}.dkr.ecr.{Aws.REGION}.{Aws.URL_SUFFIX}/{REPOSITORY}:{TAG}"
+
+
+def _account(scope: Construct) -> str:
+    """The account in which this region keeps SageMaker's own image."""
+    stack = Stack.of(scope)
+    mapping = stack.node.try_find_child("XgboostImage") or CfnMapping(
+        stack, "XgboostImage", mapping={region: {"account": account} for region, account in ACCOUNTS.items()}
+    )
+    assert isinstance(mapping, CfnMapping)
+    return mapping.find_in_map(Aws.REGION, "account")
+
+
+def _source() -> Path:
+    if not SOURCE.is_file():
+        raise SourceMissingError("build/training/sourcedir.tar.gz is not there: build it with `make layers`")
+    return SOURCE
