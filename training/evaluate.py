@@ -58,7 +58,7 @@ def evaluate(dataset: Dataset, train: Ints, test: Ints, model: Model, seed: int)
 
 
 def line(horizon: int, measured: Mapping[str, Any]) -> str:
-    """One horizon's metrics as a line for the log; the job's metric definitions read `crps_skill_<horizon>=` from it."""
+    """One horizon's metrics as a line for the log; the job's metric definitions read `crps_skill_<horizon>=` there."""
     return (
         f"crps_skill_{horizon}={measured['crps_skill']:.4f} against {measured['best_baseline']} "
         f"({measured['crps_skill_low']:+.4f} … {measured['crps_skill_high']:+.4f}), "
@@ -116,7 +116,7 @@ def _skills(lost: Mapping[str, Floats], seed: int) -> dict[str, Any]:
 
 
 def _shape(truth: Floats, predicted: Floats, scale: Floats) -> dict[str, Any]:
-    """Coverage of the 90 % interval, overall and in the calmest and wildest fifth; skill and direction of the median."""
+    """Coverage of the 90 % interval, overall and in the calmest and wildest fifth; the median's skill and direction."""
     inside = (truth >= predicted[:, 0]) & (truth <= predicted[:, -1])
     calm, wild = scale <= np.quantile(scale, 0.2), scale >= np.quantile(scale, 0.8)
     moved, median = truth != 0, predicted[:, MEDIAN]

@@ -27,7 +27,7 @@ _SPOT_WAIT_S: Final = 3600
 Json = dict[str, Any]
 
 
-def definition(  # noqa: PLR0913 - one argument a resource it is deployed with
+def definition(  # noqa: PLR0913 - one argument a resource it works with
     *,
     role: str,
     image: str,
@@ -52,6 +52,7 @@ def definition(  # noqa: PLR0913 - one argument a resource it is deployed with
     names = {name: _parameter_name(name) for name in settings}
     run = _join(models, "runs", _get("Execution.PipelineExecutionId"))
     labels = [{"Key": key, "Value": value} for key, value in (tags or {}).items()]
+    shared: Json = {"role": role, "image": image, "tags": labels}
     return {
         "Version": VERSION,
         "Metadata": {},
@@ -61,21 +62,21 @@ def definition(  # noqa: PLR0913 - one argument a resource it is deployed with
         ],
         "PipelineExperimentConfig": None,
         "Steps": [
-            _train(role, image, source, bars, run, names, max_runtime_s=max_runtime_s, spot=spot, tags=labels),
-            _gate(role, image, source, run, state_table, tags=labels),
+            _train(source=source, bars=bars, run=run, names=names, max_runtime_s=max_runtime_s, spot=spot, **shared),
+            _gate(source=source, run=run, state_table=state_table, **shared),
             _choose(image, run, group),
         ],
     }
 
 
-def _train(  # noqa: PLR0913
+def _train(  # noqa: PLR0913 - one argument a thing the job is told
+    *,
     role: str,
     image: str,
     source: str,
     bars: str,
     run: Json,
     names: Mapping[str, str],
-    *,
     max_runtime_s: int,
     spot: bool,
     tags: list[Json],
@@ -128,7 +129,9 @@ def _train(  # noqa: PLR0913
     }
 
 
-def _gate(role: str, image: str, source: str, run: Json, state_table: str, *, tags: list[Json]) -> Json:
+def _gate(  # noqa: PLR0913 - one argument a thing the job is told
+    *, role: str, image: str, source: str, run: Json, state_table: str, tags: list[Json]
+) -> Json:
     """Weigh the candidate against the baselines and the champion on rows neither has seen."""
     inputs = {"code": (source, CODE), "model": (_get("Steps.Train.ModelArtifacts.S3ModelArtifacts"), MODEL)}
     return {

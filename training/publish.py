@@ -10,11 +10,10 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import xgboost as xgb
 
 from btc import labels, models
 from btc.features import Floats, Ints
-from btc.models import Model, ModelError
+from btc.models import Heads, Model, ModelError
 from training.dataset import Dataset
 from training.evaluate import Losses
 
@@ -37,15 +36,14 @@ class Evidence:
 
 def write_model(
     folder: Path,
-    dataset: Dataset,
-    samples: Ints,
-    boosters: Mapping[int, xgb.Booster],
+    rows: npt.NDArray[np.float32],
+    heads: Mapping[int, Heads],
     calibration: Mapping[int, Floats],
     about: Mapping[str, Any],
 ) -> Model:
-    """The artefact in `folder`, with rows spread over `samples` (row numbers) to prove it by."""
-    spread = samples[np.linspace(0, len(samples) - 1, SAMPLES).astype(np.int64)]
-    return models.write(folder, boosters, calibration, dataset.matrix[spread], about)
+    """The artefact in `folder`, with a few of the rows (n, features), far apart, to prove it by."""
+    samples = rows[np.linspace(0, len(rows) - 1, SAMPLES).astype(np.int64)]
+    return models.write(folder, heads, calibration, samples, about)
 
 
 def write_evidence(folder: Path, dataset: Dataset, test: Ints, losses: Losses) -> None:

@@ -43,13 +43,13 @@ def train(  # noqa: PLR0913 - what a run is told
         data, parts, trials=trials, seconds=seconds, seed=seed, threads=threads, checkpoints=checkpoints, say=_say
     )
     _say(f"fitting on {len(parts.train)} rows with rounds {tuned.rounds}")
-    boosters = fit.fit(data, parts, tuned, seed=seed, threads=threads)
-    offsets = fit.calibrate(data, parts, boosters)
+    heads = fit.fit(data, parts, tuned, seed=seed, threads=threads)
+    offsets = fit.calibrate(data, parts, heads)
     about = _about(data, parts, tuned)
-    draft = publish.write_model(model_dir, data, parts.test, boosters, offsets, about)
+    draft = publish.write_model(model_dir, data.matrix[parts.test], heads, offsets, about)
     metrics, losses = evaluate.evaluate(data, parts.train, parts.test, draft, seed)
     measured = {**about, "metrics": metrics, "seconds": round(time.monotonic() - began, 1)}
-    model = publish.write_model(model_dir, data, parts.test, boosters, offsets, measured)
+    model = publish.write_model(model_dir, data.matrix[parts.test], heads, offsets, measured)
     publish.write_evidence(model_dir, data, parts.test, losses)
     model.verify()
     for horizon in HORIZONS:
@@ -108,6 +108,7 @@ def _about(data: Dataset, parts: Split, tuned: tune.Tuned) -> dict[str, Any]:
         "rows": {name: len(getattr(parts, name)) for name in ("fit", "validate", "calibrate", "test")},
         "params": dict(tuned.params),
         "rounds": {str(horizon): rounds for horizon, rounds in tuned.rounds.items()},
+        "spread_rounds": {str(horizon): rounds for horizon, rounds in tuned.spread_rounds.items()},
         "validation_skill": tuned.skill,
         "trials": tuned.trials,
         "repairs": list(data.repairs),

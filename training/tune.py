@@ -12,8 +12,10 @@ import xgboost as xgb
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from btc.baselines import empirical
+from btc.features import Floats, Ints
 from btc.forecasts import LEVELS
-from btc.models import raw
+from btc.models import raw, spread
 from training.dataset import Dataset
 from training.evaluate import pinball
 from training.split import Split
@@ -39,23 +41,48 @@ class Tuned:
 
     params: Mapping[str, float]
     rounds: Mapping[int, int]
+    spread_rounds: Mapping[int, int]
     skill: float
     """Mean CRPS skill over the horizons on the validation rows, against constant scaled quantiles."""
     trials: int
 
 
 class Matrices:
-    """The quantised fit and validation rows: built once, labelled anew for each horizon."""
+    """The quantised fit and validation rows: built once, labelled anew for each horizon and head."""
 
-    def __init__(self, dataset: Dataset, split: Split, threads: int) -> None:
-        self.dataset, self.split, self.threads = dataset, split, threads
+    def __init__(self, dataset: Dataset, split: Split, *, seed: int, threads: int) -> None:
+        self.dataset, self.split = dataset, split
         self.fit = quantised(dataset.matrix[split.fit], threads)
         self.validate = quantised(dataset.matrix[split.validate], threads, self.fit)
+        self.spreads = {horizon: self._spread(horizon, seed, threads) for horizon in dataset.targets}
 
-    def label(self, horizon: int) -> None:
+    def grow(self, params: dict[str, Any], fit: Floats, validate: Floats) -> xgb.Booster:
+        """A booster with as many rounds as served the validation rows best; labels (n,) of the rows of either part."""
+        label(self.fit, fit)
+        label(self.validate, validate)
+        booster = xgb.train(
+            params,
+            self.fit,
+            MAX_ROUNDS,
+            evals=[(self.validate, "validate")],
+            early_stopping_rounds=PATIENCE,
+            verbose_eval=False,
+        )
+        return booster[: booster.best_iteration + 1]
+
+    def in_spreads(self, horizon: int, rows: Ints) -> Floats:
+        """Scaled returns (rows,) in units of what the spread head expects."""
+        return self.dataset.targets[horizon][rows] / spread(self.spreads[horizon], self.dataset.matrix[rows])[:, 0]
+
+    def _spread(self, horizon: int, seed: int, threads: int) -> xgb.Booster:
         target = self.dataset.targets[horizon]
-        label(self.fit, target[self.split.fit])
-        label(self.validate, target[self.split.validate])
+        params = spread_params(len(self.split.fit), seed, threads)
+        return self.grow(params, log_size(target[self.split.fit]), log_size(target[self.split.validate]))
+
+
+def log_size(target: Floats) -> Floats:
+    """What a spread head learns from scaled returns (n,); softened, for a price that stood still says little."""
+    return np.log(np.abs(target) + 0.2)
 
 
 def quantised(rows: Any, threads: int, like: xgb.QuantileDMatrix | None = None) -> xgb.QuantileDMatrix:
@@ -81,8 +108,8 @@ def tune(  # noqa: PLR0913 - what a search is told
     clock: Callable[[], float] = time.monotonic,
     say: Callable[[str], None] = print,
 ) -> Tuned:
-    """Up to `trials` trials of TPE within about `seconds`; a study in `checkpoints` goes on where it was interrupted."""
-    matrices = Matrices(dataset, split, threads)
+    """Up to `trials` trials of TPE within about `seconds`; a study in `checkpoints` goes on where it was stopped."""
+    matrices = Matrices(dataset, split, seed=seed, threads=threads)
     began = clock()
 
     def objective(trial: optuna.Trial) -> float:
@@ -114,11 +141,12 @@ def tune(  # noqa: PLR0913 - what a search is told
     study.optimize(objective, n_trials=max(trials - done, 0 if done else 1), timeout=seconds)
     best = study.best_trial
     rounds = {int(horizon): int(number) for horizon, number in best.user_attrs["rounds"].items()}
-    return Tuned(best.params, rounds, float(best.values[0]), len(study.trials))
+    spread_rounds = {horizon: head.num_boosted_rounds() for horizon, head in matrices.spreads.items()}
+    return Tuned(best.params, rounds, spread_rounds, float(best.values[0]), len(study.trials))
 
 
 def booster_params(params: Mapping[str, float], rows: int, seed: int, threads: int) -> dict[str, Any]:
-    """XGBoost's parameters; a leaf's least weight is a share of the rows, so that it means the same on more data."""
+    """XGBoost's parameters of a quantile head; a leaf's least weight is a share of the rows, whatever their number."""
     known = {name: value for name, value in params.items() if name != "min_child_share"}
     return {
         "objective": "reg:quantileerror",
@@ -133,27 +161,27 @@ def booster_params(params: Mapping[str, float], rows: int, seed: int, threads: i
     }
 
 
+def spread_params(rows: int, seed: int, threads: int) -> dict[str, Any]:
+    """The plain recipe for a spread head, which takes seconds and is not searched for."""
+    params = booster_params(FIRST, rows, seed, threads)
+    del params["quantile_alpha"], params["multi_strategy"]
+    return {**params, "objective": "reg:squarederror"}
+
+
 def _grow(matrices: Matrices, params: dict[str, Any]) -> tuple[dict[int, float], dict[int, int]]:
-    """Validation skill and rounds by horizon."""
+    """Validation skill against constant quantiles of the scaled return, and rounds, by horizon."""
     skills, rounds = {}, {}
-    split = matrices.split
-    for horizon, target in matrices.dataset.targets.items():
-        matrices.label(horizon)
-        booster = xgb.train(
-            params,
-            matrices.fit,
-            MAX_ROUNDS,
-            evals=[(matrices.validate, "validate")],
-            early_stopping_rounds=PATIENCE,
-            verbose_eval=False,
+    split, dataset = matrices.split, matrices.dataset
+    for horizon, target in dataset.targets.items():
+        booster = matrices.grow(
+            params, matrices.in_spreads(horizon, split.fit), matrices.in_spreads(horizon, split.validate)
         )
-        rounds[horizon] = booster.best_iteration + 1
-        seen, truth = target[split.fit], target[split.validate]
-        constant = np.quantile(seen[np.isfinite(seen)], LEVELS)
-        known = np.isfinite(truth)
-        grown = raw(booster[: rounds[horizon]], matrices.dataset.matrix[split.validate[known]])
-        flat = pinball(truth[known], constant[None, :]).mean()
-        skills[horizon] = float(1 - pinball(truth[known], np.sort(grown, axis=1)).mean() / flat)
+        rounds[horizon] = booster.num_boosted_rounds()
+        known = split.validate[np.isfinite(target[split.validate])]
+        rows = dataset.matrix[known]
+        grown = np.sort(raw(booster, rows), axis=1) * spread(matrices.spreads[horizon], rows)
+        flat = empirical(target[split.fit])[None, :]
+        skills[horizon] = float(1 - pinball(target[known], grown).mean() / pinball(target[known], flat).mean())
     return skills, rounds
 
 

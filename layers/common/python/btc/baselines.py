@@ -76,7 +76,7 @@ def look_back(minutes: Minutes, rows: Ints, horizon: int) -> Floats:
         or [np.empty((0, len(_UPPER)))]
     )
     quantiles = np.concatenate([-upper[:, :0:-1], upper], axis=1)
-    return quantiles * (volatility[rows, None] * horizon**0.5)
+    return np.asarray(quantiles * (volatility[rows, None] * horizon**0.5))
 
 
 def latest(minutes: Minutes, horizons: Sequence[int] = HORIZONS) -> dict[int, Floats]:

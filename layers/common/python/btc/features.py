@@ -33,7 +33,7 @@ _RANGES: Final = (1, 15, 60, 240)
 _VOLUMES: Final = (1, 5, 60)
 _FLOWS: Final = (1, 5, 60)
 _SCALE: Final = ((5, 0.15), (15, 0.2), (60, 0.3), (240, 0.2), (1440, 0.15))
-"""(minutes, weight) of the realised variances in `scale`: a heterogeneous autoregression (Corsi 2009), fixed weights."""
+"""(minutes, weight) of the realised variances in `scale`: a HAR model (Corsi 2009), weights fixed."""
 
 NAMES: Final[tuple[str, ...]] = (
     *(f"return_{window}" for window in _RETURNS),
@@ -271,7 +271,7 @@ def _scale_variance(squares: Ints) -> Floats:
 
 def _variance(squares: Ints, window: int) -> Floats:
     """Mean square per minute over the window, never zero."""
-    return _window(squares, window) * (2.0**-_SQUARE_BITS / window) + VARIANCE_FLOOR
+    return np.asarray(_window(squares, window) * (2.0**-_SQUARE_BITS / window) + VARIANCE_FLOOR)
 
 
 def _against_day(prefix: Ints, window: int) -> Floats:

@@ -16,4 +16,4 @@ def returns(minutes: Minutes, horizon: int) -> Floats:
 
 def targets(minutes: Minutes, horizon: int, scale: Floats) -> Floats:
     """`returns` in units of scale·√horizon (n,), `scale` being the causal volatility per √minute."""
-    return returns(minutes, horizon) / (scale * horizon**0.5)
+    return np.asarray(returns(minutes, horizon) / (scale * horizon**0.5))

@@ -1,4 +1,7 @@
-"""A trained model as one artefact: boosters by horizon, how they were calibrated, and rows that prove it unharmed."""
+"""A trained model as one artefact: boosters by horizon, how they were calibrated, and rows that prove it unharmed.
+
+Each horizon has two heads: one predicts how far the price goes, the other the quantiles of the return in units of that.
+"""
 
 import hashlib
 import json
@@ -7,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +19,7 @@ import xgboost as xgb
 from btc import baselines, features, forecasts
 from btc.features import Floats, Minutes
 from btc.forecasts import LEVELS, Forecast
+from btc.times import MINUTE
 from btc.trades import Market
 
 DESCRIPTION: Final = "model.json"
@@ -29,12 +33,21 @@ class ModelError(ValueError):
     """An artefact that must not be served: unreadable, damaged, or made for other features; the message says which."""
 
 
+class Heads(NamedTuple):
+    """The boosters of one horizon."""
+
+    spread: xgb.Booster
+    """The logarithm of the scaled return's size."""
+    quantiles: xgb.Booster
+    """Quantiles (levels,) of the scaled return over the exponential of `spread`."""
+
+
 @dataclass(frozen=True, eq=False)
 class Model:
     """Boosters that predict the quantiles of scaled returns, and the description they were written with."""
 
     description: Mapping[str, Any]
-    boosters: Mapping[int, xgb.Booster]
+    heads: Mapping[int, Heads]
     """By horizon in minutes."""
 
     @classmethod
@@ -44,17 +57,13 @@ class Model:
         try:
             files = _folder(path) if path.is_dir() else _archive(path)
             description = json.loads(files[DESCRIPTION])
-            boosters = {}
-            for horizon in description["horizons"]:
-                name = booster_name(horizon)
-                if hashlib.sha256(files[name]).hexdigest() != description["sha256"][name]:
-                    raise ModelError(f"{path}: {name} is not the file that was written: fetch the artefact again")
-                boosters[horizon] = xgb.Booster(params={"nthread": 1}, model_file=bytearray(files[name]))
+            heads = {
+                horizon: Heads(*(_booster(files, name, description["sha256"]) for name in _names(horizon)))
+                for horizon in description["horizons"]
+            }
         except (OSError, tarfile.TarError, EOFError, KeyError, TypeError, ValueError, xgb.core.XGBoostError) as error:
-            if isinstance(error, ModelError):
-                raise
             raise ModelError(f"{path} is no model artefact: {type(error).__name__}: {error}") from error
-        model = cls(description, boosters)
+        model = cls(description, heads)
         model._check(path)
         return model
 
@@ -64,13 +73,13 @@ class Model:
 
     @property
     def horizons(self) -> tuple[int, ...]:
-        return tuple(self.boosters)
+        return tuple(self.heads)
 
     def predict(self, rows: npt.NDArray[np.float32]) -> dict[int, Floats]:
-        """Quantiles (n, levels) of the scaled return by horizon, calibrated and never crossing, from features (n, f)."""
+        """Quantiles (n, levels) of the scaled return by horizon, calibrated, never crossing; features (n, f) in."""
         return {
-            horizon: np.sort(raw(booster, rows) + self._offsets[horizon], axis=1)
-            for horizon, booster in self.boosters.items()
+            horizon: np.sort(raw(heads.quantiles, rows) + self._offsets[horizon], axis=1) * spread(heads.spread, rows)
+            for horizon, heads in self.heads.items()
         }
 
     def verify(self) -> None:
@@ -89,7 +98,7 @@ class Model:
 
     @cached_property
     def _offsets(self) -> dict[int, Floats]:
-        return {horizon: np.array(self.description["calibration"][str(horizon)]) for horizon in self.boosters}
+        return {horizon: np.array(self.description["calibration"][str(horizon)]) for horizon in self.heads}
 
     def _check(self, path: Path) -> None:
         told = {
@@ -112,7 +121,7 @@ def forecast(market: Market, minutes: Minutes, model: Model | None) -> list[Fore
     baselines.TooFewMinutesError where even that is impossible.
     """
     look_back = minutes[-(features.LOOK_BACK + 1) :]
-    as_of, price = int(minutes.start[-1]) + features.MINUTE, float(minutes.close[-1])
+    as_of, price = int(minutes.start[-1]) + MINUTE, float(minutes.close[-1])
     if model is None or not features.usable(look_back)[-1]:
         return forecasts.of(
             market, as_of, price, baselines.latest(look_back), model_version=baselines.VERSION, baseline=True
@@ -129,13 +138,14 @@ def raw(booster: xgb.Booster, rows: npt.NDArray[np.float32]) -> Floats:
     return np.asarray(booster.inplace_predict(rows), dtype=np.float64).reshape(len(rows), -1)
 
 
-def booster_name(horizon: int) -> str:
-    return f"horizon_{horizon}.ubj"
+def spread(booster: xgb.Booster, rows: npt.NDArray[np.float32]) -> Floats:
+    """The size of the scaled return (n, 1) that a spread head expects."""
+    return np.exp(raw(booster, rows))
 
 
 def write(
     folder: Path,
-    boosters: Mapping[int, xgb.Booster],
+    heads: Mapping[int, Heads],
     calibration: Mapping[int, Floats],
     samples: npt.NDArray[np.float32],
     about: Mapping[str, Any],
@@ -146,7 +156,11 @@ def write(
     `trained_until` (ISO date or time): the version is that date and a hash of all that predicts.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    files = {booster_name(horizon): bytes(booster.save_raw("ubj")) for horizon, booster in boosters.items()}
+    files = {
+        name: bytes(booster.save_raw("ubj"))
+        for horizon, boosters in heads.items()
+        for name, booster in zip(_names(horizon), boosters, strict=True)
+    }
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     offsets = {str(horizon): [float(value) for value in values] for horizon, values in calibration.items()}
     identity = hashlib.sha256(json.dumps([hashes, offsets, features.NAMES], sort_keys=True).encode()).hexdigest()
@@ -154,7 +168,7 @@ def write(
         "format": FORMAT,
         "model_version": f"{str(about['trained_until'])[:10]}-{identity[:8]}",
         "features": list(features.NAMES),
-        "horizons": list(boosters),
+        "horizons": list(heads),
         "levels": list(LEVELS),
         "calibration": offsets,
         "sha256": hashes,
@@ -162,13 +176,23 @@ def write(
     }
     for name, data in files.items():
         (folder / name).write_bytes(data)
-    predicted = Model(description, boosters).predict(samples)
+    predicted = Model(description, heads).predict(samples)
     description["samples"] = {
         "rows": [[None if np.isnan(value) else float(value) for value in row] for row in samples],
         "quantiles": {str(horizon): values.tolist() for horizon, values in predicted.items()},
     }
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=1, allow_nan=False) + "\n")
     return Model.open(folder)
+
+
+def _names(horizon: int) -> tuple[str, str]:
+    return f"spread_{horizon}.ubj", f"quantiles_{horizon}.ubj"
+
+
+def _booster(files: Mapping[str, bytes], name: str, hashes: Mapping[str, str]) -> xgb.Booster:
+    if hashlib.sha256(files[name]).hexdigest() != hashes[name]:
+        raise ValueError(f"{name} is not the file that was written: fetch the artefact again")
+    return xgb.Booster(params={"nthread": 1}, model_file=bytearray(files[name]))
 
 
 def _folder(path: Path) -> dict[str, bytes]:
