@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -26,26 +25,28 @@ _INPUTS = (
 )
 """What the template depends on. Code inside an asset changes the asset's name at most, and names are not used here."""
 
-_CONTEXT = {
-    "stage": STAGE,
-    # Assets stay where they are: copying 400 MB of layers would serve nobody.
-    "aws:cdk:disable-asset-staging": True,
-    "aws:cdk:enable-asset-metadata": True,
-    "aws:cdk:enable-path-metadata": True,
-}
-
 
 class SynthesisError(RuntimeError):
     """The app did not synthesise; the message holds what it said."""
 
 
 @dataclass(frozen=True, slots=True)
+class Asset:
+    """A file or folder of this machine, and the object in S3 that publishing makes of it (`${AWS::Region}` and the
+    like still in the bucket's name)."""
+
+    place: Path
+    bucket: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Assembly:
-    """One stack of the app: `assets` gives an asset's file or folder by its hash."""
+    """One stack of the app, its assets by their hash."""
 
     stack: str
     template: Mapping[str, Any]
-    assets: Mapping[str, Path]
+    assets: Mapping[str, Asset]
 
 
 def synthesised() -> Assembly:
@@ -70,25 +71,23 @@ def read_assembly(folder: Path) -> Assembly:
     [(name, artifact)] = stacks
     template = json.loads((folder / artifact["properties"]["templateFile"]).read_text())
     assets = json.loads((folder / f"{name}.assets.json").read_text())["files"]
-    places = {key: folder / entry["source"]["path"] for key, entry in assets.items() if "path" in entry["source"]}
-    return Assembly(artifact["properties"].get("stackName", name), template, places)
+    return Assembly(
+        artifact["properties"].get("stackName", name),
+        template,
+        {identity: _asset(folder, entry) for identity, entry in assets.items() if "path" in entry["source"]},
+    )
+
+
+def _asset(folder: Path, entry: Mapping[str, Any]) -> Asset:
+    destination = next(iter(entry["destinations"].values()))
+    return Asset(folder / entry["source"]["path"], destination["bucketName"], destination["objectKey"])
 
 
 def _synthesise() -> None:
     OUTPUT.mkdir(parents=True, exist_ok=True)
-    cdk_json = json.loads((ROOT / "cdk.json").read_text())
-    environment = {
-        **os.environ,
-        "CDK_OUTDIR": str(OUTPUT),
-        "CDK_CONTEXT_JSON": json.dumps({**cdk_json.get("context", {}), **_CONTEXT}),
-        "CDK_VALIDATION": "false",
-        "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "20",
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
-    }
     done = subprocess.run(
-        [sys.executable, "-m", "cdk.app"],
+        [sys.executable, "-m", "cdk.app", "--stage", STAGE, "--output", str(OUTPUT)],
         cwd=ROOT,
-        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -99,7 +98,7 @@ def _synthesise() -> None:
 
 
 def _fingerprint() -> str:
-    content = hashlib.sha256(json.dumps(_CONTEXT).encode())
+    content = hashlib.sha256(str(ROOT).encode())
     for path in _input_files():
         content.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
     return content.hexdigest()

@@ -1,0 +1,178 @@
+"""What the deployed template says about the parts that run on this machine: functions, mappings, API, rules, task."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Mapping as Map
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from local.gateway_responses import GatewayResponse
+from local.intrinsics import TemplateError
+from local.lambdas import FunctionSpec
+from local.mappings import Mapping
+from local.resources import Deployed, Resource, parsed
+
+_INVOKED = re.compile(r"/functions/(arn:[^/]+)/invocations")
+_ASSET_KEY = re.compile(r"([0-9a-f]{16,64})(?:\.\w+)*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One method of the REST API and the ARN of the function behind it."""
+
+    path: str
+    method: str
+    function_arn: str
+    api_key_required: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """The REST API: its methods, its stage, the values of its keys and its own words for errors."""
+
+    endpoints: tuple[Endpoint, ...]
+    stage: str
+    keys: tuple[str, ...]
+    responses: tuple[GatewayResponse, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """An EventBridge rule: the events it chooses and the functions they go to."""
+
+    name: str
+    pattern: Map[str, Any]
+    function_arns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """A SageMaker pipeline as the emulator holds it."""
+
+    name: str
+    arn: str
+    definition: str
+
+
+def functions(deployed: Deployed, *, runtime: Path, endpoint_url: str) -> list[FunctionSpec]:
+    """Every function with its code and layers where they lie on this machine; named after its code's folder."""
+    layers = {
+        layer.created.ref: _asset(deployed, layer, "Content") for layer in deployed.of_type("AWS::Lambda::LayerVersion")
+    }
+    specs = []
+    for function in deployed.of_type("AWS::Lambda::Function"):
+        properties = function.properties
+        folder = _asset(deployed, function, "Code")
+        specs.append(
+            FunctionSpec(
+                name=folder.name,
+                arn=function.created.attributes["Arn"],
+                asset=folder,
+                handler=properties["Handler"],
+                runtime=runtime,
+                layers=tuple(layers[ref] for ref in properties.get("Layers", ())),
+                environment=properties.get("Environment", {}).get("Variables", {}),
+                timeout_s=float(properties.get("Timeout", 3)),
+                memory_mb=int(properties.get("MemorySize", 128)),
+                endpoint_url=endpoint_url,
+            )
+        )
+    return specs
+
+
+def mappings(deployed: Deployed) -> list[Mapping]:
+    """Every event-source mapping, with its function as an ARN."""
+    names = {function.created.ref: function for function in deployed.of_type("AWS::Lambda::Function")}
+    found = []
+    for resource in deployed.of_type("AWS::Lambda::EventSourceMapping"):
+        named = resource.properties["FunctionName"]
+        arn = names[named].created.attributes["Arn"] if named in names else named
+        found.append(Mapping.from_properties({**resource.properties, "FunctionName": arn}))
+    return found
+
+
+def api(deployed: Deployed) -> Api:
+    """The one REST API. A key without a value gets a random one, as on AWS."""
+    rest = deployed.only("AWS::ApiGateway::RestApi")
+    paths = _paths(deployed, rest)
+    endpoints = []
+    for method in deployed.of_type("AWS::ApiGateway::Method"):
+        properties = method.properties
+        invoked = _INVOKED.search(str(properties.get("Integration", {}).get("Uri", "")))
+        if invoked is None:
+            raise TemplateError(
+                f"{method.logical_id} does not call a function: no other integration can be served here"
+            )
+        endpoints.append(
+            Endpoint(
+                path=paths[properties["ResourceId"]],
+                method=properties["HttpMethod"],
+                function_arn=invoked.group(1),
+                api_key_required=properties.get("ApiKeyRequired") in (True, "true"),
+            )
+        )
+    keys = deployed.of_type("AWS::ApiGateway::ApiKey")
+    return Api(
+        tuple(endpoints),
+        deployed.only("AWS::ApiGateway::Stage").properties["StageName"],
+        tuple(str(key.properties.get("Value") or secrets.token_hex(20)) for key in keys),
+        tuple(
+            GatewayResponse.from_properties(response.properties)
+            for response in deployed.of_type("AWS::ApiGateway::GatewayResponse")
+        ),
+    )
+
+
+def rules(deployed: Deployed) -> list[Rule]:
+    """The rules that choose events; those on a schedule do not run here."""
+    return [
+        Rule(
+            rule.created.ref,
+            parsed(rule.properties["EventPattern"]),
+            tuple(target["Arn"] for target in rule.properties["Targets"] if ":lambda:" in target["Arn"]),
+        )
+        for rule in deployed.of_type("AWS::Events::Rule")
+        if "EventPattern" in rule.properties
+    ]
+
+
+def pipeline(deployed: Deployed) -> Pipeline:
+    """The one training pipeline, its definition as text."""
+    resource = deployed.only("AWS::SageMaker::Pipeline")
+    definition = resource.properties["PipelineDefinition"]
+    body = definition.get("PipelineDefinitionBody", definition) if isinstance(definition, dict) else definition
+    text = body if isinstance(body, str) else json.dumps(body)
+    return Pipeline(resource.created.ref, resource.created.attributes["PipelineArn"], text)
+
+
+def task_environment(deployed: Deployed) -> dict[str, str]:
+    """What the ingest task's container is told."""
+    [container] = deployed.only("AWS::ECS::TaskDefinition").properties["ContainerDefinitions"]
+    return {entry["Name"]: str(entry["Value"]) for entry in container.get("Environment", ())}
+
+
+def _paths(deployed: Deployed, rest: Resource) -> dict[str, str]:
+    """The path of each API resource, by the id that methods refer to."""
+    parts = {resource.created.ref: resource.properties for resource in deployed.of_type("AWS::ApiGateway::Resource")}
+
+    def path(identity: str) -> str:
+        if identity == rest.created.attributes["RootResourceId"]:
+            return ""
+        return f"{path(parts[identity]['ParentId'])}/{parts[identity]['PathPart']}"
+
+    root = rest.created.attributes["RootResourceId"]
+    return {root: "/", **{identity: path(identity) for identity in parts}}
+
+
+def _asset(deployed: Deployed, resource: Resource, property_name: str) -> Path:
+    """The folder of a function's or layer's code, by the asset hash in its S3 key."""
+    key = str(resource.properties[property_name].get("S3Key", ""))
+    match = _ASSET_KEY.search(key)
+    asset = deployed.assembly.assets.get(match.group(1)) if match else None
+    if asset is None or not asset.place.is_dir():
+        raise TemplateError(f"{resource.logical_id}: no asset folder for its code {key!r}")
+    return asset.place

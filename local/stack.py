@@ -1,0 +1,225 @@
+"""The stand-in for AWS on this machine: the emulator, the template's resources in it, and what runs beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from local import declarations, events, pipeline
+from local.delivery import Delivery
+from local.events import Bus
+from local.intrinsics import Created, Resolver
+from local.jobs import Machine
+from local.lambdas import Function, FunctionSpec
+from local.pipeline import Execution
+from local.processes import Process, interpreter, tail
+from local.resources import Deployed, deploy, pseudo_parameters
+from local.rest import Gateway, Route
+from local.runtime import managed_runtime
+from local.streams import Emulator
+from local.template import ROOT, Assembly
+
+Tell = Callable[[str], None]
+
+
+class StackError(RuntimeError):
+    """A part of the stack does not do its work; the message says which, and what it last said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Where the API answers, and the key it asks for."""
+
+    url: str
+    key: str
+
+
+def silent(_: str) -> None:
+    """For those who need not hear."""
+
+
+class Stack:
+    """Parts are started one by one, each needing those before it, and end in reverse when the `with` block does.
+
+    Everything it writes lies in one temporary folder, which goes with it.
+    """
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="predict-bitcoin-"))
+        self.functions: dict[str, Function] = {}
+        """By name, as their folders are called."""
+        self.deliveries: dict[str, Delivery] = {}
+        """By the name of the function they feed."""
+        self.processes: dict[str, Process] = {}
+        self._parts = ExitStack()
+        self._parts.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        self._emulator: Emulator | None = None
+        self._deployed: Deployed | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._parts.close()
+
+    @property
+    def emulator(self) -> Emulator:
+        assert self._emulator, "start_emulator comes first"
+        return self._emulator
+
+    @property
+    def deployed(self) -> Deployed:
+        assert self._deployed, "deploy comes first"
+        return self._deployed
+
+    def log(self, name: str) -> Path:
+        return self.folder / "logs" / f"{name}.log"
+
+    def start_emulator(self) -> Emulator:
+        process = self._start("emulator", ["-m", "local.emulator"], {}, announces=True)
+        self._emulator = Emulator(json.loads(process.announcement())["endpoint"])
+        return self._emulator
+
+    def deploy(self, assembly: Assembly, tell: Tell = silent) -> Deployed:
+        """Create what the template declares, and upload the assets that are files, which jobs fetch from S3."""
+        self._upload(assembly)
+        self._deployed = deploy(assembly, self.emulator, tell)
+        return self._deployed
+
+    def start_functions(self, only: Sequence[str] = ()) -> None:
+        """Let every function (or those named) accept invocations; their processes begin with the first."""
+        for spec in self._specs():
+            if only and spec.name not in only:
+                continue
+            function = Function(spec, self.log(spec.name)).start()
+            self._parts.callback(function.stop)
+            self.functions[spec.name] = function
+
+    def start_deliveries(self) -> None:
+        """Feed the functions that run from their streams."""
+        by_arn = {function.spec.arn: function for function in self.functions.values()}
+        for mapping in declarations.mappings(self.deployed):
+            if (function := by_arn.get(mapping.function_arn)) is not None:
+                delivery = Delivery(mapping, function.invoke, self.emulator).start()
+                self._parts.callback(delivery.stop)
+                self.deliveries[function.spec.name] = delivery
+
+    def start_api(self) -> Served:
+        """Serve the REST API of the template over HTTP."""
+        api = declarations.api(self.deployed)
+        by_arn = {function.spec.arn: function.invoke for function in self.functions.values()}
+        routes = [
+            Route(each.path, each.method, by_arn[each.function_arn], each.api_key_required) for each in api.endpoints
+        ]
+        gateway = Gateway(routes, api.keys, api.stage, api.responses)
+        url = gateway.start()
+        self._parts.callback(gateway.stop)
+        return Served(url, api.keys[0])
+
+    def start_exchange(self, arguments: Sequence[str] = ()) -> dict[str, str]:
+        """Open the simulated exchange; what the ingest task has to know of it."""
+        process = self._start("exchange", ["-m", "local.exchange", *arguments], {}, announces=True)
+        addresses = json.loads(process.announcement())
+        return {"WEBSOCKET_URL": addresses["websocket"], "REST_URL": addresses["rest"]}
+
+    def start_ingest(self, overrides: Mapping[str, str]) -> Process:
+        """Run the ingest task with its container's environment, but for `overrides`."""
+        environment = {**declarations.task_environment(self.deployed), **overrides}
+        return self._start("ingest_trades", ["-m", "functions.ingest_trades"], environment)
+
+    def run_pipeline(self, parameters: Mapping[str, str], tell: Tell = silent) -> Execution:
+        """Run the training pipeline to its end. Raises PipelineError."""
+        declared = declarations.pipeline(self.deployed)
+        machine = Machine(self.emulator, self.folder / "jobs")
+        known = {entry["Name"] for entry in json.loads(declared.definition).get("Parameters", ())}
+        given = {name: value for name, value in parameters.items() if name in known}
+        return pipeline.start(
+            declared.definition, machine, name=declared.name, arn=declared.arn, parameters=given, tell=tell
+        )
+
+    def announce(self, execution: Execution) -> list[str]:
+        """Tell EventBridge of the model packages an execution registered; the functions that heard and succeeded.
+
+        Raises StackError when one of them failed."""
+        bus = Bus(
+            declarations.rules(self.deployed),
+            {function.spec.arn: function.invoke for function in self.functions.values()},
+        )
+        names = {function.spec.arn: name for name, function in self.functions.items()}
+        heard = []
+        for arn in execution.packages:
+            package = self.emulator.client("sagemaker").describe_model_package(ModelPackageName=arn)
+            for delivered in bus.put(events.model_package_event(package)):
+                name = names[delivered.function_arn]
+                if delivered.result.error:
+                    raise StackError(f"{name}: {delivered.result.error.message}\n{tail(self.log(name))}")
+                heard.append(name)
+        return heard
+
+    def check(self) -> None:
+        """Raises StackError, ProcessError or DeliveryError where a part has ended or keeps failing."""
+        for process in self.processes.values():
+            process.check()
+        for name, delivery in self.deliveries.items():
+            delivery.idle()
+            counters = delivery.counters()
+            if counters.discarded:
+                raise StackError(f"{name} gave up {counters.discarded} records\n{tail(self.log(name))}")
+
+    def _specs(self) -> list[FunctionSpec]:
+        runtime = managed_runtime(self.folder / "runtime")
+        return declarations.functions(self.deployed, runtime=runtime, endpoint_url=self.emulator.endpoint_url)
+
+    def _start(
+        self, name: str, arguments: Sequence[str], environment: Mapping[str, str], *, announces: bool = False
+    ) -> Process:
+        process = Process.start(
+            name,
+            [*interpreter(), *arguments],
+            log=self.log(name),
+            environment={**self._environment(), **environment},
+            folder=ROOT,
+            announces=announces,
+        )
+        self._parts.callback(process.stop)
+        self.processes[name] = process
+        return process
+
+    def _environment(self) -> dict[str, str]:
+        """What every process needs, and nothing of the person who runs this: no profile, no credentials."""
+        environment = {
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "HOME": str(self.folder),
+            "LANG": "C.UTF-8",
+            "PATH": os.environ.get("PATH", os.defpath),
+            "PYTHONUNBUFFERED": "1",
+            "TMPDIR": str(self.folder),
+        }
+        if self._emulator is not None:
+            environment["AWS_ENDPOINT_URL"] = self._emulator.endpoint_url
+        # A real exchange is reached as this machine reaches the world.
+        world = ("SSL_CERT_FILE", "HTTPS_PROXY", "NO_PROXY", "https_proxy", "no_proxy")
+        return environment | {name: os.environ[name] for name in world if name in os.environ}
+
+    def _upload(self, assembly: Assembly) -> None:
+        """Assets that are files go where the template says they are; folders are used where they lie."""
+        resolver = Resolver({}, pseudo_parameters(assembly.stack, self.emulator.region), {}, lambda _: Created(""))
+        client = self.emulator.client("s3")
+        for asset in assembly.assets.values():
+            if asset.place.is_file():
+                bucket, key = resolver.value({"Fn::Sub": asset.bucket}), resolver.value({"Fn::Sub": asset.key})
+                client.create_bucket(Bucket=bucket)
+                client.upload_file(str(asset.place), bucket, key)
