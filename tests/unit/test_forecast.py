@@ -17,6 +17,7 @@ from btc.aws.state import StateTable
 from btc.aws.tables import BarTable, bar_item
 from btc.features import LOOK_BACK, NAMES
 from btc.forecasts import HORIZONS, LEVELS
+from btc.models import Heads
 from btc.settings import Forecast, PromoteModel
 from btc.tape import Watermark
 from btc.times import DAY, MINUTE, SECOND, iso
@@ -36,9 +37,10 @@ def artefact(folder: Path, trained_until: int) -> bytes:
     rows = generator.normal(size=(500, len(NAMES))).astype(np.float32)
     parameters = {"objective": "reg:quantileerror", "quantile_alpha": LEVELS, "max_depth": 2, "nthread": 1}
     matrix = xgb.QuantileDMatrix(rows, generator.normal(size=500))
-    boosters = {horizon: xgb.train(parameters, matrix, num_boost_round=3) for horizon in HORIZONS}
+    size = xgb.train({"max_depth": 2, "nthread": 1}, matrix, num_boost_round=3)
+    heads = {horizon: Heads(size, xgb.train(parameters, matrix, num_boost_round=3)) for horizon in HORIZONS}
     offsets = {horizon: np.zeros(len(LEVELS)) for horizon in HORIZONS}
-    models.write(folder, boosters, offsets, rows[:3], {"trained_until": iso(trained_until)})
+    models.write(folder, heads, offsets, rows[:3], {"trained_until": iso(trained_until)})
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
         for file in sorted(folder.iterdir()):
