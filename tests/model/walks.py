@@ -1,0 +1,45 @@
+"""Minutes of made-up markets: volatility that changes slowly, quiet minutes, and what a test asks for besides."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from btc.features import Minutes
+from btc.times import DAY, MINUTE
+
+MONDAY = 20_003 * DAY
+
+
+def walk(length: int, *, seed: int = 1, quiet: float = 0.05, flows: bool = True, unknown: float = 0.0) -> Minutes:
+    """A random walk on a grid from a Monday's midnight on, with stochastic volatility (log AR(1))."""
+    generator = np.random.default_rng(seed)
+    shocks = generator.normal(size=length)
+    log_volatility = np.zeros(length)
+    for row in range(1, length):
+        log_volatility[row] = 0.995 * log_volatility[row - 1] + 0.08 * shocks[row]
+    still = generator.random(length) < quiet
+    steps = np.where(still, 0.0, 5e-4 * np.exp(log_volatility) * generator.normal(size=length))
+    close = np.round(50_000 * np.exp(np.cumsum(steps)), 1)
+    opened = np.concatenate([[50_000.0], close[:-1]])
+    wick = np.where(still, 0.0, np.abs(generator.normal(size=(2, length))) * 5)
+    volume = np.where(still, 0.0, np.round(generator.gamma(1.0, 2.0, size=length), 8))
+    return Minutes.of_columns(
+        MONDAY + MINUTE * np.arange(length, dtype=np.int64),
+        opened,
+        np.maximum(opened, close) + wick[0],
+        np.minimum(opened, close) - wick[1],
+        close,
+        volume=volume,
+        buy_volume=np.round(volume * generator.random(length), 8) if flows else None,
+        trade_count=np.where(still, 0, generator.integers(1, 90, size=length)).astype(np.float64) if flows else None,
+        known=generator.random(length) >= unknown,
+    )
+
+
+def save(minutes: Minutes, path: str) -> None:
+    """The minutes as a plain Parquet file; unknown ones are left out."""
+    known = minutes.known
+    names = ("open", "high", "low", "close", "volume", "buy_volume", "trade_count")
+    table = {name: getattr(minutes, name)[known] for name in names}
+    start = pa.array(minutes.start[known], pa.timestamp("us", "UTC"))
+    pq.write_table(pa.table({"start": start, **table}), path)

@@ -1,0 +1,206 @@
+"""Laws of the features and the labels: causal, of finite look-back, the same online and offline, bit for bit."""
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from btc import features, labels
+from btc.bars import Bar
+from btc.features import LOOK_BACK, MAX_UNKNOWN, NAMES, BrokenMinutesError, Minutes
+from btc.forecasts import HORIZONS
+from btc.times import MINUTE
+from tests.model.walks import MONDAY, walk
+from tests.unit.market import BTC
+
+LENGTH = 3 * LOOK_BACK
+HISTORY = walk(LENGTH, unknown=0.02)
+MATRIX = features.matrix(HISTORY)
+
+
+def column(name: str) -> np.ndarray:
+    return MATRIX[:, NAMES.index(name)]
+
+
+def disturbed(minutes: Minutes, first: int, seed: int) -> Minutes:
+    """Other minutes from `first` on, the same before."""
+    other = walk(len(minutes), seed=seed)
+    columns = {field.name: np.copy(getattr(minutes, field.name)) for field in fields(Minutes)}
+    for name, values in columns.items():
+        if name != "start":
+            values[first:] = getattr(other, name)[first:]
+    return Minutes(**columns)
+
+
+@settings(max_examples=40)
+@given(row=st.integers(LOOK_BACK, LENGTH - 1), extra=st.integers(0, 300))
+def test_a_row_from_its_look_back_alone_equals_the_row_over_all_history_bit_for_bit(row, extra):
+    tail = HISTORY[max(0, row - LOOK_BACK - extra) : row + 1]
+
+    assert features.matrix(tail)[-1].tobytes() == MATRIX[row].tobytes()
+    assert features.scale(tail)[-1].tobytes() == features.scale(HISTORY)[row].tobytes()
+    assert features.usable(tail)[-1] == features.usable(HISTORY)[row]
+
+
+@settings(max_examples=20)
+@given(row=st.integers(LOOK_BACK, LENGTH - 2), seed=st.integers(2, 50))
+def test_no_feature_sees_the_future(row, seed):
+    other = disturbed(HISTORY, row + 1, seed)
+
+    assert features.matrix(other)[: row + 1].tobytes() == MATRIX[: row + 1].tobytes()
+    assert features.scale(other)[: row + 1].tobytes() == features.scale(HISTORY)[: row + 1].tobytes()
+
+
+@settings(max_examples=20)
+@given(row=st.integers(0, LENGTH - 1), seed=st.integers(2, 50), horizon=st.sampled_from(HORIZONS))
+def test_a_label_sees_its_own_minute_and_the_horizons_end_only(row, seed, horizon):
+    before = disturbed(HISTORY, row + 1, seed)
+    reach = labels.returns(HISTORY, horizon)
+
+    settled = max(0, row + 1 - horizon)
+
+    np.testing.assert_array_equal(labels.returns(before, horizon)[:settled], reach[:settled])
+    known = HISTORY.known[:-horizon] & HISTORY.known[horizon:]
+    expected = np.log(HISTORY.close[horizon:] / HISTORY.close[:-horizon])
+    np.testing.assert_array_equal(reach[:-horizon], np.where(known, expected, np.nan))
+    assert np.isnan(reach[-horizon:]).all()
+
+
+@settings(max_examples=10)
+@given(factor=st.sampled_from([2.0**-10, 0.5, 8.0, 2.0**12]))
+def test_features_do_not_know_the_unit_of_price(factor):
+    prices = {name: getattr(HISTORY, name) * factor for name in ("open", "high", "low", "close")}
+
+    np.testing.assert_allclose(features.matrix(replace(HISTORY, **prices)), MATRIX, rtol=1e-4, atol=1e-4)
+
+
+def test_rows_without_a_whole_look_back_are_nan_and_not_usable():
+    assert np.isnan(MATRIX[:LOOK_BACK]).all()
+    assert np.isfinite(MATRIX[LOOK_BACK:]).all()
+    assert not features.usable(HISTORY)[:LOOK_BACK].any()
+    assert np.isnan(features.scale(HISTORY)[:LOOK_BACK]).all()
+    assert features.matrix(HISTORY[:10]).shape == (10, len(NAMES))
+
+
+def test_a_row_is_usable_only_with_its_last_minute_known_and_few_others_unknown():
+    known = np.ones(LENGTH, dtype=bool)
+    known[2000] = False
+    known[2500 : 2500 + int(MAX_UNKNOWN * LOOK_BACK) + 1] = False
+    mask = features.usable(replace(HISTORY, known=known))
+
+    assert mask[1999]
+    assert not mask[2000]
+    assert mask[2001]
+    assert not mask[2645]
+    assert mask[-1] == (LENGTH - 2500 > LOOK_BACK)
+
+
+def test_what_was_not_recorded_is_nan_in_the_features_made_of_it():
+    plain = features.matrix(walk(LENGTH, flows=False))[LOOK_BACK:]
+    absent = {name for number, name in enumerate(NAMES) if np.isnan(plain[:, number]).all()}
+
+    assert absent == {"trades_5", "buy_imbalance_1", "buy_imbalance_5", "buy_imbalance_60"}
+    assert np.isfinite(np.delete(plain, [NAMES.index(name) for name in absent], axis=1)).all()
+
+
+def test_a_market_that_stands_still_has_finite_features():
+    still = walk(LOOK_BACK + 5, quiet=1.0)
+
+    assert np.isfinite(np.delete(features.matrix(still)[-1], [NAMES.index("trades_5")])).all()
+    assert features.scale(still)[-1] > 0
+
+
+def test_features_agree_with_pandas():
+    frame = pd.DataFrame({field.name: getattr(HISTORY, field.name) for field in fields(Minutes)})
+    steps = np.log(frame.close).diff()
+    variance = {w: (steps**2).rolling(w).mean() + features.VARIANCE_FLOOR for w in (5, 15, 60, 240, 1440)}
+    weights = {5: 0.15, 15: 0.2, 60: 0.3, 240: 0.2, 1440: 0.15}
+    scale = np.sqrt(sum(weight * variance[window] for window, weight in weights.items()))
+    spread = np.log(frame.high / frame.low) ** 2 / (4 * np.log(2))
+    signed = 2 * frame.buy_volume - frame.volume
+    day = frame.volume.rolling(1440).mean()
+    moment = pd.to_datetime(frame.start, unit="us")
+    minute = moment.dt.hour * 60 + moment.dt.minute
+    expected = {
+        "return_15": steps.rolling(15).sum() / (scale * 15**0.5),
+        "volatility_240": 0.5 * np.log(variance[240]),
+        "volatility_5_to_60": 0.5 * np.log(variance[5] / variance[60]),
+        "range_60": 0.5 * np.log((spread.rolling(60).mean() + features.VARIANCE_FLOOR) / scale**2),
+        "volume_5": np.log(frame.volume.rolling(5).mean() / day + 0.01),
+        "trades_5": np.log(frame.trade_count.rolling(5).mean() / frame.trade_count.rolling(1440).mean() + 0.01),
+        "buy_imbalance_60": signed.rolling(60).sum() / frame.volume.rolling(60).sum(),
+        "quiet_60": (frame.volume == 0).rolling(60).mean(),
+        "unknown_1440": (~frame.known).rolling(1440).mean(),
+        "day_sin": np.sin(2 * np.pi * minute / 1440),
+        "week_cos": np.cos(2 * np.pi * ((moment.dt.day_of_week - 3) % 7 * 1440 + minute) / 10080),
+    }
+
+    np.testing.assert_allclose(features.scale(HISTORY)[LOOK_BACK:], scale[LOOK_BACK:], rtol=1e-6)
+    for name, values in expected.items():
+        np.testing.assert_allclose(column(name)[LOOK_BACK:], values[LOOK_BACK:], rtol=2e-4, atol=2e-5, err_msg=name)
+
+
+def bar(minute: int, close: int = 5_000_000_000_000, *, complete: bool = True) -> Bar:
+    return Bar(
+        BTC,
+        MONDAY + minute * MINUTE,
+        close,
+        close,
+        close,
+        close,
+        volume=10**8,
+        buy_volume=10**7,
+        trade_count=1,
+        ranges=((minute + 1, minute + 1),),
+        prior_id=minute,
+        next_id=minute + 2 if complete else None,
+    )
+
+
+def test_minutes_of_bars_lie_on_a_grid_with_gaps_flat_and_unknown():
+    minutes = Minutes.of_bars([bar(4, 7_000_000_000_000), bar(0), bar(1, 6_000_000_000_000), bar(2, complete=False)])
+
+    assert minutes.start.tolist() == [MONDAY + MINUTE * row for row in range(5)]
+    assert minutes.close.tolist() == [50_000, 60_000, 50_000, 50_000, 70_000]
+    assert minutes.open.tolist() == [50_000, 60_000, 50_000, 50_000, 70_000]
+    assert minutes.known.tolist() == [True, True, False, False, True]
+    assert minutes.volume.tolist() == [1, 1, 1, 0, 1]
+    assert np.isnan(minutes.buy_volume[3])
+
+
+def test_bars_that_are_no_minutes_of_one_grid_are_refused():
+    with pytest.raises(BrokenMinutesError, match="no minutes"):
+        Minutes.of_bars([])
+    with pytest.raises(BrokenMinutesError, match="repeat"):
+        Minutes.of_bars([bar(1), bar(1)])
+    with pytest.raises(BrokenMinutesError, match="one minute"):
+        Minutes.of_bars([replace(bar(1), minutes=5)])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("close", np.nan, "price"),
+        ("open", -1.0, "price"),
+        ("volume", np.nan, "volume"),
+        ("volume", -1.0, "volume"),
+        ("high", 1.0, "enclose"),
+        ("start", MONDAY + 1, "whole minute"),
+        ("start", MONDAY + MINUTE, "repeat"),
+    ],
+)
+def test_broken_columns_are_refused_by_name(name, value, said):
+    columns = {field.name: np.copy(getattr(HISTORY[:9], field.name)) for field in fields(Minutes)}
+    columns[name][3] = value
+    prices = [columns.pop(price) for price in ("open", "high", "low", "close")]
+
+    with pytest.raises(BrokenMinutesError, match=said):
+        Minutes.of_columns(columns.pop("start"), *prices, **columns)
+
+
+def test_a_time_far_off_is_refused_instead_of_filling_decades():
+    with pytest.raises(BrokenMinutesError, match="years"):
+        Minutes.of_bars([bar(0), bar(60 * 366 * 1440)])
