@@ -1,0 +1,120 @@
+"""The command line: `python -m local` runs the whole system, `python -m local replay …` sends captures through it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import Final, NoReturn
+
+from rich.table import Table
+
+from btc.aws.tables import ContendedError
+from btc.feeds.replay import CaptureError
+from local import replay as replaying
+from local.delivery import DeliveryError
+from local.intrinsics import TemplateError
+from local.lambdas import FunctionStoppedError
+from local.pipeline import PipelineError
+from local.processes import ProcessError
+from local.screen import Screen
+from local.session import Options, run
+from local.stack import StackError
+from local.template import SynthesisError
+
+FAILURES: Final = (
+    CaptureError,
+    ContendedError,
+    DeliveryError,
+    FunctionStoppedError,
+    PipelineError,
+    ProcessError,
+    StackError,
+    SynthesisError,
+    TemplateError,
+    TimeoutError,
+    replaying.UnknownVenueError,
+)
+"""What ends a run with a reason instead of a trace."""
+
+
+def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> int:
+    """Returns the exit status: 0, 1 with the reason on standard error, 130 when interrupted."""
+    options = _parser(environment).parse_args(arguments)
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGHUP, _interrupt)
+    screen = Screen()
+    try:
+        return _replay(options, screen) if options.command == "replay" else _run(options, screen)
+    except KeyboardInterrupt:
+        screen.say("stopped")
+        return 130 if getattr(options, "once", False) else 0
+    except FAILURES as error:
+        screen.console.print(f"✗ {type(error).__name__}: {error}", style="red", markup=False)
+        return 1
+
+
+def _run(options: argparse.Namespace, screen: Screen) -> int:
+    chosen = Options(feed=options.feed, once=options.once)
+    if options.history_days is not None:
+        chosen = replace(chosen, history_days=options.history_days)
+    given = dict(pair.split("=", 1) for pair in options.parameter)
+    summary = run(replace(chosen, parameters={**chosen.parameters, **given}), screen)
+    if summary is not None:
+        print(json.dumps(summary.to_dict(), indent=2))
+    return 0
+
+
+def _replay(options: argparse.Namespace, screen: Screen) -> int:
+    if missing := [str(path) for path in options.captures if not path.is_file()]:
+        raise CaptureError(f"{', '.join(missing)}: no such file")
+    with screen.phase("replay") as phase:
+        replayed = replaying.replay(options.venue, options.symbol, options.captures, phase.tell)
+        phase.tell(str(replayed.market))
+    replaying.write(replayed.bars, options.bars)
+    table = Table("", str(replayed.market))
+    for name, count in replayed.summary.items():
+        table.add_row(name, f"{count:,}")
+    screen.console.print(table)
+    return 0
+
+
+def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+    parser.add_argument(
+        "--feed",
+        choices=("sim", "kraken"),
+        default=environment.get("FEED") or "sim",
+        help="the simulated exchange or the real one (FEED)",
+    )
+    parser.add_argument(
+        "--once",
+        action="store_true",
+        default=environment.get("ONCE", "") not in ("", "0"),
+        help="end with the first forecast, as JSON (ONCE=1)",
+    )
+    parser.add_argument("--history-days", type=int, help="how much history to fill and train on")
+    parser.add_argument(
+        "--parameter", action="append", default=[], metavar="NAME=VALUE", help="of the pipeline, e.g. Trials=20"
+    )
+    commands = parser.add_subparsers(dest="command")
+    replay = commands.add_parser("replay", help="send recorded captures through the real path")
+    replay.add_argument("--venue", required=True)
+    replay.add_argument("--symbol", required=True, help="canonical, as in BTC-USD")
+    replay.add_argument("--bars", required=True, type=Path, metavar="OUT.parquet", help="where the bars go")
+    replay.add_argument("captures", nargs="+", type=Path, help="frames a line, or a page of REST trades; may be .gz")
+    return parser
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())
