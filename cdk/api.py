@@ -88,7 +88,7 @@ class Api(Construct):
         self.key = self._key(stage)
 
     def _paths(self) -> None:
-        integration = apigateway.LambdaIntegration(self.function)  # type: ignore[arg-type]
+        integration = apigateway.LambdaIntegration(self.function)
         for path in (*OPEN, *KEYED):
             self.api.root.resource_for_path(path).add_method("GET", integration, api_key_required=path in KEYED)
 

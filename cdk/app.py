@@ -22,16 +22,18 @@ def context() -> dict[str, Any]:
     return flags
 
 
-def build(stage: Stage | None = None, *, output: Path | None = None, validate: bool | None = False) -> App:
+def build(
+    stage: Stage | None = None, *, output: Path | None = None, validate: bool | None = False, in_place: bool = False
+) -> App:
     """The app of `stage`, or of the one named by the context (`-c stage=prod`), ready for `.synth()`.
 
     `validate` checks the template against CloudFormation's schemas, which takes ten seconds; None leaves it to the
-    environment (CDK_VALIDATION).
+    environment (CDK_VALIDATION). With `in_place` assets are not copied, and the template tells where each lies.
     """
     by_path = {"aws:cdk:enable-asset-metadata": True, "aws:cdk:disable-asset-staging": True}
     app = App(
         outdir=str(output) if output else None,
-        context={**context(), **(by_path if stage and not stage.bootstrapped else {})},
+        context={**context(), **(by_path if in_place else {})},
         builtin_cloud_formation_validation=validate,
         analytics_reporting=False,
     )
@@ -54,7 +56,8 @@ def main() -> None:
     parser.add_argument("--stage", type=stage_named, help="instead of the context's")
     parser.add_argument("--output", type=Path, help="instead of the command line's")
     chosen = parser.parse_args()
-    build(chosen.stage, output=chosen.output, validate=False if chosen.output else None).synth()
+    by_hand = chosen.output is not None
+    build(chosen.stage, output=chosen.output, validate=False if by_hand else None, in_place=by_hand).synth()
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from cdk.python_function import NOT_DEPLOYED, environment, log_group
 from cdk.settings import Stage
 
 ROOT = Path(__file__).parents[1]
-IMAGE_CONTENT = ["functions", "functions/ingest_trades", "layers", "layers/common", "requirements.lock"]
+IMAGE_CONTENT = ("functions/ingest_trades", "layers/common", "requirements.lock")
 
 
 class Trades(Construct):
@@ -77,13 +77,13 @@ class Ingestion(Construct):
                 str(ROOT),
                 file="functions/ingest_trades/Dockerfile",
                 platform=ecr_assets.Platform.LINUX_ARM64,
-                exclude=["**", *_admitted(), *NOT_DEPLOYED],
+                exclude=excluded(),
                 ignore_mode=IgnoreMode.DOCKER,
             ),
             environment=environment("ingest_trades", self.settings),
             logging=ecs.LogDriver.aws_logs(stream_prefix="ingest", log_group=log_group(self, "Logs", stage=stage)),
             readonly_root_filesystem=True,
-            stop_timeout=Duration.seconds(60),  # to send what it holds
+            stop_timeout=Duration.seconds(30),  # to send what it holds
         )
         return task
 
@@ -111,6 +111,6 @@ class Ingestion(Construct):
         )
 
 
-def _admitted() -> list[str]:
-    """Patterns that let in the image's content alone, a folder before what is in it."""
-    return [f"!{path}" for path in IMAGE_CONTENT] + ["!functions/ingest_trades/**", "!layers/common/**"]
+def excluded() -> list[str]:
+    """What the image is not made of, as .dockerignore would say it: all but IMAGE_CONTENT."""
+    return ["**", *(f"!{path}" for path in IMAGE_CONTENT), *NOT_DEPLOYED]

@@ -136,7 +136,7 @@ def _bars_table(scope: Construct, *, database: glue.CfnDatabase, bucket: s3.Buck
     """Partitions are computed from the query, so that none has ever to be registered."""
     location = f"s3://{bucket.bucket_name}/bars/"
     column = glue.CfnTable.ColumnProperty
-    table = glue.CfnTable(
+    return glue.CfnTable(
         scope,
         "Bars",
         catalog_id=database.catalog_id,
@@ -168,5 +168,3 @@ def _bars_table(scope: Construct, *, database: glue.CfnDatabase, bucket: s3.Buck
             ),
         ),
     )
-    table.add_resource_dependency(database)
-    return table

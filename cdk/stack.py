@@ -48,7 +48,7 @@ class PredictBitcoin(Stack):
 
         bars.table.grant(forecasts.function, "dynamodb:Query")
         bars.state.grant(forecasts.function, "dynamodb:GetItem")
-        forecasts.table.grant(forecasts.function, "dynamodb:PutItem", "dynamodb:BatchWriteItem")
+        forecasts.table.grant(forecasts.function, "dynamodb:PutItem")
         training.models.grant_read(forecasts.function, "models/*")
 
         training.models.grant_read(training.promote, "models/*")

@@ -139,7 +139,7 @@ class Training(Construct):
                 detail_type=["SageMaker Model Package State Change"],
                 detail={"ModelPackageGroupName": [stage.prefix], "ModelApprovalStatus": ["Approved"]},
             ),
-            targets=[targets.LambdaFunction(function, retry_attempts=3)],  # type: ignore[list-item]
+            targets=[targets.LambdaFunction(function, retry_attempts=3)],
         )
         iam.Grant.add_to_principal(
             grantee=function,

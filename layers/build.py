@@ -31,7 +31,7 @@ LAMBDA_PLATFORM = "aarch64-manylinux_2_28"  # the oldest for which current NumPy
 
 BROUGHT_BY_LAMBDA = ("boto3", "botocore", "s3transfer", "urllib3")
 BULK = (
-    *("**/tests", "**/__pycache__", "bin", ".lock", "*.dist-info/RECORD", "setuptools", "setuptools-*"),
+    *("**/tests", "**/__pycache__", "bin", ".lock", "*.dist-info/RECORD", "setuptools*", "distutils-precedence.pth"),
     *("pyarrow/include", "pyarrow/src", "pyarrow/*flight*"),
 )
 """What nothing here imports. The rest of *.dist-info stays: packages ask importlib.metadata for their own version."""

@@ -1,0 +1,40 @@
+"""Forecasts are made of closed bars, as they close."""
+
+import json
+from typing import Any
+
+import pytest
+
+from local.patterns import compile_pattern
+from tests.infra.assembly import Assembly
+
+
+@pytest.mark.parametrize(
+    ("name", "image", "forecasts"),
+    [
+        ("INSERT", {"closed": {"BOOL": True}}, True),
+        ("MODIFY", {"closed": {"BOOL": True}}, True),
+        ("MODIFY", {"closed": {"BOOL": False}}, False),
+        ("REMOVE", None, False),
+    ],
+)
+def test_only_a_closed_bar_is_forecast_from(
+    name: str, image: dict[str, Any] | None, forecasts: bool, dev: Assembly
+) -> None:
+    [filtered] = dev.event_source("forecast")["FilterCriteria"]["Filters"]
+    record = {"eventName": name, "dynamodb": {"NewImage": image} if image else {"OldImage": {"closed": {"BOOL": True}}}}
+
+    assert compile_pattern(json.loads(filtered["Pattern"]))(record) is forecasts
+
+
+def test_a_forecast_waits_for_no_batch(dev: Assembly) -> None:
+    assert "MaximumBatchingWindowInSeconds" not in dev.event_source("forecast")
+
+
+def test_forecasts_are_keyed_by_series_and_target_time(dev: Assembly) -> None:
+    keys = [
+        [key["AttributeName"] for key in table["Properties"]["KeySchema"]]
+        for table in dev.of_type("DynamoDB::Table").values()
+    ]
+
+    assert ["series", "target_time"] in keys

@@ -1,0 +1,118 @@
+"""What is true of every function: it is told what it asks for, fits, loads, and loses nothing it could not handle."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from btc import settings
+from tests.infra.assembly import ROOT, Assembly, Json, place, resolved
+
+SETTINGS: dict[str, type[settings.Settings]] = {
+    "aggregate_bars": settings.AggregateBars,
+    "archive_bars": settings.ArchiveBars,
+    "forecast": settings.Forecast,
+    "promote_model": settings.PromoteModel,
+    "api": settings.Api,
+}
+NAMES = sorted(SETTINGS)
+UNPACKED_LIMIT = 250_000_000
+RUNTIME = ROOT / "build" / "layers" / "local" / "runtime"
+
+
+def test_every_folder_with_a_handler_is_a_function_of_the_stack(dev: Assembly) -> None:
+    folders = {path.parent.name for path in (ROOT / "functions").glob("*/handler.py")}
+
+    assert set(dev.functions) == folders == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("stage", ["dev", "prod", "local"])
+def test_a_function_can_read_the_settings_it_is_given(name: str, stage: str, request: pytest.FixtureRequest) -> None:
+    assembly: Assembly = request.getfixturevalue(stage)
+    environment = resolved(assembly.functions[name]["Properties"]["Environment"]["Variables"])
+
+    told = SETTINGS[name].from_env(environment)
+
+    assert {key: value for key, value in environment.items() if not key.startswith("POWERTOOLS_")} == told.to_env()
+    assert environment["POWERTOOLS_METRICS_NAMESPACE"] == "PredictBitcoin"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_function_and_its_layers_fit_into_lambda(name: str, dev: Assembly) -> None:
+    parts = [place(dev.functions[name]), *map(place, dev.layers(name))]
+    size = sum(path.stat().st_size for part in parts for path in part.rglob("*") if path.is_file())
+
+    assert size < UNPACKED_LIMIT, f"{name} takes {size / 1e6:.0f} MB with {[part.name for part in parts]}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_handler_loads_from_its_asset_its_layers_and_the_runtime_alone(name: str, local: Assembly) -> None:
+    function = local.functions[name]
+    path = [place(function), *(place(layer) / "python" for layer in local.layers(name)), RUNTIME]
+    module, attribute = function["Properties"]["Handler"].split(".")
+    program = f"""
+import sys
+sys.path[:0] = {[str(part) for part in path]!r}
+import {module}
+assert callable({module}.{attribute})
+print({module}.__file__)
+"""
+    environment = {"AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1", "POWERTOOLS_SERVICE_NAME": name}
+
+    # -I and -S: neither this virtual environment nor the folder it is run from is on the path.
+    loaded = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", program], env=environment, capture_output=True, text=True, check=False
+    )
+
+    assert loaded.returncode == 0, loaded.stderr
+    assert Path(loaded.stdout.strip()).parent == ROOT / "functions" / name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_function_runs_the_python_and_the_machine_its_layers_were_built_for(name: str, dev: Assembly) -> None:
+    properties = dev.functions[name]["Properties"]
+
+    assert (properties["Runtime"], properties["Architectures"]) == ("python3.13", ["arm64"])
+    for layer in dev.layers(name):
+        assert layer["Properties"]["CompatibleArchitectures"] == ["arm64"]
+
+
+@pytest.mark.parametrize("name", ["aggregate_bars", "archive_bars", "forecast"])
+def test_a_batch_that_no_retry_delivers_is_kept(name: str, dev: Assembly) -> None:
+    source = dev.event_source(name)
+
+    bucket = source["DestinationConfig"]["OnFailure"]["Destination"]["Fn::GetAtt"][0]
+    assert bucket == failures(dev)
+    assert source["MaximumRetryAttempts"] > 0, "without a limit the bad batch holds up all that follow"
+    assert source["BisectBatchOnFunctionError"]
+
+
+def test_an_event_that_no_retry_promotes_is_kept(dev: Assembly) -> None:
+    invoked = dev.one("Lambda::EventInvokeConfig")
+
+    assert invoked["FunctionName"] == {"Ref": dev.logical_id("promote_model")}
+    assert invoked["DestinationConfig"]["OnFailure"]["Destination"]["Fn::GetAtt"][0] == failures(dev)
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod", "local"])
+def test_logs_expire(stage: str, request: pytest.FixtureRequest) -> None:
+    assembly: Assembly = request.getfixturevalue(stage)
+    groups = assembly.of_type("Logs::LogGroup")
+
+    assert all(group["Properties"]["RetentionInDays"] <= 90 for group in groups.values())
+    for function in assembly.functions.values():
+        assert function["Properties"]["LoggingConfig"]["LogGroup"]["Ref"] in groups
+
+
+def failures(assembly: Assembly) -> str:
+    def is_failures(resource: Json) -> bool:
+        return bool(resource["Properties"]["LifecycleConfiguration"]["Rules"][0].get("Id") == "forget")
+
+    buckets = assembly.of_type("S3::Bucket")
+    return next(
+        name
+        for name, bucket in buckets.items()
+        if "LifecycleConfiguration" in bucket["Properties"] and is_failures(bucket)
+    )

@@ -1,0 +1,112 @@
+"""The pipeline as it is deployed, its schedule, its image, and who promotes what it registers."""
+
+import json
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from cdk.xgboost_image import ACCOUNTS, REPOSITORY, TAG
+from local.patterns import compile_pattern
+from tests.infra.assembly import ROOT, Assembly, Json, resolved
+
+SOURCE = ROOT / "build" / "training" / "sourcedir.tar.gz"
+
+
+def definition(assembly: Assembly) -> Json:
+    body: Json = json.loads(
+        resolved(assembly.one("SageMaker::Pipeline")["PipelineDefinition"]["PipelineDefinitionBody"])
+    )
+    return body
+
+
+def test_the_deployed_pipeline_trains_weighs_and_registers(dev: Assembly) -> None:
+    pipeline = definition(dev)
+
+    assert [step["Name"] for step in pipeline["Steps"]] == ["Train", "Gate", "Choose"]
+    registered = pipeline["Steps"][-1]["Arguments"]["IfSteps"][0]["Arguments"]
+    assert registered["ModelPackageGroupName"] == dev.one("SageMaker::ModelPackageGroup")["ModelPackageGroupName"]
+
+
+def test_jobs_read_the_lake_that_the_archive_writes_and_run_the_bundled_program(dev: Assembly) -> None:
+    train = definition(dev)["Steps"][0]["Arguments"]
+    archive = resolved(dev.functions["archive_bars"]["Properties"]["Environment"]["Variables"])
+
+    bars = train["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"]
+    assert bars == f"s3://{archive['LAKE_BUCKET']}/bars/venue=kraken/symbol=BTC-USD/"
+    assert train["HyperParameters"]["sagemaker_submit_directory"].endswith(".gz")
+    assert train["HyperParameters"]["sagemaker_program"] == "train.py"
+
+
+def test_the_bundle_holds_the_program_at_its_root_and_the_domain_it_imports(tmp_path: Path) -> None:
+    with tarfile.open(SOURCE) as archive:
+        names = archive.getnames()
+        archive.extractall(tmp_path, filter="data")
+
+    assert {"train.py", "requirements.txt", "training/train.py", "btc/bars.py"} <= set(names)
+    assert not [name for name in names if name.startswith("btc/aws") and "cache" in name]
+    assert (tmp_path / "train.py").read_bytes() == (ROOT / "training" / "train.py").read_bytes()
+
+
+def test_the_bundle_is_the_same_bytes_for_the_same_sources() -> None:
+    before = SOURCE.read_bytes()
+
+    built = [sys.executable, str(ROOT / "layers" / "build.py"), "--only", "training"]
+    said = subprocess.run(built, capture_output=True, text=True, check=True).stdout
+
+    assert "up to date" in said
+    assert SOURCE.read_bytes() == before
+
+
+def test_the_model_is_retrained_each_week_by_a_role_that_can_do_nothing_else(dev: Assembly) -> None:
+    schedule = resolved(dev.one("Scheduler::Schedule"))
+    roles = {
+        resolved(policy["Properties"]["Roles"])[0]: resolved(policy["Properties"]["PolicyDocument"]["Statement"])
+        for policy in dev.of_type("IAM::Policy").values()
+    }
+
+    [allowed] = roles[schedule["Target"]["RoleArn"].replace(".Arn", "")]
+    assert schedule["ScheduleExpression"] == "cron(0 3 ? * SUN *)"
+    assert allowed["Action"] == "sagemaker:StartPipelineExecution"
+    assert allowed["Resource"] == schedule["Target"]["Arn"]
+    assert schedule["Target"]["Arn"].endswith(f":pipeline/{dev.one('SageMaker::Pipeline')['PipelineName']}")
+
+
+@pytest.mark.parametrize(
+    ("group", "status", "promotes"),
+    [
+        ("predict-bitcoin-dev", "Approved", True),
+        ("predict-bitcoin-dev", "Rejected", False),
+        ("predict-bitcoin-prod", "Approved", False),
+    ],
+)
+def test_an_approval_in_this_group_promotes(group: str, status: str, promotes: bool, dev: Assembly) -> None:
+    rule = dev.one("Events::Rule")
+    event = {
+        "source": "aws.sagemaker",
+        "detail-type": "SageMaker Model Package State Change",
+        "detail": {"ModelPackageGroupName": group, "ModelApprovalStatus": status},
+    }
+
+    assert compile_pattern(rule["EventPattern"])(event) is promotes
+    assert [target["Arn"]["Fn::GetAtt"][0] for target in rule["Targets"]] == [dev.logical_id("promote_model")]
+
+
+@pytest.mark.xdist_group("infra with the SDK")
+def test_the_image_is_the_one_the_sagemaker_sdk_names_in_every_region() -> None:
+    program = f"""
+import json, warnings
+warnings.simplefilter("ignore")
+from sagemaker.core import image_uris
+regions = {sorted(ACCOUNTS)!r}
+print(json.dumps({{region: image_uris.retrieve("xgboost", region, version={TAG!r}) for region in regions}}))
+"""
+    # A process of its own: the SDK takes seconds to import and configures logging as it does.
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    named: dict[str, str] = json.loads(said.splitlines()[-1])
+
+    assert {region: (uri.split(".")[0], uri.split("/")[1]) for region, uri in named.items()} == {
+        region: (account, f"{REPOSITORY}:{TAG}") for region, account in ACCOUNTS.items()
+    }
