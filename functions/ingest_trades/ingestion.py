@@ -220,7 +220,7 @@ class Ingestion:
             hole = track.continuity.missing
             if hole is None:
                 track.repair = track.hole = None
-            elif self.clock() >= max(track.retry_at, self.clock() + self.history.wait()):
+            elif self.clock() >= track.retry_at and not self.history.wait():
                 self._repair_step(track, hole)
                 return
 
