@@ -1,0 +1,37 @@
+"""One small training run, made once and read by every test of this suite."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from btc.models import Model
+from tests.model.walks import save, walk
+from training import train
+
+
+class Run(NamedTuple):
+    bars: Path
+    model_dir: Path
+    output_dir: Path
+    archive: Path
+    model: Model
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("training")
+    bars, archive = folder / "bars.parquet", folder / "model.tar.gz"
+    save(walk(8_600, seed=11, unknown=0.01), str(bars))
+    told = {
+        "--bars": bars,
+        "--model-dir": folder / "model",
+        "--output-dir": folder / "output",
+        "--checkpoints": folder / "checkpoints",
+        "--archive": archive,
+        "--trials": 1,
+        "--test-days": 0.7,
+        "--threads": 1,
+    }
+    model = train.main([str(word) for pair in told.items() for word in pair])
+    return Run(bars, folder / "model", folder / "output", archive, model)

@@ -1,0 +1,136 @@
+"""Reading bars: the lake's own and plain files; what is repaired is said, what cannot be is refused."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from btc.bars import Bar
+from btc.features import LOOK_BACK, Minutes
+from btc.forecasts import HORIZONS
+from btc.times import DAY, MINUTE, date
+from btc.units import from_units
+from tests.model.walks import MONDAY, walk
+from tests.unit.market import BTC
+from training import dataset
+from training.dataset import UnreadableBarsError
+
+SMALL = walk(200)
+
+
+def write(path, **changes):
+    columns = {name: getattr(SMALL, name) for name in ("open", "high", "low", "close", "volume")}
+    columns = {"start": SMALL.start.astype("datetime64[us]"), **columns, **changes}
+    pq.write_table(pa.table({name: column for name, column in columns.items() if column is not None}), path)
+    return path
+
+
+def test_a_plain_file_needs_no_flows(tmp_path):
+    minutes, repairs = dataset.read(write(tmp_path / "bars.parquet"))
+
+    np.testing.assert_array_equal(minutes.close, SMALL.close)
+    assert minutes.known.all()
+    assert np.isnan(minutes.buy_volume).all()
+    assert repairs == ()
+
+
+def test_the_lakes_decimals_become_the_floats_of_the_online_bars(tmp_path):
+    prices = [5_123_456_789_123 + 1_234_567 * row for row in range(300)]
+    bars = [
+        Bar(
+            BTC,
+            MONDAY + (1300 + row) * MINUTE,
+            price,
+            price + 7,
+            price - 3,
+            price + 1,
+            volume=3 * row + 1,
+            buy_volume=row,
+            trade_count=1,
+            ranges=((row + 1, row + 1),),
+            prior_id=row,
+            next_id=row + 2 if row != 5 else None,
+        )
+        for row, price in enumerate(prices)
+    ]
+    for day in (MONDAY, MONDAY + DAY):
+        folder = tmp_path / "venue=kraken" / "symbol=BTC-USD" / f"date={date(day)}"
+        folder.mkdir(parents=True)
+        part = [bar for bar in bars if day <= bar.start < day + DAY]
+        decimals = {name: 28 if "volume" in name else 18 for name in (*dataset.PRICES, "volume", "buy_volume")}
+        table = {
+            "start": pa.array([bar.start for bar in part], pa.timestamp("us", "UTC")),
+            **{
+                name: pa.array([from_units(getattr(bar, name)) for bar in part], pa.decimal128(digits, 8))
+                for name, digits in decimals.items()
+            },
+            "trade_count": [bar.trade_count for bar in part],
+            "complete": [bar.complete for bar in part],
+        }
+        pq.write_table(pa.table(table), folder / "bars.parquet")
+    offline, _ = dataset.read(tmp_path)
+    online = Minutes.of_bars(bars)
+
+    for name in ("start", "open", "high", "low", "close", "volume", "buy_volume", "trade_count", "known"):
+        np.testing.assert_array_equal(getattr(offline, name), getattr(online, name), err_msg=name)
+    assert not offline.known[5]
+
+
+def test_disorder_and_equal_repeats_are_repaired_and_said(tmp_path):
+    order = [*range(100, 200), *range(100), 7, 8]
+    columns = {name: getattr(SMALL, name)[order] for name in ("open", "high", "low", "close", "volume")}
+    path = write(tmp_path / "bars.parquet", start=SMALL.start[order].astype("datetime64[us]"), **columns)
+    minutes, repairs = dataset.read(path)
+
+    np.testing.assert_array_equal(minutes.close, SMALL.close)
+    assert "sorted" in repairs[0]
+    assert "2 repeated rows" in repairs[1]
+
+
+def test_rows_without_a_price_are_absent_minutes(tmp_path):
+    close = SMALL.close.copy()
+    close[50:53] = np.nan
+    minutes, repairs = dataset.read(write(tmp_path / "bars.parquet", close=close))
+
+    assert not minutes.known[50:53].any()
+    assert (minutes.close[50:53] == SMALL.close[49]).all()
+    assert "3 rows without a price" in repairs[0]
+    assert "3 absent minutes" in repairs[1]
+
+
+def test_repeats_that_contradict_each_other_are_refused(tmp_path):
+    start = SMALL.start.copy()
+    start[9] = start[8]
+
+    with pytest.raises(UnreadableBarsError, match="twice"):
+        dataset.read(write(tmp_path / "bars.parquet", start=start.astype("datetime64[us]")))
+
+
+def test_what_is_no_bars_is_refused(tmp_path):
+    with pytest.raises(UnreadableBarsError, match="no Parquet file"):
+        dataset.read(tmp_path)
+    with pytest.raises(UnreadableBarsError, match="volume is missing"):
+        dataset.read(write(tmp_path / "bars.parquet", volume=None))
+    (tmp_path / "bars.parquet").write_text("start,open")
+    with pytest.raises(UnreadableBarsError, match="no readable Parquet"):
+        dataset.read(tmp_path / "bars.parquet")
+
+
+def test_two_markets_are_not_one_dataset(tmp_path):
+    for symbol in ("BTC-USD", "ETH-USD"):
+        folder = tmp_path / f"symbol={symbol}" / "date=2024-10-07"
+        folder.mkdir(parents=True)
+        write(folder / "bars.parquet")
+
+    with pytest.raises(UnreadableBarsError, match="2 markets"):
+        dataset.read(tmp_path)
+
+
+def test_the_digest_names_the_data():
+    minutes = walk(LOOK_BACK + 100)
+    data = dataset.build(minutes)
+
+    assert data.digest == dataset.build(minutes).digest != dataset.build(minutes[:-1]).digest
+    assert set(data.targets) == set(HORIZONS)
+    assert data.rows.min() == LOOK_BACK
+    assert len(data.matrix) == len(minutes)

@@ -1,0 +1,118 @@
+"""A training run from end to end, and the artefact it leaves."""
+
+import json
+
+import numpy as np
+import optuna
+import pytest
+
+from btc import features, models
+from btc.forecasts import HORIZONS, LEVELS
+from btc.models import Model
+from tests.unit.market import BTC
+from training import dataset, evaluate, publish, train, tune
+from training.split import TooLittleDataError
+
+
+def test_a_run_leaves_an_artefact_that_proves_itself(run):
+    folder, packed = Model.open(run.model_dir), Model.open(run.archive)
+    packed.verify()
+
+    assert folder.version == packed.version == run.model.version
+    for name in ("trained_from", "trained_until", "tested_from", "dataset", "code", "params", "rounds", "rows"):
+        assert folder.description[name]
+
+
+def test_metrics_tell_every_horizon_beside_every_baseline(run):
+    told = json.loads((run.output_dir / "metrics.json").read_text())
+
+    assert set(told["metrics"]) == {str(horizon) for horizon in HORIZONS}
+    for measured in told["metrics"].values():
+        assert set(measured["against"]) == set(evaluate.BASELINES)
+        assert measured["crps_skill_low"] <= measured["crps_skill"] <= measured["crps_skill_high"]
+        assert measured["baseline_loss_bp"][measured["best_baseline"]] == min(measured["baseline_loss_bp"].values())
+        assert 0.7 < measured["coverage_90"] <= 1
+
+
+def test_the_evidence_is_what_the_metrics_come_from(run):
+    evidence = publish.read_evidence(run.archive)
+    measured = run.model.description["metrics"]
+
+    for horizon in HORIZONS:
+        assert np.nanmean(evidence.losses[horizon]["model"]) == pytest.approx(measured[str(horizon)]["loss_bp"])
+        assert np.isfinite(evidence.truth[horizon]).sum() == measured[str(horizon)]["rows"]
+
+
+def test_the_model_serves_what_the_test_saw(run):
+    data = dataset.load(run.bars)
+    row = int(data.rows[-1])
+    [made, *_] = models.forecast(BTC, data.minutes[: row + 1], run.model)
+    quantiles = run.model.predict(data.matrix[row : row + 1])[1][0] * data.scale[row]
+
+    assert not made.baseline
+    np.testing.assert_allclose(made.quantiles, data.minutes.close[row] * np.exp(quantiles), rtol=1e-9)
+
+
+def test_the_same_run_gives_the_same_model(run, tmp_path):
+    told = ["--bars", str(run.bars), "--model-dir", str(tmp_path / "m"), "--output-dir", str(tmp_path / "o")]
+    again = train.main([*told, "--trials", "1", "--test-days", "0.7", "--threads", "1"])
+
+    assert again.version == run.model.version
+
+
+def test_an_interrupted_study_goes_on_where_it_stopped(run, tmp_path, capsys):
+    checkpoints = run.model_dir.parent / "checkpoints"
+    told = ["--bars", str(run.bars), "--model-dir", str(tmp_path / "m"), "--output-dir", str(tmp_path / "o")]
+    train.main([*told, "--trials", "1", "--test-days", "0.7", "--threads", "1", "--checkpoints", str(checkpoints)])
+
+    assert "trial 1/" not in capsys.readouterr().out
+    study = optuna.load_study(study_name="quantiles", storage=tune._storage(checkpoints))
+    assert len(study.trials) == 1
+
+
+def test_the_containers_variables_name_the_folders(monkeypatch, tmp_path):
+    for name in ("SM_CHANNEL_BARS", "SM_MODEL_DIR", "SM_OUTPUT_DATA_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    with pytest.raises(dataset.UnreadableBarsError, match="SM_CHANNEL_BARS"):
+        train.main(["--trials", "5", "--train-seconds", "60", "--test-days", "2", "--seed", "3"])
+
+
+def test_too_little_history_is_said(run, tmp_path):
+    told = ["--bars", str(run.bars), "--model-dir", str(tmp_path / "m"), "--output-dir", str(tmp_path / "o")]
+    with pytest.raises(TooLittleDataError):
+        train.main([*told, "--test-days", "5"])
+
+
+def test_pinball_loss_of_an_exact_forecast_is_zero_and_grows_with_distance():
+    truth = np.array([0.3, -0.2])
+    exact = np.repeat(truth[:, None], len(LEVELS), axis=1)
+
+    np.testing.assert_array_equal(evaluate.pinball(truth, exact), 0)
+    np.testing.assert_allclose(evaluate.pinball(truth, exact + 0.1), 0.05)
+
+
+def test_the_bootstrap_finds_a_difference_and_no_difference():
+    generator = np.random.default_rng(1)
+    other = generator.gamma(2.0, size=20_000)
+    better = other * 0.97 + generator.normal(scale=0.05, size=20_000)
+    low, high = np.quantile(evaluate.block_bootstrap(better, other, seed=1), [0.025, 0.975])
+
+    assert 0.02 < low < 0.03 < high < 0.04
+    noise = evaluate.block_bootstrap(other + generator.normal(scale=0.05, size=20_000), other, seed=1)
+    assert np.quantile(noise, 0.025) < 0 < np.quantile(noise, 0.975)
+
+
+def test_a_random_walks_direction_is_a_coin_toss(run):
+    rows = int(run.model.description["metrics"]["5"]["rows"])
+    luck = 4 * 0.5 / (rows / 5) ** 0.5
+
+    assert abs(run.model.description["metrics"]["5"]["direction"] - 0.5) < luck
+
+
+def test_real_bars_train_to_an_honest_model(market_data, tmp_path):
+    minutes, _ = dataset.read(next((market_data / "bars").glob("*.parquet")))
+    data = dataset.build(minutes[-16_000:])
+
+    assert features.usable(data.minutes)[-1]
+    assert 0.9 < np.nanstd(data.targets[5]) < 1.6
+    assert np.isfinite(data.matrix[data.rows][:, : features.NAMES.index("trades_5")]).all()

@@ -1,0 +1,143 @@
+"""The artefact: what is written is what is read, and what is damaged is refused."""
+
+import json
+import tarfile
+
+import numpy as np
+import pytest
+import xgboost as xgb
+
+from btc import baselines, features, models
+from btc.features import LOOK_BACK, NAMES
+from btc.forecasts import HORIZONS, LEVELS
+from btc.models import Heads, Model, ModelError
+from tests.model.walks import walk
+from tests.unit.market import BTC
+
+MINUTES = walk(LOOK_BACK + 400)
+ROWS = features.matrix(MINUTES)[LOOK_BACK:]
+ABOUT = {"trained_until": "2026-11-01T00:00:00Z", "metrics": {}}
+
+
+@pytest.fixture(scope="module")
+def heads():
+    generator = np.random.default_rng(5)
+    shared = {"max_depth": 3, "nthread": 1, "seed": 1}
+    quantile = {"objective": "reg:quantileerror", "quantile_alpha": LEVELS, "multi_strategy": "multi_output_tree"}
+    matrix = xgb.QuantileDMatrix(ROWS, generator.normal(size=len(ROWS)))
+    return {
+        horizon: Heads(xgb.train(shared, matrix, 2), xgb.train({**shared, **quantile}, matrix, 4))
+        for horizon in HORIZONS
+    }
+
+
+@pytest.fixture
+def folder(tmp_path, heads):
+    offsets = {horizon: np.linspace(-0.1, 0.1, len(LEVELS)) for horizon in HORIZONS}
+    models.write(tmp_path / "model", heads, offsets, ROWS[:4], ABOUT)
+    return tmp_path / "model"
+
+
+def describe(folder, **changes):
+    path = folder / models.DESCRIPTION
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_a_model_predicts_the_same_from_a_folder_and_from_an_archive(folder, tmp_path):
+    archive = tmp_path / "model.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(folder, arcname=".")
+    read, unpacked = Model.open(folder), Model.open(archive)
+    unpacked.verify()
+
+    assert unpacked.version == read.version == read.description["model_version"]
+    assert read.version.startswith("2026-11-01-")
+    for horizon, values in read.predict(ROWS).items():
+        assert values.tobytes() == unpacked.predict(ROWS)[horizon].tobytes()
+
+
+def test_quantiles_are_sorted_and_one_row_predicts_as_in_the_matrix(folder):
+    model = Model.open(folder)
+    whole = model.predict(ROWS)
+    alone = model.predict(ROWS[7:8])
+
+    assert model.horizons == HORIZONS
+    for horizon in HORIZONS:
+        assert whole[horizon].shape == (len(ROWS), len(LEVELS))
+        assert (np.diff(whole[horizon], axis=1) >= 0).all()
+        np.testing.assert_array_equal(alone[horizon][0], whole[horizon][7])
+
+
+def test_samples_with_unrecorded_features_are_proven_too(tmp_path, heads):
+    rows = ROWS[:2].copy()
+    rows[:, NAMES.index("trades_5")] = np.nan
+    offsets = {horizon: np.zeros(len(LEVELS)) for horizon in HORIZONS}
+
+    models.write(tmp_path, heads, offsets, rows, ABOUT).verify()
+
+
+def test_a_sample_that_comes_out_otherwise_is_refused_by_its_difference(folder):
+    samples = Model.open(folder).description["samples"]
+    samples["quantiles"]["5"][0][3] += 0.25
+    describe(folder, samples=samples)
+
+    with pytest.raises(ModelError, match=r"at 5 min .* 0\.25 away"):
+        Model.open(folder).verify()
+
+
+def test_a_changed_calibration_is_found_by_the_samples(folder):
+    calibration = Model.open(folder).description["calibration"]
+    describe(folder, calibration={**calibration, "60": [value + 0.01 for value in calibration["60"]]})
+
+    with pytest.raises(ModelError, match="at 60 min"):
+        Model.open(folder).verify()
+
+
+@pytest.mark.parametrize("name", ["quantiles_15.ubj", "spread_1.ubj"])
+def test_a_damaged_booster_is_refused_by_name(folder, name):
+    data = bytearray((folder / name).read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    (folder / name).write_bytes(data)
+
+    with pytest.raises(ModelError, match=name):
+        Model.open(folder)
+
+
+def test_what_is_missing_or_cut_is_refused(folder, tmp_path):
+    (folder / "quantiles_1.ubj").unlink()
+    with pytest.raises(ModelError, match=r"quantiles_1\.ubj"):
+        Model.open(folder)
+    with pytest.raises(ModelError, match="no model artefact"):
+        Model.open(tmp_path / "nowhere.tar.gz")
+    (tmp_path / "cut.tar.gz").write_bytes(b"\x1f\x8b\x08")
+    with pytest.raises(ModelError, match="no model artefact"):
+        Model.open(tmp_path / "cut.tar.gz")
+
+
+@pytest.mark.parametrize(("name", "value"), [("features", ["return_1"]), ("levels", [0.5]), ("format", "model/9")])
+def test_a_model_made_for_other_features_or_levels_is_refused(folder, name, value):
+    describe(folder, **{name: value})
+
+    with pytest.raises(ModelError, match=f"other {name}"):
+        Model.open(folder)
+
+
+def test_the_model_forecasts_from_a_whole_look_back(folder):
+    model = Model.open(folder)
+    made = models.forecast(BTC, MINUTES[-(LOOK_BACK + 1) :], model)
+    more = models.forecast(BTC, MINUTES, model)
+
+    assert made == more
+    assert [each.horizon for each in made] == list(HORIZONS)
+    assert {each.model_version for each in made} == {model.version}
+    assert not any(each.baseline for each in made)
+    assert made[0].reference_price == MINUTES.close[-1]
+
+
+def test_without_model_or_whole_look_back_the_baseline_is_served_and_says_so(folder):
+    model = Model.open(folder)
+
+    for made in (models.forecast(BTC, MINUTES, None), models.forecast(BTC, MINUTES[-LOOK_BACK:], model)):
+        assert all(each.baseline for each in made)
+        assert {each.model_version for each in made} == {baselines.VERSION}
+        assert [each.horizon for each in made] == list(HORIZONS)
