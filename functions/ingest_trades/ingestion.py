@@ -157,19 +157,15 @@ class Ingestion:
             self._tick()
 
     def _read(self, frames: Sequence[bytes]) -> None:
-        parse = self.feed.parse
         self.tally.frames += len(frames)
-        for frame in frames:
-            for event in parse(frame):
-                if isinstance(event, Trades):
-                    track = self._tracks.get(event.market)
-                    if track:
-                        track.joined = True
-                        self._pass_on(track, event)
-                    else:
-                        self.tally.ignored += 1
-                else:
-                    self._hear(event)
+        for event in self.feed.read(frames):
+            if not isinstance(event, Trades):
+                self._hear(event)
+            elif track := self._tracks.get(event.market):
+                track.joined = True
+                self._pass_on(track, event)
+            else:
+                self.tally.ignored += 1
 
     def _hear(self, event: Event) -> None:
         match event:

@@ -16,6 +16,11 @@ MOST_FRAMES: Final = 1000
 """Returned at once, so that time is kept however much comes in."""
 
 
+# RFC 6455: final frame of a text, from a server never masked; 126 says that two bytes of length follow.
+_WHOLE_TEXT: Final = 0x81
+_LENGTH_16: Final = 126
+
+
 class ConnectionLostError(ConnectionError):
     """The venue's connection cannot be had, was closed or went silent; the message says which."""
 
@@ -38,6 +43,25 @@ class ReadAhead(WebSocket):
         part = self._ahead[self._used : self._used + bufsize]
         self._used += len(part)
         return part
+
+    def whole_texts(self, most: int) -> list[bytes]:
+        """The next text frames that lie whole in the buffer, `most` at most; stops before anything else."""
+        texts: list[bytes] = []
+        ahead, used, end = self._ahead, self._used, len(self._ahead)
+        if self.frame_buffer.header is not None or self.frame_buffer.recv_buffer or self.cont_frame.recving_frames:
+            return texts
+        while used + 4 <= end and ahead[used] == _WHOLE_TEXT and len(texts) < most:
+            length, start = ahead[used + 1], used + 2
+            if length == _LENGTH_16:
+                length, start = ahead[used + 2] << 8 | ahead[used + 3], used + 4
+            elif length > _LENGTH_16:
+                break
+            if start + length > end:
+                break
+            texts.append(ahead[start : start + length])
+            used = start + length
+        self._used = used
+        return texts
 
 
 class Connection:
@@ -76,6 +100,7 @@ class Connection:
                         break
                     raise ConnectionLostError(f"the venue closed the connection: {_reason(data)}")
                 frames.append(data)
+                frames += socket.whole_texts(MOST_FRAMES - len(frames))
                 if not socket.pending:
                     break
         except WebSocketTimeoutException:

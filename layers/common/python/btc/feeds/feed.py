@@ -1,6 +1,6 @@
 """What a feed of trades says, whichever venue speaks: one protocol, one set of events."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from btc.trades import Market, Trades
@@ -86,6 +86,10 @@ class Feed(Protocol):
 
     def parse(self, frame: bytes) -> Sequence[Event]:
         """What a frame says, in order; never raises, whatever the bytes."""
+        ...
+
+    def read(self, frames: Sequence[bytes]) -> Iterable[Event]:
+        """What many frames say, in order; trades of a market that follow each other may come as one event."""
         ...
 
 

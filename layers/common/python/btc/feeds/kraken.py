@@ -5,11 +5,12 @@
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
+from itertools import groupby
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -106,8 +107,8 @@ class Kraken:
         return '{"method":"ping","req_id":2}'
 
     def parse(self, frame: bytes) -> Sequence[Event]:
-        if frame.startswith(_TRADES) and (trades := _quick_trades(frame)):
-            return (trades,)
+        if frame.startswith(_TRADES) and (trades := _quick_trades([frame])):
+            return trades
         try:
             heading = _ANY.decode(frame)
             if heading.channel == "trade":
@@ -115,6 +116,15 @@ class Kraken:
             return (_told(heading),)
         except (msgspec.MsgspecError, ValueError) as error:
             return (Malformed(f"{type(error).__name__}: {error}", frame),)
+
+    def read(self, frames: Sequence[bytes]) -> Iterator[Event]:
+        for are_trades, run in groupby(frames, key=_starts_with_trades):
+            part = list(run)
+            if are_trades and (trades := _quick_trades(part)):
+                yield from trades
+            else:
+                for frame in part:
+                    yield from self.parse(frame)
 
 
 def symbol_of(text: str) -> str:
@@ -143,38 +153,45 @@ def market_of(symbol: str) -> Market:
     return Market(VENUE, symbol_of(symbol))
 
 
-def _quick_trades(frame: bytes) -> Trades | None:
-    """The trades of a frame of one market by way of floats, or None where floats could not be proven exact.
+def _starts_with_trades(frame: bytes) -> bool:
+    return frame.startswith(_TRADES)
+
+
+def _quick_trades(frames: Sequence[bytes]) -> list[Trades] | None:
+    """The trades of the frames by market by way of floats, or None where floats could not be proven exact.
 
     With at most 8 decimals (no nine digits after a point) and no negative exponent (no hyphen but the two of each date)
-    a number is an integer u of units. Its float times 1e8 is off u by less than u·2⁻⁵², so that rounding gives u
+    a number is an integer u of units. Its float times 1e8 is off u by less than u·2⁻⁵¹, so that rounding gives u
     exactly wherever u stays below 2⁵⁰.
     """
+    lines = b"\n".join(frames)
     try:
-        items = _QUICK.decode(frame).data
+        read = _QUICK.decode_lines(lines)
     except msgspec.MsgspecError:
         return None
-    if not items or _finer_than_units(frame) or frame.count(b"-") != 2 * len(items):
+    items = read[0].data if len(read) == 1 else [item for frame in read for item in frame.data]
+    if len(read) != len(frames) or lines.count(b"\n") != len(frames) - 1:
         return None
-    symbol = items[0].symbol
-    if len(items) > 1 and any([item.symbol != symbol for item in items]):  # noqa: C419 - a list is faster here
+    if not items or _finer_than_units(lines) or lines.count(b"-") != 2 * len(items):
         return None
     prices = [round(item.price * UNIT) for item in items]
     sizes = [round(item.qty * UNIT) for item in items]
     if min(prices) <= 0 or max(prices) >= _FLOAT_LIMIT or min(sizes) <= 0 or max(sizes) >= _FLOAT_LIMIT:
         return None
+    symbols = [item.symbol for item in items]
     try:
-        market = market_of(symbol)
+        markets = {symbol: market_of(symbol) for symbol in dict.fromkeys(symbols)}
     except ValueError:
         return None
-    return Trades(
-        market,
-        [item.trade_id for item in items],
-        [(item.timestamp - EPOCH) // _MICROSECOND for item in items],
-        prices,
-        sizes,
-        bytes([item.side == "buy" for item in items]),
-    )
+    ids = [item.trade_id for item in items]
+    times = [(item.timestamp - EPOCH) // _MICROSECOND for item in items]
+    buys = bytes([item.side == "buy" for item in items])
+    if len(markets) == 1:
+        return [Trades(market_of(symbols[0]), ids, times, prices, sizes, buys)]
+    return [
+        Trades(market, ids, times, prices, sizes, buys).take([row for row, at in enumerate(symbols) if at == symbol])
+        for symbol, market in markets.items()
+    ]
 
 
 def _exact_trade(item: _Exact) -> Trade:
