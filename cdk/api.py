@@ -8,7 +8,7 @@ from constructs import Construct
 from btc.settings import Api as ApiSettings
 from cdk.bars import Bars
 from cdk.forecasts import Forecasts
-from cdk.python_function import Layers, PythonFunction, log_group
+from cdk.python_function import Layers, PythonFunction, log_group, removal_policy
 from cdk.settings import Stage
 
 OPEN = ("/health",)
@@ -65,10 +65,13 @@ class Api(Construct):
             "Rest",
             rest_api_name=stage.prefix,
             description="Forecasts of the Bitcoin price",
-            cloud_watch_role=stage.bootstrapped,  # access logs need the account to have one
+            cloud_watch_role=not stage.emulated,  # access logs need the account to have one
+            cloud_watch_role_removal_policy=None if stage.emulated else removal_policy(stage),
             endpoint_types=[apigateway.EndpointType.REGIONAL],
             deploy_options=apigateway.StageOptions(
                 stage_name="live",
+                throttling_rate_limit=stage.total_rate_per_s,
+                throttling_burst_limit=stage.total_rate_per_s,
                 access_log_destination=apigateway.LogGroupLogDestination(log_group(self, "AccessLogs", stage=stage)),
                 access_log_format=apigateway.AccessLogFormat.json_with_standard_fields(
                     caller=False,
@@ -88,7 +91,7 @@ class Api(Construct):
         self.key = self._key(stage)
 
     def _paths(self) -> None:
-        integration = apigateway.LambdaIntegration(self.function)
+        integration = apigateway.LambdaIntegration(self.function, allow_test_invoke=False)
         for path in (*OPEN, *KEYED):
             self.api.root.resource_for_path(path).add_method("GET", integration, api_key_required=path in KEYED)
 
@@ -110,7 +113,7 @@ class Api(Construct):
         plan = self.api.add_usage_plan(
             "Plan",
             description="What one key may ask for",
-            throttle=apigateway.ThrottleSettings(rate_limit=stage.rate_per_s, burst_limit=stage.burst),
+            throttle=apigateway.ThrottleSettings(rate_limit=stage.rate_per_s, burst_limit=stage.rate_per_s * 3 // 2),
             quota=apigateway.QuotaSettings(limit=stage.requests_per_day, period=apigateway.Period.DAY),
         )
         plan.add_api_key(key)

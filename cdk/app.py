@@ -43,7 +43,7 @@ def build(
         chosen.stack_name,
         stage=chosen,
         description="Real-time Bitcoin price forecasts: exact bars, calibrated intervals, an honest gate",
-        synthesizer=DefaultStackSynthesizer(generate_bootstrap_version_rule=chosen.bootstrapped),
+        synthesizer=DefaultStackSynthesizer(generate_bootstrap_version_rule=not chosen.emulated),
     )
     Tags.of(stack).add("project", "predict-bitcoin-price")
     Tags.of(stack).add("stage", chosen.name)

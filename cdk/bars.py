@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Duration
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_kinesis as kinesis
 from aws_cdk import aws_lambda as lambda_
@@ -10,7 +10,7 @@ from aws_cdk.aws_lambda_event_sources import KinesisEventSource
 from constructs import Construct
 
 from btc.settings import AggregateBars
-from cdk.python_function import Layers, PythonFunction
+from cdk.python_function import Layers, PythonFunction, removal_policy
 from cdk.settings import Stage
 
 
@@ -29,7 +29,7 @@ def on_demand_table(
         point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
             point_in_time_recovery_enabled=stage.keep_data
         ),
-        removal_policy=RemovalPolicy.RETAIN if stage.keep_data else RemovalPolicy.DESTROY,
+        removal_policy=removal_policy(stage),
         **options,
     )
 

@@ -1,6 +1,6 @@
 """The offline store: a bucket of Parquet, the tables Athena sees in it, and a workgroup that cannot run up a bill."""
 
-from aws_cdk import Aws, Duration, RemovalPolicy
+from aws_cdk import Aws, Duration
 from aws_cdk import aws_athena as athena
 from aws_cdk import aws_glue as glue
 from aws_cdk import aws_lambda as lambda_
@@ -10,7 +10,7 @@ from constructs import Construct
 
 from btc.settings import ArchiveBars
 from cdk.bars import Bars
-from cdk.python_function import Layers, PythonFunction
+from cdk.python_function import Layers, PythonFunction, removal_policy
 from cdk.settings import Stage
 
 BAR_COLUMNS = {
@@ -43,8 +43,9 @@ def private_bucket(scope: Construct, construct_id: str, *, stage: Stage) -> s3.B
         block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
         enforce_ssl=True,
         encryption=s3.BucketEncryption.S3_MANAGED,
-        removal_policy=RemovalPolicy.RETAIN if stage.keep_data else RemovalPolicy.DESTROY,
-        auto_delete_objects=stage.empty_on_destroy and not stage.keep_data,
+        removal_policy=removal_policy(stage),
+        # A bucket has to be empty before it can go: CloudFormation runs a function that sees to it.
+        auto_delete_objects=not (stage.keep_data or stage.emulated),
     )
 
 

@@ -24,7 +24,7 @@ class Layers(Construct):
 
     def __init__(self, scope: Construct, construct_id: str, *, stage: Stage) -> None:
         super().__init__(scope, construct_id)
-        self._built = ROOT / "build" / "layers" / stage.layers
+        self._built = ROOT / "build" / "layers" / ("local" if stage.emulated else "lambda")
         self._declared: dict[str, lambda_.LayerVersion] = {}
 
     def named(self, *names: str) -> list[lambda_.ILayerVersion]:
@@ -104,5 +104,10 @@ def log_group(scope: Construct, construct_id: str, *, stage: Stage) -> logs.LogG
         scope,
         construct_id,
         retention=days[stage.log_days],
-        removal_policy=RemovalPolicy.RETAIN if stage.keep_data else RemovalPolicy.DESTROY,
+        removal_policy=removal_policy(stage),
     )
+
+
+def removal_policy(stage: Stage) -> RemovalPolicy:
+    """What becomes of data and logs when their stack goes."""
+    return RemovalPolicy.RETAIN if stage.keep_data else RemovalPolicy.DESTROY

@@ -36,19 +36,17 @@ class Stage:
     hyperparameters: tuple[tuple[str, str], ...] = ()
 
     rate_per_s: int = 10
-    burst: int = 20
+    """Of one key; and half as many again may come in a burst."""
     requests_per_day: int = 100_000
+    total_rate_per_s: int = 50
+    """Of all keys and of those who need none: what the open path can cost at most."""
     query_scan_limit_gb: int = 1
 
     keep_data: bool = False
     """What holds data survives the stack, can be restored to a point in time, and is protected from deletion."""
-    empty_on_destroy: bool = True
-    """Buckets that do not survive are emptied first, by a function that CloudFormation runs."""
     log_days: int = 14
-    layers: str = "lambda"
-    """Which build of the third-party layers: for Lambda's machines or, as `local`, for this one."""
-    bootstrapped: bool = True
-    """The account was prepared by `cdk bootstrap`, and the template checks that."""
+    emulated: bool = False
+    """For one machine instead of an account: layers built for it, and nothing that only an account has use for."""
 
     @property
     def markets(self) -> tuple[Market, ...]:
@@ -65,15 +63,13 @@ class Stage:
 
 
 DEV = Stage(name="dev")
-PROD = Stage(name="prod", keep_data=True, empty_on_destroy=False, log_days=90, history_days=90, bar_retention_days=120)
+PROD = Stage(name="prod", keep_data=True, log_days=90, history_days=90, bar_retention_days=120)
 LOCAL = replace(
     DEV,
     name="local",
+    emulated=True,
     archive_window_s=2,
     batch_ms=100,
-    empty_on_destroy=False,
-    layers="local",
-    bootstrapped=False,
 )
 
 STAGES = {stage.name: stage for stage in (DEV, PROD, LOCAL)}

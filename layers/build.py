@@ -174,8 +174,17 @@ def megabytes(folder: Path) -> float:
 
 
 def bundle() -> str:
-    """Writes the training program's archive, the same bytes for the same sources; returns what to tell of it."""
-    archive = BUILD / "training" / "sourcedir.tar.gz"
+    """Writes the training program's archive; returns what to tell of it."""
+    archive, content = BUILD / "training" / "sourcedir.tar.gz", source_archive()
+    if archive.exists() and archive.read_bytes() == content:
+        return "up to date"
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    archive.write_bytes(content)
+    return f"built, {len(content) / 1e3:.0f} kB"
+
+
+def source_archive() -> bytes:
+    """The training program as a tar.gz: the same bytes for the same sources, whenever and wherever it is made."""
     buffer = io.BytesIO()
     with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as packed, tarfile.open(fileobj=packed, mode="w") as tar:
         for name, source in sorted(bundled()):
@@ -183,11 +192,7 @@ def bundle() -> str:
             content = source.read_bytes()
             entry.size, entry.mode = len(content), 0o644
             tar.addfile(entry, io.BytesIO(content))
-    if archive.exists() and archive.read_bytes() == buffer.getvalue():
-        return "up to date"
-    archive.parent.mkdir(parents=True, exist_ok=True)
-    archive.write_bytes(buffer.getvalue())
-    return f"built, {len(buffer.getvalue()) / 1e3:.0f} kB"
+    return buffer.getvalue()
 
 
 def bundled() -> Iterator[tuple[str, Path]]:

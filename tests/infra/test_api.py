@@ -34,7 +34,7 @@ def test_no_path_is_open_to_what_is_not_known(dev: Assembly) -> None:
 def test_a_key_may_ask_so_often(dev: Assembly) -> None:
     plan = dev.one("ApiGateway::UsagePlan")
 
-    assert plan["Throttle"] == {"RateLimit": 10, "BurstLimit": 20}
+    assert plan["Throttle"] == {"RateLimit": 10, "BurstLimit": 15}
     assert plan["Quota"] == {"Limit": 100_000, "Period": "DAY"}
     assert dev.one("ApiGateway::UsagePlanKey")["UsagePlanId"] == {
         "Ref": next(iter(dev.of_type("ApiGateway::UsagePlan")))
@@ -58,6 +58,13 @@ def test_the_gateway_refuses_with_problem_details(name: str, dev: Assembly) -> N
     assert content_type == "'application/problem+json'"
     assert body == {"type": "about:blank", "title": title, "detail": "why"} | ({"status": status} if status else {})
     assert response.get("StatusCode") == (str(status) if status else None)
+
+
+def test_the_open_path_cannot_run_up_a_bill(dev: Assembly) -> None:
+    [settings] = dev.one("ApiGateway::Stage")["MethodSettings"]
+
+    assert (settings["HttpMethod"], settings["ResourcePath"]) == ("*", "/*")
+    assert settings["ThrottlingRateLimit"] == 50
 
 
 def test_requests_are_logged_without_who_made_them_beyond_the_address(dev: Assembly) -> None:
