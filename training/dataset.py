@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from btc import features, labels
-from btc.features import Floats, Ints, Minutes
 from btc.forecasts import HORIZONS
+from btc.minutes import BrokenMinutesError, Floats, Ints, Minutes
 from btc.units import SCALE, UNIT
 
 PRICES: Final = ("open", "high", "low", "close")
@@ -93,7 +93,7 @@ def read(path: Path) -> tuple[Minutes, tuple[str, ...]]:
             trade_count=columns["trade_count"],
             known=columns["complete"],
         )
-    except features.BrokenMinutesError as error:
+    except BrokenMinutesError as error:
         raise UnreadableBarsError(f"{path}: {error}") from error
     absent = len(minutes) - len(columns["start"])
     if absent:

@@ -12,8 +12,8 @@ from typing import Any, Final
 import numpy as np
 
 from btc import baselines, labels
-from btc.features import Floats, Ints
 from btc.forecasts import LEVELS, MEDIAN
+from btc.minutes import Floats, Ints
 from btc.models import Model
 from training.dataset import Dataset
 

@@ -6,8 +6,8 @@ from typing import Final
 import numpy as np
 import xgboost as xgb
 
-from btc.features import Floats
 from btc.forecasts import LEVELS
+from btc.minutes import Floats
 from btc.models import Heads, raw, spread
 from training.dataset import Dataset
 from training.split import Split

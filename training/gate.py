@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from btc.features import Floats
+from btc.minutes import Floats
 from btc.models import Model, ModelError
 from training import publish
 from training.evaluate import BASELINES, BASIS_POINTS, CANDIDATE, block_bootstrap, pinball

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from btc import labels, models
-from btc.features import Floats, Ints
+from btc.minutes import Floats, Ints
 from btc.models import Heads, Model, ModelError
 from training.dataset import Dataset
 from training.evaluate import Losses

@@ -5,8 +5,8 @@ from typing import Final
 
 import numpy as np
 
-from btc.features import Ints
 from btc.forecasts import HORIZONS
+from btc.minutes import Ints
 from btc.times import DAY, MINUTE
 from training.dataset import Dataset
 

@@ -13,8 +13,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from btc.baselines import empirical
-from btc.features import Floats, Ints
 from btc.forecasts import LEVELS
+from btc.minutes import Floats, Ints
 from btc.models import raw, spread
 from training.dataset import Dataset
 from training.evaluate import pinball

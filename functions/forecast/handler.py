@@ -18,7 +18,8 @@ from btc.aws.models import download
 from btc.aws.state import StateTable
 from btc.aws.tables import BarTable, changed_bars
 from btc.bars import Bar
-from btc.features import LOOK_BACK, Minutes
+from btc.features import LOOK_BACK
+from btc.minutes import Minutes
 from btc.settings import Forecast
 from btc.times import MINUTE, SECOND
 

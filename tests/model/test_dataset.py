@@ -6,8 +6,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from btc.bars import Bar
-from btc.features import LOOK_BACK, Minutes
+from btc.features import LOOK_BACK
 from btc.forecasts import HORIZONS
+from btc.minutes import Minutes
 from btc.times import DAY, MINUTE, date
 from btc.units import from_units
 from tests.model.walks import MONDAY, walk

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from btc.features import Minutes
+from btc.minutes import Minutes
 from btc.times import DAY, MINUTE
 
 MONDAY = 20_003 * DAY

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from btc import features, labels
 from btc.bars import Bar
-from btc.features import LOOK_BACK, MAX_UNKNOWN, NAMES, BrokenMinutesError, Minutes
+from btc.features import LOOK_BACK, MAX_UNKNOWN, NAMES
 from btc.forecasts import HORIZONS
+from btc.minutes import BrokenMinutesError, Minutes
 from btc.times import MINUTE
 from tests.model.walks import MONDAY, walk
 from tests.unit.market import BTC

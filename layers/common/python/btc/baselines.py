@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-from btc.features import LOOK_BACK, VARIANCE_FLOOR, Floats, Ints, Minutes
+from btc.features import LOOK_BACK, VARIANCE_FLOOR
 from btc.forecasts import HORIZONS, LEVELS
+from btc.minutes import Floats, Ints, Minutes
 
 HALF_LIFE: Final = 60
 """Minutes after which a squared return counts half in the EWMA variance."""

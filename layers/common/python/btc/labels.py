@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from btc.features import Floats, Minutes
+from btc.minutes import Floats, Minutes
 
 
 def returns(minutes: Minutes, horizon: int) -> Floats:

@@ -17,8 +17,8 @@ import numpy.typing as npt
 import xgboost as xgb
 
 from btc import baselines, features, forecasts
-from btc.features import Floats, Minutes
 from btc.forecasts import LEVELS, Forecast
+from btc.minutes import Floats, Minutes
 from btc.times import MINUTE
 from btc.trades import Market
 
