@@ -9,19 +9,21 @@ import os
 import signal
 import sys
 import threading
+from typing import Any, Final
 
-# moto asks for a SageMaker domain or an ECS cluster no more than this stack does; it needs none of AWS's own addresses.
-_QUIET = ("werkzeug", "moto", "botocore")
+_QUIET: Final = ("werkzeug", "moto", "botocore")
+_SCALARS: Final = ("S", "N", "BOOL", "NULL")
 
 
 def main() -> int:
-    from moto.server import ThreadedMotoServer  # noqa: PLC0415 - two seconds of imports that only this process needs
+    from moto.server import ThreadedMotoServer  # noqa: PLC0415 - imports that only this process needs
 
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.ERROR)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
+    quicken()
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -29,6 +31,28 @@ def main() -> int:
     stopping.wait()
     # Connections that clients keep open would be waited for; nothing here outlives the process anyway.
     os._exit(0)
+
+
+def quicken() -> None:
+    """The same answers, sooner: moto lists its own folder at every request, and tries ten types and their aliases for
+    every attribute of every item that DynamoDB returns (four fifths of its time on bars)."""
+    from moto import backends  # noqa: PLC0415
+    from moto.core import serialize  # noqa: PLC0415
+    from moto.dynamodb.models.dynamo_type import DynamoType  # noqa: PLC0415
+
+    services = tuple(backends.list_of_moto_modules())
+    backends.list_of_moto_modules = lambda: services
+    slow = serialize.BaseJSONSerializer._serialize_type_structure
+
+    def structure(self: Any, serialized: Any, value: Any, shape: Any, key: str) -> None:
+        if key and shape.name == "AttributeValue":
+            pair = (value.type, value.value) if isinstance(value, DynamoType) else next(iter(value.items()), ("", None))
+            if pair[0] in _SCALARS:
+                serialized[key] = {pair[0]: pair[1]}
+                return
+        slow(self, serialized, value, shape, key)
+
+    serialize.BaseJSONSerializer._serialize_type_structure = structure
 
 
 if __name__ == "__main__":

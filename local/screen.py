@@ -24,7 +24,8 @@ class Phase:
         self.progress.update(self.task, detail=detail)
 
     def count(self, done: float, total: float | None = None, detail: str | None = None) -> None:
-        self.progress.update(self.task, completed=done, total=total)
+        known = {} if total is None else {"total": total}
+        self.progress.update(self.task, completed=done, **known)
         if detail is not None:
             self.tell(detail)
 

@@ -19,7 +19,7 @@ from btc.settings import AggregateBars
 from btc.times import DAY, MINUTE, SECOND, to_datetime
 from btc.trades import Market
 from local.processes import tail
-from local.screen import Screen
+from local.screen import Phase, Screen
 from local.stack import Served, Stack, StackError
 from local.template import Assembly, synthesised
 
@@ -30,7 +30,8 @@ PRESENT_S: Final = 150
 """History is filled once the feed is known to be alive up to this long ago: a minute has to close, and be written."""
 FIRST_FORECAST_S: Final = 150.0
 HISTORY_S: Final = 900.0
-STREAMED = ("aggregate_bars", "archive_bars", "forecast")
+AGGREGATE: Final = "aggregate_bars"
+READERS: Final = ("archive_bars", "forecast")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +90,7 @@ class Session:
         self._deploy(assembly)
         with self.screen.phase("start functions and API") as phase:
             self.stack.start_functions()
-            self.stack.start_deliveries()
+            self.stack.start_deliveries(only=[AGGREGATE])
             self.served = self.stack.start_api()
             phase.tell(self.served.url)
         with self.screen.phase(f"start the feed ({self.options.feed})"):
@@ -100,8 +101,12 @@ class Session:
         expected = self.options.history_days * DAY // MINUTE
         with self.screen.phase("fill history", expected) as phase:
             self._wait("history never reached the present", HISTORY_S, lambda: self._filled(phase, expected))
-        with self.screen.phase("write the lake") as phase:
-            self._wait("the lake was never written", HISTORY_S, lambda: self._archived(phase))
+        # The readers of the bars begin when these are there: a mapping reads its stream from the beginning, in batches
+        # as large as it may, where two hundred small ones would fight the writer for two cores.
+        with self.screen.phase("write the lake", expected) as phase:
+            self.stack.start_deliveries(only=READERS)
+            began = time.monotonic()
+            self._wait("the lake was never written", HISTORY_S, lambda: self._archived(phase, began))
 
     def train(self) -> str:
         """Run the pipeline and tell of what it registered; the champion's version, or why there is none."""
@@ -188,17 +193,19 @@ class Session:
             overrides |= self.stack.start_exchange(days)
         self.stack.start_ingest(overrides)
 
-    def _filled(self, phase: Any, expected: int) -> bool:
+    def _filled(self, phase: Phase, expected: int) -> bool:
         table = self._dynamodb().describe_table(TableName=self._settings().bars_table)["Table"]
-        delivered = self.stack.deliveries["aggregate_bars"].counters().delivered
+        delivered = self.stack.deliveries[AGGREGATE].counters().delivered
         phase.count(min(table["ItemCount"], expected), expected, f"{table['ItemCount']} bars, {delivered} records")
         mark = self.state().watermark(self.market)
         return mark is not None and time.time_ns() // 1000 - mark.time < PRESENT_S * SECOND
 
-    def _archived(self, phase: Any) -> bool:
-        counters = self.stack.deliveries["archive_bars"].counters()
-        phase.tell(f"{counters.delivered} changes of bars in {counters.invocations} batches")
-        return counters.delivered > 0 and self.stack.deliveries["archive_bars"].counters().lag_s < 10
+    def _archived(self, phase: Phase, began: float) -> bool:
+        """Whether the readers have been at their streams' tips since `began`."""
+        deliveries = [self.stack.deliveries[name] for name in READERS]
+        counters = deliveries[0].counters()
+        phase.count(counters.delivered, detail=f"{counters.delivered} changes in {counters.invocations} batches")
+        return all(delivery.idle(began) for delivery in deliveries)
 
     def _wait(self, what: str, limit_s: float, reached: Callable[[], bool]) -> None:
         """Until `reached`; a part that ends or gives up meanwhile is told of at once."""
@@ -206,7 +213,8 @@ class Session:
         while not reached():
             self.stack.check()
             if time.monotonic() > until:
-                logs = "\n".join(f"{name}:\n{tail(self.stack.log(name), 5)}" for name in ("ingest_trades", *STREAMED))
+                names = ("ingest_trades", AGGREGATE, *READERS)
+                logs = "\n".join(f"{name}:\n{tail(self.stack.log(name), 5)}" for name in names)
                 raise StackError(f"{what} within {limit_s:.0f} s\n{logs}")
             time.sleep(0.5)
 
@@ -220,7 +228,7 @@ class Session:
         return f"{as_of}  {self.market}  {told}  · Ctrl-C stops"
 
     def _settings(self) -> AggregateBars:
-        return AggregateBars.from_env(self.stack.functions["aggregate_bars"].spec.environment)
+        return AggregateBars.from_env(self.stack.functions[AGGREGATE].spec.environment)
 
     def _dynamodb(self) -> DynamoDBClient:
         client: DynamoDBClient = self.stack.emulator.client("dynamodb")

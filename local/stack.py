@@ -105,11 +105,12 @@ class Stack:
             self._parts.callback(function.stop)
             self.functions[spec.name] = function
 
-    def start_deliveries(self) -> None:
-        """Feed the functions that run from their streams."""
+    def start_deliveries(self, only: Sequence[str] = ()) -> None:
+        """Feed the functions that run (or those named) from their streams, each from its mapping's first record on."""
         by_arn = {function.spec.arn: function for function in self.functions.values()}
         for mapping in declarations.mappings(self.deployed):
-            if (function := by_arn.get(mapping.function_arn)) is not None:
+            function = by_arn.get(mapping.function_arn)
+            if function is not None and (not only or function.spec.name in only):
                 delivery = Delivery(mapping, function.invoke, self.emulator).start()
                 self._parts.callback(delivery.stop)
                 self.deliveries[function.spec.name] = delivery
