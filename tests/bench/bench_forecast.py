@@ -1,0 +1,112 @@
+"""The forecast of one closed minute, all horizons: the handler's compute, against the same through pandas."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pandas as pd
+import xgboost as xgb
+
+from btc import features, models
+from btc.bars import Bar
+from btc.features import LOOK_BACK, NAMES
+from btc.forecasts import HORIZONS, LEVELS
+from btc.minutes import Minutes
+from btc.times import MINUTE
+from btc.trades import Market
+from tests.bench.measure import Row, best_seconds
+from training.tune import FIRST, MAX_BIN, booster_params
+
+MARKET = Market("kraken", "BTC-USD")
+REPEATS = 20
+
+
+def history() -> list[Bar]:
+    """The look-back of a forecast: a random walk with volume."""
+    source = np.random.default_rng(7)
+    closes = 1e13 * np.exp(source.normal(scale=5e-4, size=LOOK_BACK + 2).cumsum())
+    rows = []
+    for row in range(1, len(closes)):
+        opened, closed = int(closes[row - 1]), int(closes[row])
+        high, low = max(opened, closed) + 10**9, min(opened, closed) - 10**9
+        start = 1_762_776_000_000_000 + row * MINUTE
+        size = int(source.integers(10**6, 10**9))
+        ids = ((row * 10, row * 10 + 9),)
+        rows.append(
+            Bar(
+                MARKET,
+                start,
+                opened,
+                high,
+                low,
+                closed,
+                size,
+                size * closed,
+                size // 2,
+                10,
+                ids,
+                row * 10 - 1,
+                row * 10 + 10,
+            )
+        )
+    return rows
+
+
+def model(folder: Path) -> models.Model:
+    """Boosters of the size a training leaves behind: both heads of each horizon, 200 rounds of depth 4."""
+    source = np.random.default_rng(7)
+    rows = source.normal(size=(2000, len(NAMES))).astype(np.float32)
+    matrix = xgb.QuantileDMatrix(rows, source.normal(size=len(rows)), max_bin=MAX_BIN)
+    spread = xgb.train({"max_depth": 4, "max_bin": MAX_BIN, "nthread": 2}, matrix, num_boost_round=200)
+    quantiles = xgb.train(booster_params(FIRST, len(rows), 7, 2), matrix, num_boost_round=200)
+    heads = {horizon: models.Heads(spread, quantiles) for horizon in HORIZONS}
+    offsets = {horizon: np.zeros(len(LEVELS)) for horizon in HORIZONS}
+    return models.write(folder, heads, offsets, rows[:2], {"trained_until": "2026-01-01"})
+
+
+def pandas_features(bars: list[Bar]) -> pd.DataFrame:
+    """What a notebook would compute for the last row: rolling returns, volatility, range, volume and flow."""
+    frame = pd.DataFrame(
+        {
+            name: [getattr(bar, name) for bar in bars]
+            for name in ("open", "high", "low", "close", "volume", "buy_volume")
+        }
+    ).astype(float)
+    returns = np.log(frame["close"]).diff()
+    columns = {f"return_{window}": returns.rolling(window).sum() for window in (1, 5, 15, 60, 240)}
+    columns |= {f"volatility_{window}": returns.rolling(window).std() for window in (5, 15, 60, 240, 1440)}
+    spread = np.log(frame["high"] / frame["low"]) ** 2
+    columns |= {f"range_{window}": spread.rolling(window).mean() for window in (1, 15, 60, 240)}
+    columns |= {f"volume_{window}": frame["volume"].rolling(window).mean() for window in (1, 5, 60)}
+    flow = 2 * frame["buy_volume"] - frame["volume"]
+    columns |= {f"flow_{window}": flow.rolling(window).sum() for window in (1, 5, 60)}
+    columns |= {f"quiet_{window}": (frame["volume"] == 0).rolling(window).mean() for window in (60, 1440)}
+    return pd.DataFrame(columns)
+
+
+def rows() -> list[Row]:
+    bars = history()
+    with TemporaryDirectory() as folder:
+        champion = model(Path(folder))
+    minutes = Minutes.of_bars(bars)
+    whole, ours, pandas = best_seconds(
+        lambda: [models.forecast(MARKET, Minutes.of_bars(bars), champion) for _ in range(REPEATS)],
+        lambda: [features.matrix(minutes) for _ in range(REPEATS)],
+        lambda: [pandas_features(bars) for _ in range(REPEATS)],
+    )
+    return [
+        Row(
+            "forecast_ms",
+            1000 * whole / REPEATS,
+            "ms of CPU a closed bar",
+            "all horizons, warm, without the tables",
+            None,
+        ),
+        Row(
+            "features_vs_pandas_one_bar",
+            1000 * ours / REPEATS,
+            "ms of CPU",
+            "pandas rolling, fewer features",
+            pandas / ours,
+        ),
+    ]
