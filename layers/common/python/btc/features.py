@@ -60,11 +60,12 @@ _BLOCK: Final = 1 << 15
 
 def matrix(minutes: Minutes) -> npt.NDArray[np.float32]:
     """Features (n, len(NAMES)); rows whose look-back begins before the first minute are NaN throughout."""
-    rows = np.full((len(minutes), len(NAMES)), np.nan, dtype=np.float32)
+    rows = np.empty((len(minutes), len(NAMES)), dtype=np.float32)
+    rows[:LOOK_BACK] = np.nan
     # Since a row needs its look-back only, history may be cut into blocks that stay in the processor's cache.
     for first in range(LOOK_BACK, len(minutes), _BLOCK):
-        block = _columns(minutes[first - LOOK_BACK : first + _BLOCK])
-        rows[first : first + _BLOCK] = np.stack(block)[:, LOOK_BACK:].T
+        block = np.stack(_columns(minutes[first - LOOK_BACK : first + _BLOCK]))
+        rows[first : first + _BLOCK] = block[:, LOOK_BACK:].T
     return rows
 
 
