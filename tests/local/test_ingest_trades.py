@@ -9,6 +9,7 @@ import time
 from bisect import bisect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.request import Request, urlopen
@@ -114,6 +115,9 @@ class Stack:
         """The newest watermark's time (µs); 0 without any."""
         return max((entry.time for entry in self.entries() if isinstance(entry, Watermark)), default=0)
 
+    def is_alive_after(self, time: int) -> bool:
+        return self.alive_until() > time
+
 
 @contextmanager
 def running(*arguments: str) -> Iterator[dict[str, str]]:
@@ -175,8 +179,7 @@ def test_history_and_live_trades_are_one_unbroken_run_whatever_is_cut(stack: Sta
 
     for order in ({"disconnect": True}, {"throttle": 2}, {"disconnect": True}):
         stack.control(**order)
-        ordered = now()
-        until(lambda ordered=ordered: stack.alive_until() > ordered + 2 * SECOND)
+        until(partial(stack.is_alive_after, now() + 2 * SECOND))
     log = stop(process)
 
     [(still_first, last)] = stack.held()

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from btc.feeds import kraken_rest, replay
-from btc.feeds.feed import Acknowledged, Alive, Clock, Ignored, Malformed, Refused, Status
+from btc.feeds.feed import Acknowledged, Alive, Clock, Event, Ignored, Malformed, Refused, Status
 from btc.feeds.kraken import Kraken, rest_pair, symbol_of
 from btc.tape import Watermark
 from btc.times import parse_iso
@@ -142,6 +142,8 @@ def test_no_bytes_break_the_parser(data: bytes) -> None:
         frame(item().replace('"buy"', '"hold"')),
         frame(item().replace("Z", "")),
         frame(item(trade_id=2**63)),
+        frame(item("1e400")),
+        frame(item("1e9999999")),
         b'{"channel":"trade","data":[{"symbol":"BTC/USD"}]}',
     ],
 )
@@ -151,6 +153,21 @@ def test_a_trade_that_does_not_read_is_set_aside_with_its_cause(text: bytes) -> 
     assert isinstance(event, Malformed)
     assert event.cause
     assert event.frame == text
+
+
+def test_many_frames_say_what_each_of_them_says(market_data: Path) -> None:
+    capture = gzip.decompress((market_data / "wire/kraken_live_20260707.ndjson.gz").read_bytes()).splitlines()
+    odd = [frame(item("0.123456789")), b'{"channel":"trade"', frame(item()), frame(item(), item(symbol="ETH/USD"))]
+    frames = capture + odd + capture[-1500:]
+
+    together = list(FEED.read(frames))
+    apart = [event for text in frames for event in FEED.parse(text)]
+
+    def told(events: list[Event]) -> tuple[list[Trade], list[Event]]:
+        trades = [trade for event in events if isinstance(event, Trades) for trade in event]
+        return sorted(trades), [event for event in events if not isinstance(event, Trades)]
+
+    assert told(together) == told(apart)
 
 
 def test_the_order_of_a_frames_keys_does_not_matter() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from botocore.config import Config
 from botocore.exceptions import ClientError, ReadTimeoutError
 from hypothesis import given
@@ -49,7 +50,7 @@ class Faults:
         self.dropped: list[int] = []
         self.fault = ""
         self.count = 0
-        events = client.meta.events
+        events: Any = client.meta.events
         events.register("provide-client-params.kinesis.PutRecords", self.drop)
         events.register("before-send.kinesis.PutRecords", self.refuse)
         events.register("after-call.kinesis.PutRecords", self.answer)
@@ -84,7 +85,7 @@ def response(url: str, status: int, body: str) -> AWSResponse:
         def stream(self, **_: Any) -> Iterator[bytes]:
             yield body.encode()
 
-    return AWSResponse(url, status, {}, Raw())
+    return AWSResponse(url, status, HTTPHeaders(), Raw())
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ def kinesis() -> Iterator["KinesisClient"]:
 
 
 def open_stream() -> "KinesisClient":
-    client = boto3.client(
+    client: KinesisClient = boto3.client(
         "kinesis",
         region_name="us-east-1",
         aws_access_key_id="testing",

@@ -158,31 +158,32 @@ def _starts_with_trades(frame: bytes) -> bool:
 
 
 def _quick_trades(frames: Sequence[bytes]) -> list[Trades] | None:
-    """The trades of the frames by market by way of floats, or None where floats could not be proven exact.
+    """The frames' trades by market, or None where the exact way must read them, or tell what is wrong with them."""
+    try:
+        return _float_trades(b"\n".join(frames), len(frames))
+    except (ValueError, OverflowError):
+        return None
+
+
+def _float_trades(lines: bytes, frames: int) -> list[Trades] | None:
+    """The trades of so many frames, one a line, by way of floats, or None where floats could not be proven exact.
 
     With at most 8 decimals (no nine digits after a point) and no negative exponent (no hyphen but the two of each date)
     a number is an integer u of units. Its float times 1e8 is off u by less than u·2⁻⁵¹, so that rounding gives u
     exactly wherever u stays below 2⁵⁰.
     """
-    lines = b"\n".join(frames)
-    try:
-        read = _QUICK.decode_lines(lines)
-    except msgspec.MsgspecError:
+    read = _QUICK.decode_lines(lines)
+    items = [item for frame in read for item in frame.data]
+    if len(read) != frames or lines.count(b"\n") != frames - 1 or not items:
         return None
-    items = read[0].data if len(read) == 1 else [item for frame in read for item in frame.data]
-    if len(read) != len(frames) or lines.count(b"\n") != len(frames) - 1:
-        return None
-    if not items or _finer_than_units(lines) or lines.count(b"-") != 2 * len(items):
+    if _finer_than_units(lines) or lines.count(b"-") != 2 * len(items):
         return None
     prices = [round(item.price * UNIT) for item in items]
     sizes = [round(item.qty * UNIT) for item in items]
     if min(prices) <= 0 or max(prices) >= _FLOAT_LIMIT or min(sizes) <= 0 or max(sizes) >= _FLOAT_LIMIT:
         return None
     symbols = [item.symbol for item in items]
-    try:
-        markets = {symbol: market_of(symbol) for symbol in dict.fromkeys(symbols)}
-    except ValueError:
-        return None
+    markets = {symbol: market_of(symbol) for symbol in dict.fromkeys(symbols)}
     ids = [item.trade_id for item in items]
     times = [(item.timestamp - EPOCH) // _MICROSECOND for item in items]
     buys = bytes([item.side == "buy" for item in items])
