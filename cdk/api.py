@@ -1,6 +1,7 @@
 """The REST API: known paths only, a key for all but health, problem details for every error."""
 
 import json
+from typing import NamedTuple
 
 from aws_cdk import aws_apigateway as apigateway
 from constructs import Construct
@@ -14,20 +15,33 @@ from cdk.settings import Stage
 OPEN = ("/health",)
 KEYED = ("/v1/forecasts/{symbol}", "/v1/bars/{symbol}", "/v1/models/current")
 
+NO_KEY = "Send a valid API key in the header x-api-key."
+NO_PATH = "There is nothing at this path."
+
+
+class Problem(NamedTuple):
+    """What the gateway answers by itself (RFC 9457)."""
+
+    title: str
+    status: int | None = None
+    """None: the one that the gateway has for the case."""
+    detail: str | None = None
+    """None: the gateway's own message."""
+
+
 PROBLEMS = {
-    "UNAUTHORIZED": (401, "Unauthorized"),
-    "ACCESS_DENIED": (403, "Forbidden"),
-    "INVALID_API_KEY": (403, "Forbidden"),
-    "MISSING_AUTHENTICATION_TOKEN": (404, "Not Found"),  # the gateway's name for a path that it does not know
-    "RESOURCE_NOT_FOUND": (404, "Not Found"),
-    "THROTTLED": (429, "Too Many Requests"),
-    "QUOTA_EXCEEDED": (429, "Too Many Requests"),
-    "INTEGRATION_FAILURE": (502, "Bad Gateway"),
-    "INTEGRATION_TIMEOUT": (504, "Gateway Timeout"),
-    "DEFAULT_4XX": (None, "The request was refused"),
-    "DEFAULT_5XX": (None, "The service failed"),
+    "UNAUTHORIZED": Problem("Unauthorized", 401),
+    "ACCESS_DENIED": Problem("Forbidden", 403),
+    "INVALID_API_KEY": Problem("Forbidden", 403, NO_KEY),
+    "MISSING_AUTHENTICATION_TOKEN": Problem("Not Found", 404, NO_PATH),  # what the gateway calls an unknown path
+    "RESOURCE_NOT_FOUND": Problem("Not Found", 404, NO_PATH),
+    "THROTTLED": Problem("Too Many Requests", 429, "Too many requests at once: wait a second before the next."),
+    "QUOTA_EXCEEDED": Problem("Too Many Requests", 429, "This key has used up its requests for today (UTC)."),
+    "INTEGRATION_FAILURE": Problem("Bad Gateway", 502),
+    "INTEGRATION_TIMEOUT": Problem("Gateway Timeout", 504),
+    "DEFAULT_4XX": Problem("The request was refused"),
+    "DEFAULT_5XX": Problem("The service failed"),
 }
-"""What the gateway answers by itself (RFC 9457); what it knows no status of keeps the one it has."""
 
 
 class Api(Construct):
@@ -96,14 +110,15 @@ class Api(Construct):
             self.api.root.resource_for_path(path).add_method("GET", integration, api_key_required=path in KEYED)
 
     def _problems(self) -> None:
-        for name, (status, title) in PROBLEMS.items():
-            body = {"type": "about:blank", "title": title, **({"status": status} if status else {})}
+        for name, problem in PROBLEMS.items():
+            status = {"status": problem.status} if problem.status else {}
+            body = {"type": "about:blank", "title": problem.title, **status, "detail": problem.detail or "@"}
             # `messageString` is the gateway's message with its quotation marks, so it takes the place of a value.
-            template = json.dumps({**body, "detail": "@"}).replace('"@"', "$context.error.messageString")
+            template = json.dumps(body).replace('"@"', "$context.error.messageString")
             self.api.add_gateway_response(
                 name.title().replace("_", ""),
                 type=apigateway.ResponseType.of(name),
-                status_code=str(status) if status else None,
+                status_code=str(problem.status) if problem.status else None,
                 response_headers={"Content-Type": "'application/problem+json'"},
                 templates={"application/json": template},
             )
