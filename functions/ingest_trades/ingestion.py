@@ -110,6 +110,8 @@ class Ingestion:
                 self._mark(track, track.continuity.time - 1)
                 self.log.info("history", extra={"market": str(market), "until": track.continuity.time})
             self._tick()
+            while self.stream.full and not self.stopped():
+                self._wait(0.1)
         self.log.info("caught up", extra={"market": str(market), "last_id": track.continuity.last_id})
 
     def run(self) -> None:

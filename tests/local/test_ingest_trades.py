@@ -239,6 +239,15 @@ def test_a_symbol_the_venue_does_not_know_ends_the_task_with_the_venues_words(st
     assert "EQuery:Unknown asset pair" in output
 
 
+def test_a_refused_subscription_ends_the_task_with_the_venues_words(stack: Stack) -> None:
+    with running("local.exchange", "--symbols", "ETH-USD", "--history-days", "0.001") as elsewhere:
+        process = stack.start(websocket_url=elsewhere["websocket"], history_days=0)
+        output, _ = process.communicate(timeout=20)
+
+    assert process.returncode == 1
+    assert "Currency pair not supported BTC/USD" in output
+
+
 def test_missing_settings_end_the_task_by_name(stack: Stack) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "functions.ingest_trades"],

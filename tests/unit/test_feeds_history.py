@@ -24,7 +24,7 @@ class Venue(ThreadingHTTPServer):
 
     def __init__(self, count: int, crowd: int = 1) -> None:
         super().__init__(("127.0.0.1", 0), Answer)
-        self.rows = [
+        self.rows: list[list[Any]] = [
             ["65000.00000", "0.00100000", START + (row // crowd) / 4, "b", "l", "", row + 1] for row in range(count)
         ]
         self.script: list[tuple[int, Any]] = []
