@@ -74,7 +74,13 @@ class Api(Construct):
             memory_mb=512,
             timeout_s=15,
         )
-        self.api = apigateway.RestApi(
+        self.api = self._rest(stage)
+        self._paths()
+        self._problems()
+        self.key = self._key(stage)
+
+    def _rest(self, stage: Stage) -> apigateway.RestApi:
+        return apigateway.RestApi(
             self,
             "Rest",
             rest_api_name=stage.prefix,
@@ -100,9 +106,6 @@ class Api(Construct):
                 ),
             ),
         )
-        self._paths()
-        self._problems()
-        self.key = self._key(stage)
 
     def _paths(self) -> None:
         integration = apigateway.LambdaIntegration(self.function, allow_test_invoke=False)

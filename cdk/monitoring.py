@@ -33,7 +33,6 @@ class Monitoring(Construct):
         }
         errors = {name: function.metric_errors(period=FIVE_MINUTES) for name, function in functions.items()}
         failed = api.metric_server_error(period=FIVE_MINUTES)
-
         self._alarm(
             "FeedSilent",
             incoming,
@@ -60,8 +59,7 @@ class Monitoring(Construct):
         self._alarm(
             "ApiAnswers5xx", failed, "The API answered 5xx: look for the request's id in the log of `api`.", threshold=5
         )
-        dashboard = cloudwatch.Dashboard(self, "Dashboard")
-        dashboard.add_widgets(
+        cloudwatch.Dashboard(self, "Dashboard").add_widgets(
             cloudwatch.GraphWidget(title="Records into the stream", left=[incoming]),
             cloudwatch.GraphWidget(title="Behind the stream (ms)", left=list(ages.values())),
             cloudwatch.GraphWidget(title="Errors", left=[*errors.values(), failed]),

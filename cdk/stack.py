@@ -24,66 +24,91 @@ class PredictBitcoin(Stack):
     def __init__(self, scope: Construct, construct_id: str, *, stage: Stage, **options: Any) -> None:
         super().__init__(scope, construct_id, **options)
         layers = Layers(self, "Layers", stage=stage)
-        failures = Failures(self, "Failures", stage=stage)
-        shared: dict[str, Any] = {"stage": stage, "layers": layers}
+        self.failures = Failures(self, "Failures", stage=stage)
+        batches = self.failures.batches
 
-        trades = Trades(self, "Trades", stage=stage).stream
-        bars = Bars(self, "Bars", trades=trades, failures=failures.batches, **shared)
-        lake = Lake(self, "Lake", stage=stage)
-        archive = Archive(self, "Archive", bars=bars, lake=lake, failures=failures.batches, **shared)
-        forecasts = Forecasts(self, "Forecasts", bars=bars, failures=failures.batches, **shared)
-        training = Training(self, "Training", bars=bars, lake=lake, on_failure=S3Destination(failures.bucket), **shared)
-        api = Api(self, "Api", bars=bars, forecasts=forecasts, **shared)
-        ingestion = Ingestion(self, "Ingestion", stage=stage, trades=trades, bars=bars.table)
+        self.trades = Trades(self, "Trades", stage=stage).stream
+        self.bars = Bars(self, "Bars", stage=stage, layers=layers, trades=self.trades, failures=batches)
+        self.lake = Lake(self, "Lake", stage=stage)
+        self.archive = Archive(
+            self, "Archive", stage=stage, layers=layers, bars=self.bars, lake=self.lake, failures=batches
+        )
+        self.forecasts = Forecasts(self, "Forecasts", stage=stage, layers=layers, bars=self.bars, failures=batches)
+        self.training = Training(
+            self,
+            "Training",
+            stage=stage,
+            layers=layers,
+            bars=self.bars,
+            lake=self.lake,
+            on_failure=S3Destination(self.failures.bucket),
+        )
+        self.api = Api(self, "Api", stage=stage, layers=layers, bars=self.bars, forecasts=self.forecasts)
+        self.ingestion = Ingestion(self, "Ingestion", stage=stage, trades=self.trades, bars=self.bars.table)
+        self._grant()
+        self._watch()
+        self._tell(stage)
 
-        task = ingestion.task.task_role
-        trades.grant(task, "kinesis:PutRecords")
-        bars.table.grant(task, "dynamodb:Query")
+    def _grant(self) -> None:
+        """Who may do what to whom, beside reading the stream that a function is fed from."""
+        bars, state, forecasts = self.bars.table, self.bars.state, self.forecasts.table
 
-        bars.table.grant(bars.aggregate, "dynamodb:Query", "dynamodb:PutItem")
-        bars.state.grant(bars.aggregate, "dynamodb:GetItem", "dynamodb:PutItem")
+        ingest_trades = self.ingestion.task.task_role
+        self.trades.grant(ingest_trades, "kinesis:PutRecords")
+        bars.grant(ingest_trades, "dynamodb:Query")
 
-        bars.table.grant(archive.function, "dynamodb:Query")
-        lake.bucket.grant_read_write(archive.function, "bars/*")
+        aggregate_bars = self.bars.aggregate
+        bars.grant(aggregate_bars, "dynamodb:Query", "dynamodb:PutItem")
+        state.grant(aggregate_bars, "dynamodb:GetItem", "dynamodb:PutItem")
 
-        bars.table.grant(forecasts.function, "dynamodb:Query")
-        bars.state.grant(forecasts.function, "dynamodb:GetItem")
-        forecasts.table.grant(forecasts.function, "dynamodb:PutItem")
-        training.models.grant_read(forecasts.function, "models/*")
+        archive_bars = self.archive.function
+        bars.grant(archive_bars, "dynamodb:Query")
+        self.lake.bucket.grant_put(archive_bars, "bars/*")
 
-        training.models.grant_read(training.promote, "models/*")
-        bars.state.grant(training.promote, "dynamodb:GetItem", "dynamodb:PutItem")
+        forecast = self.forecasts.function
+        bars.grant(forecast, "dynamodb:Query")
+        state.grant(forecast, "dynamodb:GetItem")
+        forecasts.grant(forecast, "dynamodb:PutItem")
+        self.training.models.grant_read(forecast, "models/*")
 
-        bars.table.grant(api.function, "dynamodb:Query")
-        bars.state.grant(api.function, "dynamodb:GetItem")
-        forecasts.table.grant(api.function, "dynamodb:Query")
+        promote_model = self.training.promote
+        state.grant(promote_model, "dynamodb:PutItem")
+        self.training.models.grant_read(promote_model, "models/*")
 
+        api = self.api.function
+        bars.grant(api, "dynamodb:Query")
+        state.grant(api, "dynamodb:GetItem")
+        forecasts.grant(api, "dynamodb:Query")
+
+    def _watch(self) -> None:
         streamed = {
-            "AggregateBars": bars.aggregate,
-            "ArchiveBars": archive.function,
-            "Forecast": forecasts.function,
+            "AggregateBars": self.bars.aggregate,
+            "ArchiveBars": self.archive.function,
+            "Forecast": self.forecasts.function,
         }
         Monitoring(
             self,
             "Monitoring",
-            trades=trades,
+            trades=self.trades,
             streamed=streamed,
-            functions={**streamed, "PromoteModel": training.promote, "Api": api.function},
-            api=api.api,
+            functions={**streamed, "PromoteModel": self.training.promote, "Api": self.api.function},
+            api=self.api.api,
         )
+
+    def _tell(self, stage: Stage) -> None:
         outputs = {
-            "ApiUrl": api.api.url,
-            "ApiKeyId": api.key.key_id,
-            "StreamName": trades.stream_name,
-            "BarsTable": bars.table.table_name,
-            "StateTable": bars.state.table_name,
-            "ForecastsTable": forecasts.table.table_name,
-            "LakeBucket": lake.bucket.bucket_name,
-            "ModelsBucket": training.models.bucket_name,
-            "FailuresBucket": failures.bucket.bucket_name,
+            "ApiUrl": self.api.api.url,
+            "ApiKeyId": self.api.key.key_id,
+            "StreamName": self.trades.stream_name,
+            "BarsTable": self.bars.table.table_name,
+            "StateTable": self.bars.state.table_name,
+            "ForecastsTable": self.forecasts.table.table_name,
+            "LakeBucket": self.lake.bucket.bucket_name,
+            "ModelsBucket": self.training.models.bucket_name,
+            "FailuresBucket": self.failures.bucket.bucket_name,
             "PipelineName": stage.prefix,
             "ModelPackageGroup": stage.prefix,
-            "Database": lake.database.ref,
+            "Database": self.lake.database.ref,
             "Workgroup": stage.prefix,
         }
         for name, value in outputs.items():
