@@ -124,6 +124,8 @@ def _train(  # noqa: PLR0913 - one argument a thing the job is told
             },
             "StoppingCondition": stopping,
             "EnableManagedSpotTraining": spot,
+            # Threads that wait for each other asleep cost little where processors are shared.
+            "Environment": {"OMP_WAIT_POLICY": "PASSIVE"},
             **({"Tags": tags} if tags else {}),
         },
     }

@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,21 +61,20 @@ def write_evidence(folder: Path, dataset: Dataset, test: Ints, losses: Losses) -
 
 
 def read_evidence(path: Path) -> Evidence:
-    """The evidence in an artefact's folder or model.tar.gz; raises ModelError where there is none."""
+    """The evidence in an artefact's folder or model.tar.gz; raises ModelError where there is none or it is damaged."""
     try:
-        data = (path / EVIDENCE).read_bytes() if path.is_dir() else _member(path)
-    except (OSError, KeyError, tarfile.TarError) as error:
-        raise ModelError(f"{path} holds no {EVIDENCE}: {error}") from error
-    with np.load(io.BytesIO(data), allow_pickle=False) as columns:
-        losses: dict[int, dict[str, Floats]] = {}
-        truth: dict[int, Floats] = {}
-        for name in columns.files:
-            kind, *place = name.split("/")
-            if kind == "truth":
-                truth[int(place[0])] = columns[name]
-            elif kind == "losses":
-                losses.setdefault(int(place[0]), {})[place[1]] = columns[name].astype(np.float64)
-        return Evidence(columns["rows"], columns["matrix"], columns["scale"], truth, losses)
+        data = (path / EVIDENCE).read_bytes() if path.is_dir() else models.unpacked(path)[EVIDENCE]
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            columns = {name: file[name] for name in file.files}
+    except (*models.UNREADABLE, zipfile.BadZipFile) as error:
+        raise ModelError(f"{path} holds no whole {EVIDENCE}: {error}") from error
+    losses: dict[int, dict[str, Floats]] = {}
+    for name, values in columns.items():
+        if name.startswith("losses/"):
+            _, horizon, forecaster = name.split("/")
+            losses.setdefault(int(horizon), {})[forecaster] = values.astype(np.float64)
+    truth = {horizon: columns[f"truth/{horizon}"] for horizon in losses}
+    return Evidence(columns["rows"], columns["matrix"], columns["scale"], truth, losses)
 
 
 def archive(folder: Path, target: Path) -> None:
@@ -90,11 +90,3 @@ def write_metrics(folder: Path, model: Model) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     readable = {name: value for name, value in model.description.items() if name != "samples"}
     (folder / "metrics.json").write_text(json.dumps(readable, indent=1) + "\n")
-
-
-def _member(path: Path) -> bytes:
-    with tarfile.open(path, "r:gz") as tar:
-        for entry in tar:
-            if Path(entry.name).name == EVIDENCE and (reader := tar.extractfile(entry)):
-                return reader.read()
-    raise KeyError(EVIDENCE)

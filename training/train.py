@@ -23,6 +23,8 @@ from training import dataset, evaluate, fit, publish, split, tune
 from training.dataset import Dataset
 from training.split import Split
 
+ROWS_A_THREAD: Final = 20_000
+"""With fewer rows a thread spends its time waiting for the others."""
 CHECKPOINTS: Final = Path("/opt/ml/checkpoints")
 
 
@@ -77,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> Model:
         trials=told.trials,
         seconds=told.train_seconds,
         seed=told.seed,
-        threads=told.threads,
+        threads=max(1, min(told.threads, len(parts.train) // ROWS_A_THREAD)),
         checkpoints=told.checkpoints,
     )
     publish.write_metrics(told.output_dir, model)
@@ -139,7 +141,12 @@ def _told(arguments: Sequence[str] | None, environment: Mapping[str, str]) -> ar
     parser.add_argument("--test-from", default="", help="date; instead of --test-days")
     parser.add_argument("--test-until", default="", help="date; what comes after it is not used")
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=int(environment.get("SM_NUM_CPUS", os.cpu_count() or 1)))
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=int(environment.get("SM_NUM_CPUS", os.cpu_count() or 1)),
+        help=f"at the most; one for {ROWS_A_THREAD} rows",
+    )
     return parser.parse_args(arguments)
 
 

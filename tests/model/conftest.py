@@ -1,5 +1,7 @@
-"""One small training run, made once and read by every test of this suite."""
+"""One small training run, made once and read by every test of this suite; and the program as a job is given it."""
 
+import io
+import tarfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,6 +10,8 @@ import pytest
 from btc.models import Model
 from tests.model.walks import save, walk
 from training import train
+
+ROOT = Path(__file__).parents[2]
 
 
 class Run(NamedTuple):
@@ -35,3 +39,16 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     }
     model = train.main([str(word) for pair in told.items() for word in pair])
     return Run(bars, folder / "model", folder / "output", archive, model)
+
+
+@pytest.fixture(scope="session")
+def bundle() -> bytes:
+    """The source bundle as training/train.py's docstring lays it out."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        tar.add(ROOT / "training/train.py", "train.py")
+        tar.add(ROOT / "training/requirements.txt", "requirements.txt")
+        for folder, name in ((ROOT / "training", "training"), (ROOT / "layers/common/python/btc", "btc")):
+            for file in sorted(folder.rglob("*.py")):
+                tar.add(file, f"{name}/{file.relative_to(folder)}")
+    return buffer.getvalue()

@@ -115,10 +115,18 @@ def test_a_champion_that_cannot_be_read_is_noted_and_the_baselines_decide(run, t
     assert "cannot be compared" in json.loads((tmp_path / "out/decision.json").read_text())["notes"][0]
 
 
-def test_a_damaged_candidate_is_refused(run, tmp_path):
+@pytest.mark.parametrize("share", [0.001, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98])
+def test_a_candidate_damaged_anywhere_is_refused(run, tmp_path, share):
     damaged = bytearray(run.archive.read_bytes())
-    damaged[len(damaged) // 3] ^= 0xFF
+    damaged[int(len(damaged) * share)] ^= 0xFF
     (tmp_path / "model.tar.gz").write_bytes(damaged)
+
+    with pytest.raises(ModelError):
+        gate.main(["--model", str(tmp_path), "--output", str(tmp_path / "out")])
+
+
+def test_a_candidate_cut_short_is_refused(run, tmp_path):
+    (tmp_path / "model.tar.gz").write_bytes(run.archive.read_bytes()[:-2000])
 
     with pytest.raises(ModelError):
         gate.main(["--model", str(tmp_path), "--output", str(tmp_path / "out")])

@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from botocore.validate import ParamValidator
 from training import pipeline, train
 from training.evaluate import line
 
-ROOT = Path(__file__).parents[2]
 TOLD = {
     "role": "arn:aws:iam::123456789012:role/training",
     "image": "123456789012.dkr.ecr.eu-central-1.amazonaws.com/sagemaker-xgboost:3.2-0",
@@ -183,14 +181,11 @@ def test_nothing_in_the_definition_depends_on_reading_a_token():
     assert json.loads(text) == pipeline.definition(**tokens)
 
 
-def test_the_gates_command_unpacks_any_bundle_and_runs(definition, run, tmp_path):
+def test_the_gates_command_unpacks_any_bundle_and_runs(definition, run, bundle, tmp_path):
     code, model, decision = (tmp_path / name for name in ("code", "model", "decision"))
     code.mkdir()
     model.mkdir()
-    with tarfile.open(code / "0123abcd.gz", "w:gz") as bundle:
-        for folder, name in ((ROOT / "training", "training"), (ROOT / "layers/common/python/btc", "btc")):
-            for file in folder.rglob("*.py"):
-                bundle.add(file, f"{name}/{file.relative_to(folder)}")
+    (code / "0123abcd.gz").write_bytes(bundle)
     (model / "model.tar.gz").write_bytes(run.archive.read_bytes())
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/python3").symlink_to(sys.executable)

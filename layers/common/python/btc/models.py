@@ -3,10 +3,13 @@
 Each horizon has two heads: one predicts how far the price goes, the other the quantiles of the return in units of that.
 """
 
+import gzip
 import hashlib
+import io
 import json
 import tarfile
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +30,13 @@ FORMAT: Final = "model/1"
 
 _TOLERANCE: Final = 1e-4
 """Scaled units: float32 sums differ a little between processors, a damaged tree differs a lot."""
+
+
+UNREADABLE: Final = (
+    *(OSError, EOFError, tarfile.TarError, zlib.error),  # the archive
+    *(KeyError, TypeError, ValueError, xgb.core.XGBoostError),  # what lies in it
+)
+"""What reading a damaged artefact may raise."""
 
 
 class ModelError(ValueError):
@@ -55,13 +65,13 @@ class Model:
         """The model in a folder or a model.tar.gz; raises ModelError where it cannot be read or fits other features."""
         path = Path(path)
         try:
-            files = _folder(path) if path.is_dir() else _archive(path)
+            files = _folder(path) if path.is_dir() else unpacked(path)
             description = json.loads(files[DESCRIPTION])
             heads = {
                 horizon: Heads(*(_booster(files, name, description["sha256"]) for name in _names(horizon)))
                 for horizon in description["horizons"]
             }
-        except (OSError, tarfile.TarError, EOFError, KeyError, TypeError, ValueError, xgb.core.XGBoostError) as error:
+        except UNREADABLE as error:
             raise ModelError(f"{path} is no model artefact: {type(error).__name__}: {error}") from error
         model = cls(description, heads)
         model._check(path)
@@ -199,15 +209,8 @@ def _folder(path: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in path.iterdir() if file.suffix in (".json", ".ubj")}
 
 
-def _archive(path: Path) -> dict[str, bytes]:
-    """The files of a tar.gz by name, read into memory: nothing is unpacked where a name says."""
-    with tarfile.open(path, "r:gz") as archive:
-        names: Sequence[tarfile.TarInfo] = [
-            entry for entry in archive if entry.isfile() and entry.name.endswith((".json", ".ubj"))
-        ]
-        return {Path(entry.name).name: _content(archive, entry) for entry in names}
-
-
-def _content(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes:
-    reader = archive.extractfile(entry)
-    return reader.read() if reader else b""
+def unpacked(path: Path) -> dict[str, bytes]:
+    """The files of a tar.gz by name, in memory: the whole archive's checksum is proven, and no name is written to."""
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(path.read_bytes()))) as archive:
+        readers = {Path(entry.name).name: archive.extractfile(entry) for entry in archive if entry.isfile()}
+        return {name: reader.read() for name, reader in readers.items() if reader}

@@ -1,0 +1,77 @@
+"""The pipeline's own definition, run step by step: the real training program, the real gate, a real registry entry."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from btc.aws.state import StateTable
+from btc.champions import Champion
+from local.jobs import Machine
+from local.pipeline import start
+from local.processes import Process, interpreter
+from local.streams import Emulator
+from tests.model.conftest import Run
+from training import pipeline
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory: pytest.TempPathFactory, run: Run) -> Iterator[Emulator]:
+    folder = tmp_path_factory.mktemp("emulator")
+    process = Process.start(
+        "emulator",
+        [*interpreter(), "-m", "local.emulator"],
+        log=folder / "log",
+        environment={"PYTHONPATH": str(ROOT), "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"},
+        folder=ROOT,
+        announces=True,
+    )
+    emulator = Emulator(json.loads(process.announcement())["endpoint"])
+    emulator.client("s3").create_bucket(Bucket="models")
+    emulator.client("sagemaker").create_model_package_group(ModelPackageGroupName="bitcoin")
+    emulator.client("dynamodb").create_table(
+        TableName="state",
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "name", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "name", "AttributeType": "S"}],
+    )
+    yield emulator
+    process.stop()
+
+
+def test_the_definition_trains_weighs_and_registers_as_the_gate_decides(
+    emulator: Emulator, run: Run, tmp_path: Path, bundle: bytes
+) -> None:
+    s3 = emulator.client("s3")
+    s3.put_object(Bucket="models", Key="code/0123abcd.gz", Body=bundle)
+    bars = "lake/bars/venue=kraken/symbol=BTC-USD"
+    s3.upload_file(str(run.bars), "models", f"{bars}/date=2024-10-07/bars.parquet")
+    s3.upload_file(str(run.archive), "models", "champion/model.tar.gz")
+    champion = Champion(run.model.version, "bitcoin/1", "s3://models/champion/model.tar.gz", "2024-10-12", "2024-10-13")
+    StateTable("state", emulator.client("dynamodb")).promote(champion)
+    definition = pipeline.definition(
+        role="arn:aws:iam::123456789012:role/training",
+        image="sagemaker-xgboost:3.2-0",
+        source="s3://models/code/0123abcd.gz",
+        bars=f"s3://models/{bars}/",
+        models="s3://models/models",
+        group="bitcoin",
+        state_table="state",
+        hyperparameters={"test-days": "0.7"},
+    )
+
+    execution = start(definition, Machine(emulator, tmp_path), name="p", parameters={"Trials": "1"})
+
+    [package] = execution.packages
+    described = emulator.client("sagemaker").describe_model_package(ModelPackageName=package)
+    bucket, _, key = described["CustomerMetadataProperties"]["decision"].removeprefix("s3://").partition("/")
+    decision = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+    assert described["ModelApprovalStatus"] == decision["status"]
+    assert decision["reasons"]
+    assert decision["champion_version"] == run.model.version
+    assert not decision["notes"]
+    metrics = execution.steps["Train"].properties["FinalMetricDataList"]
+    assert set(metrics) == {"crps_skill_1", "crps_skill_5", "crps_skill_15", "crps_skill_60"}
