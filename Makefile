@@ -7,12 +7,12 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
 READY := .venv/ready
-CDK_CLI := 2.1148.1
 
 export PATH := $(BIN):$(PATH)
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export FEED ?= sim
 export ONCE ?=
+STAGE ?= dev
 PYTEST := pytest -n auto --dist loadgroup
 
 .PHONY: help
@@ -30,7 +30,7 @@ $(READY): requirements.lock pyproject.toml
 
 .PHONY: lock
 lock: $(READY)  ## resolve the dependencies anew into requirements.lock
-	uv pip compile pyproject.toml --output-file requirements.lock --upgrade --quiet --universal --python-version 3.11 \
+	uv pip compile pyproject.toml --output-file requirements.lock --quiet --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-annotate --all-extras --group cdk --group local --group sagemaker --group dev
 
 .PHONY: layers
@@ -58,17 +58,13 @@ types: $(READY)  ## mypy --strict
 	for function in functions/*/; do echo "$$function"; mypy "$$function"*.py; done
 
 .PHONY: synth
-synth: layers build/node/node_modules/aws-cdk  ## the CloudFormation template, into cdk.out
-	build/node/node_modules/.bin/cdk synth --quiet
-	cfn-lint 'cdk.out/*.template.json'
-
-build/node/node_modules/aws-cdk: $(READY) Makefile
-	npm install --silent --no-save --no-audit --no-fund --prefix build/node aws-cdk@$(CDK_CLI)
-	touch $@
+synth: layers  ## the CloudFormation template, into build/cdk.out
+	python -m cdk synth --quiet
+	cfn-lint 'build/cdk.out/*.template.json'
 
 .PHONY: deploy
-deploy: layers build/node/node_modules/aws-cdk  ## cdk deploy (needs AWS credentials and Docker)
-	build/node/node_modules/.bin/cdk deploy
+deploy: layers  ## cdk deploy (needs AWS credentials and Docker); STAGE=prod for production
+	python -m cdk deploy -c stage=$(STAGE)
 
 .PHONY: bench
 bench: layers  ## measure; a table, and build/bench.json
