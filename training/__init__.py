@@ -1,0 +1,1 @@
+"""The training job and its pipeline, in flat verbs: read, split, tune, fit, evaluate, weigh, publish."""

@@ -1,4 +1,4 @@
-"""The gate: a candidate passes where it is better than every baseline and not worse than the champion.
+"""The gate: a candidate passes where it is better than every baseline, and not worse than the champion.
 
     python -m training.gate --model FOLDER_OR_TAR --output DIR [--champion FOLDER_OR_TAR | --state-table NAME]
 
@@ -97,12 +97,14 @@ def _skill(by_horizon: Mapping[int, Mapping[str, Floats]], rival: str, seed: int
 
 
 def _suspicions(metrics: Mapping[str, Any]) -> list[str]:
-    """What speaks against the candidate whatever its skill: intervals that do not hold, or results too good."""
+    """What speaks against the candidate whatever its mean: one horizon worse, intervals that do not hold, a leak."""
     faults = []
     for name, measured in metrics.items():
         horizon, covered = int(name), measured["coverage_90"]
         if not COVERAGE[0] <= covered <= COVERAGE[1]:
             faults.append(f"at {horizon} min the 90 % interval covers {covered:.1%}")
+        if measured["crps_skill_high"] < 0:
+            faults.append(f"at {horizon} min worse than {measured['best_baseline']}: {measured['crps_skill']:+.2%}")
         luck = 3 * 0.5 / (max(measured["rows"] / horizon, 1) ** 0.5)  # three standard errors of a coin
         if horizon >= 5 and measured["direction"] > DIRECTION + luck:
             faults.append(f"at {horizon} min the direction is right {measured['direction']:.1%}: look for a leak")

@@ -13,7 +13,7 @@ from training.evaluate import BASELINES, CANDIDATE
 
 def model_with(run, **metrics) -> Model:
     measured = {
-        horizon: {**values, "coverage_90": 0.9, "direction": 0.5, **metrics}
+        horizon: {**values, "coverage_90": 0.9, "direction": 0.5, "crps_skill_high": 0.1, **metrics}
         for horizon, values in run.model.description["metrics"].items()
     }
     return Model({**run.model.description, "metrics": measured}, run.model.heads)
@@ -87,9 +87,14 @@ def test_a_candidate_equal_to_its_champion_is_not_worse(run):
 
 
 @pytest.mark.parametrize(
-    ("metrics", "said"), [({"coverage_90": 0.6}, "covers 60"), ({"direction": 0.75, "rows": 9000}, "leak")]
+    ("metrics", "said"),
+    [
+        ({"coverage_90": 0.6}, "covers 60"),
+        ({"direction": 0.75, "rows": 9000}, "leak"),
+        ({"crps_skill": -0.05, "crps_skill_high": -0.01}, "at 60 min worse than"),
+    ],
 )
-def test_intervals_that_do_not_hold_and_results_too_good_are_rejected(run, metrics, said):
+def test_one_horizon_worse_intervals_that_do_not_hold_and_results_too_good_are_rejected(run, metrics, said):
     decision = gate.decide(model_with(run, **metrics), evidence_of(run, 0.97), None)
 
     assert not decision.approved
