@@ -1,0 +1,71 @@
+"""Recorded captures go through the real path, from the feed's parser to the table, and come out as the venue's bars."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from local.__main__ import main
+
+pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack")]
+
+
+def test_krakens_trades_become_krakens_own_bars(market_data: Path, tmp_path: Path) -> None:
+    oracle, out = market_data / "oracle", tmp_path / "bars.parquet"
+
+    arguments = ["replay", "--venue", "kraken", "--symbol", "BTC-USDT", "--bars", str(out)]
+    status = main([*arguments, str(oracle / "kraken_rest_trades_first.json")], {})
+
+    assert status == 0
+    bars = {int(bar["start"].timestamp()): bar for bar in pq.read_table(out).to_pylist()}
+    [rows] = [
+        rows
+        for name, rows in json.loads((oracle / "kraken_rest_ohlc_first.json").read_text())["result"].items()
+        if name != "last"
+    ]
+    first, last = min(bars), max(bars)
+    # The page's edges cut the first and the last minute.
+    theirs = {row[0]: row for row in rows if first < row[0] < last}
+    assert len(theirs) > 200
+    assert {start: _values(bars[start]) for start in theirs} == {start: _told(row) for start, row in theirs.items()}
+    assert all(bars[start]["complete"] and bars[start]["closed"] for start in theirs)
+    assert sum(row[7] == 0 for row in theirs.values()) == sum(not bars[start]["ranges"] for start in theirs) > 50
+
+
+def test_a_live_capture_passes_with_all_foreign_frames_ignored(
+    market_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capture, out = market_data / "wire" / "kraken_live_20260707.ndjson.gz", tmp_path / "bars.parquet"
+
+    status = main(["replay", "--venue", "kraken", "--symbol", "BTC-USD", "--bars", str(out), str(capture)], {})
+
+    assert status == 0
+    bars = pq.read_table(out).to_pylist()
+    assert sum(bar["trade_count"] for bar in bars) == 12
+    assert (bars[0]["first_id"], bars[-1]["last_id"]) == (103436768, 103436779)
+    told = capsys.readouterr().err
+    assert "malformed" in told
+    assert "2,964" in told
+
+
+def test_an_unknown_venue_is_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capture = tmp_path / "capture"
+    capture.touch()
+
+    status = main(["replay", "--venue", "mtgox", "--symbol", "BTC-USD", "--bars", "out", str(capture)], {})
+
+    assert status == 1
+    assert "mtgox" in capsys.readouterr().err
+
+
+def _values(bar: dict[str, float]) -> tuple[float, ...]:
+    return tuple(bar[name] for name in ("open", "high", "low", "close", "volume", "trade_count"))
+
+
+def _told(row: list[str]) -> tuple[float, ...]:
+    """Kraken's row: time, open, high, low, close, vwap, volume, count."""
+    return (*(float(Decimal(value)) for value in [*row[1:5], row[6]]), int(row[7]))
