@@ -71,7 +71,7 @@ class Bars(Construct):
             layers=layers.named("common", "powertools"),
             stage=stage,
             memory_mb=512,
-            timeout_s=60,
+            timeout_s=300,
         )
         self.aggregate.add_event_source(
             KinesisEventSource(

@@ -40,9 +40,9 @@ class Options:
 
     feed: str = "sim"
     once: bool = False
-    history_days: int = 7
+    history_days: int = 14
     parameters: Mapping[str, str] = field(
-        default_factory=lambda: {"Trials": "4", "TestDays": "1.5", "TrainSeconds": "20"}
+        default_factory=lambda: {"Trials": "4", "TestDays": "4", "TrainSeconds": "20"}
     )
 
 

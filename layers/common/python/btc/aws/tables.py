@@ -1,6 +1,7 @@
 """The online store of bars in DynamoDB."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -20,6 +21,9 @@ Item = Mapping[str, Any]
 
 PATIENCE: Final = 10
 """How often a write may meet another writer's before the batch is left to be delivered again."""
+
+WRITERS: Final = 4
+"""Writes under way at once: a batch of history is thousands of bars, and each write is mostly waiting."""
 
 _PAGE: Final = 1000
 _NUMBERS: Final = ("open", "high", "low", "close", "volume", "turnover", "buy_volume", "trade_count")
@@ -126,7 +130,9 @@ class BarTable:
             known = {start: entry.bar for start, entry in stored.items()}
             proven = bars.prove(reduce(bars.merge, trades, known), [*watermarks, *([alive] if alive else [])])
             changed = [bar for start, bar in proven.items() if bar != known.get(start)]
-            if all(self._put(bar, stored.get(bar.start), retention_days) for bar in changed):
+            with ThreadPoolExecutor(WRITERS) as pool:
+                written = pool.map(lambda bar: self._put(bar, stored.get(bar.start), retention_days), changed)  # noqa: B023
+            if all(written):
                 return changed
         raise ContendedError(f"{market}: other writers changed the same bars {PATIENCE} times in a row")
 
