@@ -1,0 +1,105 @@
+"""The emulator's answers, sooner: moto is made for tests with ten items, and a fortnight of bars is twenty thousand.
+
+Nothing is answered differently; each shortcut falls back to moto's own way wherever it does not plainly apply.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+from bisect import bisect_left, bisect_right
+from typing import Any, Final
+
+_SCALARS: Final = ("S", "N", "BOOL", "NULL")
+_SPARE: Final = 8
+
+
+def take() -> None:
+    """Patch moto in this process."""
+    from moto import backends  # noqa: PLC0415 - imports that only the emulator's process needs
+    from moto.core import serialize  # noqa: PLC0415
+    from moto.dynamodb.models.table import StreamShard, Table  # noqa: PLC0415
+
+    # moto lists its own folder at every request.
+    services = tuple(backends.list_of_moto_modules())
+    backends.list_of_moto_modules = lambda: services
+    serialize.BaseJSONSerializer._serialize_type_structure = _attributes_as_they_are(
+        serialize.BaseJSONSerializer._serialize_type_structure
+    )
+    Table.query = _among_neighbours(Table.query)
+    StreamShard.add = _one_at_a_time(StreamShard.add)
+
+
+def _attributes_as_they_are(slow: Any) -> Any:
+    """An attribute's value is its JSON already; moto tries ten types and their aliases for each one it returns."""
+    from moto.dynamodb.models.dynamo_type import DynamoType  # noqa: PLC0415
+
+    def structure(self: Any, serialized: Any, value: Any, shape: Any, key: str) -> None:
+        if key and shape.name == "AttributeValue":
+            kind, content = (
+                (value.type, value.value) if isinstance(value, DynamoType) else next(iter(value.items()), ("", None))
+            )
+            if kind in _SCALARS:
+                serialized[key] = {kind: content}
+                return
+        slow(self, serialized, value, shape, key)
+
+    return structure
+
+
+def _among_neighbours(slow: Any) -> Any:
+    """A query by a text range key looks at the items in that range; moto sorts and walks the whole table."""
+
+    def query(  # noqa: PLR0913, PLR0917 - moto's own signature
+        self: Any,
+        hash_key: Any,
+        range_comparison: str | None,
+        range_objs: Any,
+        limit: int,
+        exclusive_start_key: Any,
+        scan_index_forward: bool,  # noqa: FBT001
+        projection_expressions: Any,
+        index_name: str | None = None,
+        consistent_read: bool = False,  # noqa: FBT001, FBT002
+        *others: Any,
+        **options: Any,
+    ) -> Any:
+        told = (hash_key, range_comparison, range_objs, limit, exclusive_start_key, scan_index_forward)
+        rest = (projection_expressions, index_name, consistent_read, *others)
+        items = self.items.get(hash_key) if hash_key is not None and not index_name else None
+        if not items or range_comparison not in ("<", "<=", ">", ">=", "BETWEEN") or any(others):
+            return slow(self, *told, *rest, **options)
+        edges = [edge.value for edge in range_objs]
+        keys = {key.value: key for key in list(items)}
+        if any(key.type != "S" for key in [*items, *range_objs]):
+            return slow(self, *told, *rest, **options)
+        ordered = sorted(keys)
+        # A few beyond each edge: whether there is more decides what moto tells of the next page.
+        first = max(0, bisect_left(ordered, edges[0]) - _SPARE) if range_comparison in (">", ">=", "BETWEEN") else 0
+        after = len(ordered) if range_comparison in (">", ">=") else bisect_right(ordered, edges[-1]) + _SPARE
+        if exclusive_start_key:
+            resumed = exclusive_start_key[self.range_key_attr]["S"]
+            if scan_index_forward:
+                first = max(first, bisect_left(ordered, resumed))
+            else:
+                after = min(after, bisect_right(ordered, resumed) + 1)
+        if limit and scan_index_forward:
+            after = min(after, first + limit + 3 * _SPARE)
+        elif limit:
+            first = max(first, after - limit - 3 * _SPARE)
+        near = copy.copy(self)
+        near.all_items = lambda: [items[keys[key]] for key in ordered[first:after]]
+        return slow(near, *told, *rest, **options)
+
+    return query
+
+
+def _one_at_a_time(add: Any) -> Any:
+    """A stream's sequence numbers come from its length: two writers at once would get the same one."""
+    lock = threading.Lock()
+
+    def add_alone(self: Any, old: Any, new: Any) -> None:
+        with lock:
+            add(self, old, new)
+
+    return add_alone
