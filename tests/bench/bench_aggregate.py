@@ -8,7 +8,6 @@ import os
 import random
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
-from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,6 @@ from tests.unit.aws import CONTEXT, kinesis_event, load
 
 CAPTURE = Path(__file__).parents[3] / "shared/data/wire/binance_spot_btcusdt_20240808.gz"
 MARKET = Market("binance", "BTC-USDT")
-PUT_PAYLOAD_UNIT = 25_000
 
 
 class Shelf:
@@ -129,9 +127,7 @@ def rows() -> list[Row]:
     alone, ours, pandas = best_seconds(
         handled(module, whole), handled(module, thousands), lambda: with_pandas(thousands, Shelf()), rounds=7
     )
-    ratio_check(trades)
-    records = list(tape.cut(Trades.of(MARKET, trades)))
-    units = sum(ceil(len(record) / PUT_PAYLOAD_UNIT) for record in records)
+    agree(trades)
     return [
         Row(
             "aggregate_trades_per_s",
@@ -147,20 +143,10 @@ def rows() -> list[Row]:
             "pandas resample, batches of 1,000",
             pandas / ours,
         ),
-        Row(
-            "kinesis_cost_vs_one_record_each", units, "PUT units per 10,000", "one record a trade", len(trades) / units
-        ),
-        Row(
-            "bytes_per_trade",
-            sum(map(len, records)) / len(trades),
-            "bytes on the stream",
-            "JSON of the same fields",
-            size_ratio(trades, records),
-        ),
     ]
 
 
-def ratio_check(trades: Sequence[Trade]) -> None:
+def agree(trades: Sequence[Trade]) -> None:
     """Both ways must come to the same bars, or their speeds say nothing."""
     exact: dict[int, Bar] = bars.merge({}, Trades.of(MARKET, trades))
     frame = pd.DataFrame({"price": [trade.price for trade in trades]}, index=[trade.time // MINUTE for trade in trades])
@@ -172,9 +158,3 @@ def ratio_check(trades: Sequence[Trade]) -> None:
             prices.min(),
             prices.iloc[-1],
         )
-
-
-def size_ratio(trades: Sequence[Trade], records: Sequence[bytes]) -> float:
-    names = ("market", "trade_id", "time", "price", "size", "taker_buys")
-    text = [json.dumps(dict(zip(names, (str(trade.market), *trade[1:]), strict=True))) for trade in trades]
-    return sum(map(len, text)) / sum(map(len, records))
