@@ -49,6 +49,11 @@ def test_a_damaged_record_is_refused_or_reads_as_some_record_but_never_breaks(tr
         tape.decode(bytes(record))
 
 
+def test_a_batch_without_trades_is_no_record():
+    with pytest.raises(tape.UnreadableError, match="without trades"):
+        tape.decode(tape.encode(Trades(BTC, [], [], [], [], b"")))
+
+
 def test_columns_of_unequal_length_are_refused():
     whole = Trades(BTC, [1, 2], [NOON, NOON], [5, 5], [1, 1], b"\x01\x00")
     short = Trades(BTC, [1, 2], [NOON], [5, 5], [1, 1], b"\x01\x00")

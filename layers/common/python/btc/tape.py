@@ -68,6 +68,8 @@ def decode(data: bytes) -> Trades | Watermark:
     if isinstance(record, _Watermark1):
         return Watermark(market, record.time, record.last_id)
     columns = record.ids, record.times, record.prices, record.sizes, record.taker_buys
+    if not record.ids:
+        raise UnreadableError("a batch without trades")
     if len({len(column) for column in columns}) != 1:
         raise UnreadableError(f"columns of unequal length {[len(column) for column in columns]}")
     return Trades(market, _sums(record.ids), _sums(record.times), _sums(record.prices), record.sizes, record.taker_buys)

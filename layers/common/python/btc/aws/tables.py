@@ -120,21 +120,30 @@ class BarTable:
         other writer left. Raises ContendedError where that never ends.
         """
         market = trades[0].market if trades else watermarks[0].market
-        minutes = [minute_of(time) for part in trades for time in part.times]
+        touched = [edge for part in trades for edge in (min(part.times), max(part.times))]
         if watermarks:
             # Every bar since the last watermark may close now, however long ago its trades came.
-            minutes.append(minute_of(alive.time) if alive else 0)
-            minutes += [minute_of(mark.time) for mark in watermarks]
+            touched += [alive.time if alive else 0, *(mark.time for mark in watermarks)]
+        first, last = minute_of(min(touched)), minute_of(max(touched))
         for _ in range(PATIENCE):
-            stored = self.around(market, min(minutes), max(minutes))
+            stored = self.around(market, first, last)
             known = {start: entry.bar for start, entry in stored.items()}
             proven = bars.prove(reduce(bars.merge, trades, known), [*watermarks, *([alive] if alive else [])])
             changed = [bar for start, bar in proven.items() if bar != known.get(start)]
-            with ThreadPoolExecutor(WRITERS) as pool:
-                written = pool.map(lambda bar: self._put(bar, stored.get(bar.start), retention_days), changed)  # noqa: B023
-            if all(written):
+            if self._write(changed, stored, retention_days):
                 return changed
         raise ContendedError(f"{market}: other writers changed the same bars {PATIENCE} times in a row")
+
+    def _write(self, changed: Sequence[Bar], stored: Mapping[int, Stored], retention_days: int) -> bool:
+        """Whether every bar was written over what was read; the live market's one or two wait for each other."""
+
+        def put(bar: Bar) -> bool:
+            return self._put(bar, stored.get(bar.start), retention_days)
+
+        if len(changed) <= WRITERS:
+            return all(put(bar) for bar in changed)
+        with ThreadPoolExecutor(WRITERS) as pool:
+            return all(list(pool.map(put, changed)))
 
     def _put(self, bar: Bar, over: Stored | None, retention_days: int) -> bool:
         """Whether the bar was written; False where the table no longer holds the version it was made from."""
