@@ -49,6 +49,11 @@ def _attributes_as_they_are(slow: Any) -> Any:
 
 def _among_neighbours(slow: Any) -> Any:
     """A query by a text range key looks at the items in that range; moto sorts and walks the whole table."""
+    from moto.dynamodb.comparisons import OpDefault  # noqa: PLC0415
+
+    def _filters(others: tuple[Any, ...]) -> bool:
+        """Whether items are filtered after they are found; moto's way of not doing so is a filter that keeps all."""
+        return any(not isinstance(other, OpDefault) for other in others)
 
     def query(  # noqa: PLR0913, PLR0917 - moto's own signature
         self: Any,
@@ -67,7 +72,7 @@ def _among_neighbours(slow: Any) -> Any:
         told = (hash_key, range_comparison, range_objs, limit, exclusive_start_key, scan_index_forward)
         rest = (projection_expressions, index_name, consistent_read, *others)
         items = self.items.get(hash_key) if hash_key is not None and not index_name else None
-        if not items or range_comparison not in ("<", "<=", ">", ">=", "BETWEEN") or any(others):
+        if not items or range_comparison not in ("<", "<=", ">", ">=", "BETWEEN") or _filters(others):
             return slow(self, *told, *rest, **options)
         edges = [edge.value for edge in range_objs]
         keys = {key.value: key for key in list(items)}
