@@ -1,0 +1,169 @@
+"""The whole system on this machine: trades become bars, bars a registered model, and forecasts come over HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.screen import Screen
+from local.session import Options, Session, Summary
+from local.stack import Stack
+from local.template import ROOT
+
+pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack"), pytest.mark.timeout(900)]
+
+QUICK = Options(once=True, history_days=7, parameters={"Trials": "2", "TestDays": "1.5", "TrainSeconds": "10"})
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run came to, seen while it still served."""
+
+    summary: Summary
+    session: Session
+
+
+@pytest.fixture(scope="module")
+def run() -> Iterator[Run]:
+    before = _children()
+    with Stack() as stack:
+        session = Session(stack, QUICK, Screen())
+        session.start()
+        session.fill()
+        version = session.train()
+        forecast = session.first_forecast(version)
+        yield Run(session.summary(version, forecast), session)
+        folder = stack.folder
+    assert _children() == before, "processes are left behind"
+    assert not folder.exists()
+
+
+def test_every_minute_of_history_is_there_and_proven(run: Run) -> None:
+    assert run.summary.bars >= 7 * 1440 - 2
+    assert run.summary.gaps == 0
+    assert run.summary.trades > 10_000
+
+
+def test_a_forecast_tells_what_is_promised(run: Run) -> None:
+    answer = run.summary.forecast
+    assert {each["horizon"] for each in answer["forecasts"]} == {1, 5, 15, 60}
+    for each in answer["forecasts"]:
+        prices = list(each["quantiles"].values())
+        assert each["symbol"] == "BTC-USD"
+        assert each["as_of"] < each["target_time"]
+        assert prices == sorted(prices)
+        assert each["predicted_price"] == each["quantiles"]["0.50"]
+        assert each["reference_price"] > 0
+        assert 0 < each["probability_up"] < 1
+        assert each["model_version"]
+        assert isinstance(each["baseline"], bool)
+
+
+def test_the_model_that_trained_is_in_the_registry(run: Run) -> None:
+    client = run.session.stack.emulator.client("sagemaker")
+
+    [package] = client.list_model_packages(ModelPackageGroupName="predict-bitcoin-local")["ModelPackageSummaryList"]
+
+    assert package["ModelApprovalStatus"] in ("Approved", "Rejected")
+    champion = run.session.state().champion()
+    assert (champion is not None) == (package["ModelApprovalStatus"] == "Approved")
+
+
+def test_without_a_key_nothing_is_told(run: Run) -> None:
+    status, kind, problem = _get(run, "/v1/forecasts/BTC-USD", key="")
+
+    assert status == 403
+    assert kind == "application/problem+json"
+    assert problem["status"] == 403
+
+
+def test_an_unknown_symbol_is_a_problem(run: Run) -> None:
+    status, kind, problem = _get(run, "/v1/forecasts/DOGE-USD", key=run.session.served.key)
+
+    assert status == 404
+    assert kind == "application/problem+json"
+    assert problem["title"]
+    assert "DOGE-USD" in problem["detail"]
+
+
+def test_what_is_interrupted_leaves_nothing_behind(tmp_path: Path) -> None:
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "local"], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "start the feed" in line:
+            break
+    started = _children(process.pid)
+    process.terminate()
+    process.communicate(timeout=60)
+
+    assert process.returncode == 0
+    assert started
+    assert not [pid for pid in started if Path(f"/proc/{pid}").exists()]
+    assert not list(tmp_path.glob("predict-bitcoin-*"))
+
+
+def test_a_parent_that_is_killed_takes_its_processes_along(tmp_path: Path) -> None:
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "local"], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "start the feed" in line:
+            break
+    started = _children(process.pid)
+    process.kill()
+    process.communicate(timeout=60)
+
+    until = time.monotonic() + 10
+    while left := [pid for pid in started if _alive(pid)]:
+        assert time.monotonic() < until, f"{left} live on"
+        time.sleep(0.1)
+
+
+def _get(run: Run, path: str, key: str) -> tuple[int, str, dict[str, Any]]:
+    request = urllib.request.Request(run.session.served.url + path, headers={"x-api-key": key} if key else {})
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=30)
+    with refused.value as error:
+        return error.code, error.headers["Content-Type"].split(";")[0], json.load(error)
+
+
+def _children(parent: int | None = None) -> set[int]:
+    """The live processes below one, all generations."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if fields[0] != "Z":
+            children.setdefault(int(fields[1]), []).append(int(stat.parent.name))
+    found: set[int] = set()
+    waiting = [parent or os.getpid()]
+    while waiting:
+        below = children.get(waiting.pop(), [])
+        found.update(below)
+        waiting += below
+    return found
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
