@@ -24,8 +24,9 @@ class Phase:
         self.progress.update(self.task, detail=detail)
 
     def count(self, done: float, total: float | None = None, detail: str | None = None) -> None:
-        known = {} if total is None else {"total": total}
-        self.progress.update(self.task, completed=done, **known)
+        if total is not None:
+            self.progress.update(self.task, total=total)
+        self.progress.update(self.task, completed=done)
         if detail is not None:
             self.tell(detail)
 

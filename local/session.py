@@ -18,6 +18,7 @@ from btc.bars import Bar
 from btc.settings import AggregateBars
 from btc.times import DAY, MINUTE, SECOND, to_datetime
 from btc.trades import Market
+from local.pipeline import Execution
 from local.processes import tail
 from local.screen import Phase, Screen
 from local.stack import Served, Stack, StackError
@@ -42,7 +43,7 @@ class Options:
     once: bool = False
     history_days: int = 14
     parameters: Mapping[str, str] = field(
-        default_factory=lambda: {"Trials": "4", "TestDays": "4", "TrainSeconds": "20"}
+        default_factory=lambda: {"Trials": "4", "TestDays": "5", "TrainSeconds": "20"}
     )
 
 
@@ -118,7 +119,7 @@ class Session:
             heard = self.stack.announce(execution)
             champion = self.state().champion()
             if champion is None:
-                phase.tell("the gate rejected the model: the baseline serves")
+                phase.tell(f"rejected, the baseline serves: {'; '.join(_reasons(execution))}")
                 return ""
             if not heard:
                 raise StackError("a model was approved and no rule chose its event: compare the template's pattern")
@@ -233,6 +234,12 @@ class Session:
     def _dynamodb(self) -> DynamoDBClient:
         client: DynamoDBClient = self.stack.emulator.client("dynamodb")
         return client
+
+
+def _reasons(execution: Execution) -> list[str]:
+    """What the gate said, from the files its step left for the pipeline."""
+    files = [file for step in execution.steps.values() for file in step.properties.get("PropertyFiles", {}).values()]
+    return [reason for file in files for reason in file.get("reasons", ())]
 
 
 def run(options: Options, screen: Screen) -> Summary | None:
