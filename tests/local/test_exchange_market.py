@@ -25,9 +25,20 @@ def month() -> Tape:
 
 
 @pytest.fixture(scope="module")
-def returns(month: Tape) -> np.ndarray:
+def minutes(month: Tape) -> np.ndarray:
+    """Where the month's whole minutes begin, and where the last of them ends."""
+    return np.arange(minute_of(int(month.times[0])) + MINUTE, NOW, MINUTE)
+
+
+@pytest.fixture(scope="module")
+def flow(month: Tape, minutes: np.ndarray) -> np.ndarray:
+    """Takers' buys less their sells, minute by minute."""
+    return np.histogram(month.times, minutes, weights=np.where(month.taker_buys, 1.0, -1.0))[0]
+
+
+@pytest.fixture(scope="module")
+def returns(month: Tape, minutes: np.ndarray) -> np.ndarray:
     """Log returns minute by minute, zero over empty minutes."""
-    minutes = np.arange(month.times[0] - month.times[0] % MINUTE + MINUTE, NOW, MINUTE)
     last = np.searchsorted(month.times, minutes) - 1
     return np.diff(np.log(month.prices[last]))
 
@@ -84,22 +95,16 @@ def test_activity_keeps_a_daily_rhythm(month):
     assert by_hour[13:18].sum() > 1.5 * by_hour[1:6].sum()
 
 
-def test_direction_cannot_be_told_from_past_returns_or_past_order_flow(month, returns):
-    minutes = (month.times - month.times[0] + month.times[0] % MINUTE) // MINUTE
-    flow = np.bincount(minutes, weights=np.where(month.taker_buys, 1.0, -1.0))[1:-1]
+def test_direction_cannot_be_told_from_past_returns_or_past_order_flow(flow, returns):
     signs = np.sign(returns)
 
     assert all(abs(correlation(signs, lag)) < 0.03 for lag in (1, 2, 5, 15))
-    assert abs(np.corrcoef(flow[: len(signs) - 1], signs[1:])[0, 1]) < 0.03
+    assert abs(np.corrcoef(flow[:-1], signs[1:])[0, 1]) < 0.03
 
 
-def test_order_flow_persists_and_moves_the_price(month, returns):
-    sides = np.where(month.taker_buys, 1.0, -1.0)
-    minutes = (month.times - month.times[0] + month.times[0] % MINUTE) // MINUTE
-    flow = np.bincount(minutes, weights=sides)[1:-1]
-
-    assert correlation(sides, 1) > 0.3
-    assert np.corrcoef(flow[: len(returns)], np.sign(returns))[0, 1] > 0.1
+def test_order_flow_persists_and_moves_the_price(month, flow, returns):
+    assert correlation(np.where(month.taker_buys, 1.0, -1.0), 1) > 0.3
+    assert np.corrcoef(flow, np.sign(returns))[0, 1] > 0.1
 
 
 @pytest.mark.parametrize("rate", [0, -1, float("nan")])
