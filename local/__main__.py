@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
 
 
 def _run(options: argparse.Namespace, screen: Screen) -> int:
-    chosen = Options(feed=options.feed, once=options.once)
+    chosen = Options(feed=options.feed, once=options.once, picture=options.picture)
     if options.history_days is not None:
         chosen = replace(chosen, history_days=options.history_days)
     given = dict(pair.split("=", 1) for pair in options.parameter)
@@ -99,6 +99,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         default=environment.get("ONCE", "") not in ("", "0"),
         help="end with the first forecast, as JSON (ONCE=1)",
     )
+    parser.add_argument("--picture", type=Path, metavar="OUT.png", help="draw the first forecast")
     parser.add_argument("--history-days", type=int, help="how much history to fill and train on")
     parser.add_argument(
         "--parameter", action="append", default=[], metavar="NAME=VALUE", help="of the pipeline, e.g. Trials=20"

@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.text import Text
@@ -18,6 +19,7 @@ from btc.bars import Bar
 from btc.settings import AggregateBars
 from btc.times import DAY, MINUTE, SECOND, to_datetime
 from btc.trades import Market
+from local import pictures
 from local.pipeline import Execution
 from local.processes import tail
 from local.screen import Phase, Screen
@@ -41,6 +43,8 @@ class Options:
 
     feed: str = "sim"
     once: bool = False
+    picture: Path | None = None
+    """Where to draw the first forecast."""
     history_days: int = 14
     parameters: Mapping[str, str] = field(
         default_factory=lambda: {"Trials": "4", "TestDays": "5", "TrainSeconds": "20"}
@@ -251,6 +255,9 @@ def run(options: Options, screen: Screen) -> Summary | None:
         version = session.train()
         forecast = session.first_forecast(version)
         screen.say(f"first forecast after {time.monotonic() - session.began:.0f} s")
+        if options.picture:
+            pictures.draw(session.get(f"/v1/bars/{session.market.symbol}"), forecast, options.picture)
+            screen.say(f"drawn in {options.picture}")
         if options.once:
             return session.summary(version, forecast)
         url, key = session.served.url, session.served.key

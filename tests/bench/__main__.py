@@ -15,7 +15,7 @@ SUITES = ("bench_ingest", "bench_aggregate", "bench_forecast", "bench_cold_start
 
 
 def main() -> None:
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 150)
     table = Table("name", "value", "unit", "against", "ratio", title="each ratio taken side by side in this run")
     measured: list[Row] = []
     for suite in sys.argv[1:] or SUITES:
