@@ -38,8 +38,9 @@ def _candle(axes: Any, bar: Mapping[str, Any]) -> None:
     middle = datetime.fromisoformat(bar["start"]) + timedelta(seconds=30)
     colour = UP if bar["close"] >= bar["open"] else DOWN
     axes.vlines(middle, bar["low"], bar["high"], color=colour, linewidth=0.7)
-    body = max(abs(bar["close"] - bar["open"]), 0.01)
-    axes.bar(middle, body, timedelta(seconds=42), min(bar["open"], bar["close"]), color=colour)
+    half = timedelta(seconds=21)
+    axes.bar(middle, abs(bar["close"] - bar["open"]), 2 * half, min(bar["open"], bar["close"]), color=colour)
+    axes.hlines(bar["close"], middle - half, middle + half, color=colour, linewidth=1)
 
 
 def _fan(axes: Any, answer: Mapping[str, Any]) -> None:
