@@ -14,23 +14,26 @@ from optuna.storages.journal import JournalFileBackend
 
 from btc.baselines import empirical
 from btc.forecasts import LEVELS
-from btc.minutes import Floats, Ints
-from btc.models import raw, spread
+from btc.minutes import Floats
+from btc.models import Heads, spread, standardised
 from training.dataset import Dataset
 from training.evaluate import pinball
+from training.plain import lines, log_size, shape, share
 from training.split import Split
 
 MAX_BIN: Final = 64
 MAX_ROUNDS: Final = 400
 PATIENCE: Final = 12
 """Rounds without a better validation loss after which a booster stops growing."""
+BLOCK: Final = 120
+"""Validation rows whose losses are averaged before their error is estimated: two of the longest horizons."""
 FIRST: Final[Mapping[str, float]] = {
-    "eta": 0.1,
-    "max_depth": 4,
+    "eta": 0.05,
+    "max_depth": 3,
     "min_child_share": 0.005,
     "subsample": 0.7,
     "colsample_bytree": 0.5,
-    "lambda": 1.0,
+    "lambda": 20.0,
 }
 """The plain recipe: every search tries it first."""
 
@@ -54,12 +57,42 @@ class Matrices:
         self.dataset, self.split = dataset, split
         self.fit = quantised(dataset.matrix[split.fit], threads)
         self.validate = quantised(dataset.matrix[split.validate], threads, self.fit)
-        self.spreads = {horizon: self._spread(horizon, seed, threads) for horizon in dataset.targets}
+        self.lines = lines(dataset, split.fit)
+        params = spread_params(len(split.fit), seed, threads)
+        self.spreads = {horizon: self._spread(horizon, params) for horizon in dataset.targets}
 
-    def grow(self, params: dict[str, Any], fit: Floats, validate: Floats) -> xgb.Booster:
-        """A booster with as many rounds as served the validation rows best; labels (n,) of the rows of either part."""
+    def heads(self, horizon: int, params: dict[str, Any]) -> Heads:
+        """The heads of a horizon grown on the fit rows, with these parameters for the quantiles."""
+        line, size = self.lines[horizon], self.spreads[horizon]
+        fit, validate = (
+            self.dataset.targets[horizon][part]
+            / np.exp(line.at(self.dataset.matrix[part]) + size.inplace_predict(self.dataset.matrix[part]))
+            for part in (self.split.fit, self.split.validate)
+        )
+        plain = shape(fit, horizon)
+        label(self.fit, fit, plain)
+        label(self.validate, validate, plain)
+
+        def losses(grown: Any) -> Floats:
+            return pinball(validate, np.sort(plain + grown.reshape(len(validate), -1), axis=1))
+
+        return Heads(size, self._grow(params, horizon, losses), line, plain)
+
+    def _spread(self, horizon: int, params: dict[str, Any]) -> xgb.Booster:
+        """The spread head, grown on what the line leaves."""
+        fit, validate = (
+            log_size(self.dataset.targets[horizon][part]) - self.lines[horizon].at(self.dataset.matrix[part])
+            for part in (self.split.fit, self.split.validate)
+        )
         label(self.fit, fit)
         label(self.validate, validate)
+        return self._grow(params, horizon, lambda grown: np.asarray((validate - grown) ** 2))
+
+    def _grow(self, params: dict[str, Any], horizon: int, losses: Callable[[Any], Floats]) -> xgb.Booster:
+        """As many of the rounds that served the validation rows best as the rows' number and their gain warrant.
+
+        `losses` gives those of the validation rows (n,) from what the booster adds to the plain forecast.
+        """
         booster = xgb.train(
             params,
             self.fit,
@@ -68,21 +101,25 @@ class Matrices:
             early_stopping_rounds=PATIENCE,
             verbose_eval=False,
         )
-        return booster[: booster.best_iteration + 1]
-
-    def in_spreads(self, horizon: int, rows: Ints) -> Floats:
-        """Scaled returns (rows,) in units of what the spread head expects."""
-        return self.dataset.targets[horizon][rows] / spread(self.spreads[horizon], self.dataset.matrix[rows])[:, 0]
-
-    def _spread(self, horizon: int, seed: int, threads: int) -> xgb.Booster:
-        target = self.dataset.targets[horizon]
-        params = spread_params(len(self.split.fit), seed, threads)
-        return self.grow(params, log_size(target[self.split.fit]), log_size(target[self.split.validate]))
+        rows = self.dataset.matrix[self.split.validate]
+        best = booster[: booster.best_iteration + 1]
+        added = best.inplace_predict(rows)
+        gain = trust(losses(np.zeros_like(added)) - losses(added)) * share(len(self.split.fit), horizon)
+        rounds = round(gain * best.num_boosted_rounds())
+        return booster[:rounds] if rounds else xgb.train(params, self.fit, 0)
 
 
-def log_size(target: Floats) -> Floats:
-    """What a spread head learns from scaled returns (n,); softened, for a price that stood still says little."""
-    return np.log(np.abs(target) + 0.2)
+def trust(gains: Floats) -> float:
+    """How much of a gain is more than luck, 0 … 1: 1 - (standard error / mean)² of its blocks, where that is positive.
+
+    It is the factor by which James and Stein (1961) shrink an estimate; consecutive rows (n,) share their future, so
+    that blocks of them are compared; NaN where the future is unknown.
+    """
+    known = gains[np.isfinite(gains)]
+    edges = np.arange(0, len(known), BLOCK)
+    blocks = np.add.reduceat(known, edges) / np.diff(np.append(edges, len(known)))
+    mean, error = float(known.mean()), float(blocks.std(ddof=1) / len(blocks) ** 0.5)
+    return max(0.0, 1 - (error / mean) ** 2) if mean > 0 else 0.0
 
 
 def quantised(rows: Any, threads: int, like: xgb.QuantileDMatrix | None = None) -> xgb.QuantileDMatrix:
@@ -90,10 +127,11 @@ def quantised(rows: Any, threads: int, like: xgb.QuantileDMatrix | None = None) 
     return xgb.QuantileDMatrix(rows, label=np.zeros(len(rows)), max_bin=MAX_BIN, nthread=threads, ref=like)
 
 
-def label(matrix: xgb.QuantileDMatrix, target: Any) -> None:
-    """Scaled returns (n,) as labels; a row whose future is unknown weighs nothing."""
+def label(matrix: xgb.QuantileDMatrix, target: Floats, start: Any = 0.0) -> None:
+    """Labels (n,), a row whose future is unknown weighing nothing, and the constants (outputs,) growth starts from."""
     known = np.isfinite(target)
-    matrix.set_info(label=np.where(known, target, 0.0), weight=known.astype(np.float32))
+    margin = np.broadcast_to(start, (len(target), np.size(start)))
+    matrix.set_info(label=np.where(known, target, 0.0), weight=known.astype(np.float32), base_margin=margin)
 
 
 def tune(  # noqa: PLR0913 - what a search is told
@@ -150,6 +188,7 @@ def booster_params(params: Mapping[str, float], rows: int, seed: int, threads: i
     known = {name: value for name, value in params.items() if name != "min_child_share"}
     return {
         "objective": "reg:quantileerror",
+        "base_score": 0.0,
         "quantile_alpha": list(LEVELS),
         "multi_strategy": "multi_output_tree",
         "tree_method": "hist",
@@ -173,13 +212,11 @@ def _grow(matrices: Matrices, params: dict[str, Any]) -> tuple[dict[int, float],
     skills, rounds = {}, {}
     split, dataset = matrices.split, matrices.dataset
     for horizon, target in dataset.targets.items():
-        booster = matrices.grow(
-            params, matrices.in_spreads(horizon, split.fit), matrices.in_spreads(horizon, split.validate)
-        )
-        rounds[horizon] = booster.num_boosted_rounds()
+        heads = matrices.heads(horizon, params)
+        rounds[horizon] = heads.quantiles.num_boosted_rounds()
         known = split.validate[np.isfinite(target[split.validate])]
         rows = dataset.matrix[known]
-        grown = np.sort(raw(booster, rows), axis=1) * spread(matrices.spreads[horizon], rows)
+        grown = np.sort(standardised(heads, rows), axis=1) * spread(heads, rows)
         flat = empirical(target[split.fit])[None, :]
         skills[horizon] = float(1 - pinball(target[known], grown).mean() / pinball(target[known], flat).mean())
     return skills, rounds

@@ -1,6 +1,7 @@
 """A trained model as one artefact: boosters by horizon, how they were calibrated, and rows that prove it unharmed.
 
 Each horizon has two heads: one predicts how far the price goes, the other the quantiles of the return in units of that.
+Neither starts from nothing: trees move the first away from a line, the second away from a shape.
 """
 
 import gzip
@@ -26,7 +27,7 @@ from btc.times import MINUTE
 from btc.trades import Market
 
 DESCRIPTION: Final = "model.json"
-FORMAT: Final = "model/1"
+FORMAT: Final = "model/2"
 
 _TOLERANCE: Final = 1e-4
 """Scaled units: float32 sums differ a little between processors, a damaged tree differs a lot."""
@@ -43,13 +44,46 @@ class ModelError(ValueError):
     """An artefact that must not be served: unreadable, damaged, or made for other features; the message says which."""
 
 
+class Line(NamedTuple):
+    """A linear prediction (n,) from features (n, features); a feature that is unknown stands at its centre."""
+
+    level: float
+    centre: Floats
+    width: Floats
+    weights: Floats
+    """Of the feature's distance from its centre, in widths."""
+
+    def inputs(self, rows: npt.NDArray[Any]) -> Floats:
+        """The distances (n, features) the weights are for; beyond three widths nothing was learnt."""
+        return np.asarray(np.nan_to_num(np.clip((rows - self.centre) / self.width, -3, 3)))
+
+    def at(self, rows: npt.NDArray[Any]) -> Floats:
+        # Row by row, so that a row alone comes out bit for bit as it does among others.
+        return np.asarray(self.level + (self.inputs(rows) * self.weights).sum(axis=1))
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"level": self.level, **{name: getattr(self, name).tolist() for name in self._fields[1:]}}
+
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Any]) -> Self:
+        return cls(float(told["level"]), *(np.array(told[name], dtype=np.float64) for name in cls._fields[1:]))
+
+
+FLAT: Final = Line(0.0, np.zeros(len(features.NAMES)), np.ones(len(features.NAMES)), np.zeros(len(features.NAMES)))
+POINT: Final = np.zeros(len(LEVELS))
+
+
 class Heads(NamedTuple):
-    """The boosters of one horizon."""
+    """The boosters of one horizon, and what they were grown on."""
 
     spread: xgb.Booster
-    """The logarithm of the scaled return's size."""
+    """What to add to `line`."""
     quantiles: xgb.Booster
-    """Quantiles (levels,) of the scaled return over the exponential of `spread`."""
+    """What to add to `shape`."""
+    line: Line = FLAT
+    """The logarithm of the scaled return's size."""
+    shape: Floats = POINT
+    """Quantiles (levels,) of the scaled return over the exponential of `line` and `spread` together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,10 +101,7 @@ class Model:
         try:
             files = _folder(path) if path.is_dir() else unpacked(path)
             description = json.loads(files[DESCRIPTION])
-            heads = {
-                horizon: Heads(*(_booster(files, name, description["sha256"]) for name in _names(horizon)))
-                for horizon in description["horizons"]
-            }
+            heads = {horizon: _heads(files, description, horizon) for horizon in description["horizons"]}
         except UNREADABLE as error:
             raise ModelError(f"{path} is no model artefact: {type(error).__name__}: {error}") from error
         model = cls(description, heads)
@@ -88,7 +119,7 @@ class Model:
     def predict(self, rows: npt.NDArray[np.float32]) -> dict[int, Floats]:
         """Quantiles (n, levels) of the scaled return by horizon, calibrated, never crossing; features (n, f) in."""
         return {
-            horizon: np.sort(raw(heads.quantiles, rows) + self._offsets[horizon], axis=1) * spread(heads.spread, rows)
+            horizon: np.sort(standardised(heads, rows) + self._offsets[horizon], axis=1) * spread(heads, rows)
             for horizon, heads in self.heads.items()
         }
 
@@ -143,14 +174,19 @@ def forecast(market: Market, minutes: Minutes, model: Model | None) -> list[Fore
     return forecasts.of(market, as_of, price, quantiles, model_version=model.version, baseline=False)
 
 
+def standardised(heads: Heads, rows: npt.NDArray[np.float32]) -> Floats:
+    """Quantiles (n, levels) in units of the spread as the trees give them: not calibrated, possibly crossing."""
+    return heads.shape + raw(heads.quantiles, rows)
+
+
+def spread(heads: Heads, rows: npt.NDArray[np.float32]) -> Floats:
+    """The size of the scaled return (n, 1) that is expected."""
+    return np.exp(heads.line.at(rows)[:, None] + raw(heads.spread, rows))
+
+
 def raw(booster: xgb.Booster, rows: npt.NDArray[np.float32]) -> Floats:
-    """A booster's quantiles (n, levels) as they come: not calibrated, possibly crossing."""
+    """A booster's predictions (n, outputs)."""
     return np.asarray(booster.inplace_predict(rows), dtype=np.float64).reshape(len(rows), -1)
-
-
-def spread(booster: xgb.Booster, rows: npt.NDArray[np.float32]) -> Floats:
-    """The size of the scaled return (n, 1) that a spread head expects."""
-    return np.exp(raw(booster, rows))
 
 
 def write(
@@ -169,19 +205,24 @@ def write(
     files = {
         name: bytes(booster.save_raw("ubj"))
         for horizon, boosters in heads.items()
-        for name, booster in zip(_names(horizon), boosters, strict=True)
+        for name, booster in zip(_names(horizon), (boosters.spread, boosters.quantiles), strict=True)
     }
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     offsets = {str(horizon): [float(value) for value in values] for horizon, values in calibration.items()}
-    identity = hashlib.sha256(json.dumps([hashes, offsets, features.NAMES], sort_keys=True).encode()).hexdigest()
-    description = {
-        "format": FORMAT,
-        "model_version": f"{str(about['trained_until'])[:10]}-{identity[:8]}",
+    predicting = {
         "features": list(features.NAMES),
         "horizons": list(heads),
         "levels": list(LEVELS),
+        "lines": {str(horizon): head.line.to_dict() for horizon, head in heads.items()},
+        "shapes": {str(horizon): head.shape.tolist() for horizon, head in heads.items()},
         "calibration": offsets,
         "sha256": hashes,
+    }
+    identity = hashlib.sha256(json.dumps(predicting, sort_keys=True).encode()).hexdigest()
+    description = {
+        "format": FORMAT,
+        "model_version": f"{str(about['trained_until'])[:10]}-{identity[:8]}",
+        **predicting,
         **about,
     }
     for name, data in files.items():
@@ -197,6 +238,12 @@ def write(
 
 def _names(horizon: int) -> tuple[str, str]:
     return f"spread_{horizon}.ubj", f"quantiles_{horizon}.ubj"
+
+
+def _heads(files: Mapping[str, bytes], description: Mapping[str, Any], horizon: int) -> Heads:
+    size, quantiles = (_booster(files, name, description["sha256"]) for name in _names(horizon))
+    line = Line.from_dict(description["lines"][str(horizon)])
+    return Heads(size, quantiles, line, np.array(description["shapes"][str(horizon)], dtype=np.float64))
 
 
 def _booster(files: Mapping[str, bytes], name: str, hashes: Mapping[str, str]) -> xgb.Booster:

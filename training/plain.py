@@ -1,0 +1,63 @@
+"""What is known before any tree grows: a line for the size of the return, and the shape that all sizes share.
+
+Few parameters, for few independent rows: minutes that share their future count once, and with n of them an estimate
+goes n / (n + INDEPENDENT) of the way from what is believed anyway.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from btc import features
+from btc.baselines import empirical
+from btc.minutes import Floats, Ints
+from btc.models import Line
+from training.dataset import Dataset
+
+INDEPENDENT: Final = 200
+"""Rows that do not overlap at which an estimate counts half: fewer tell more of luck than of the market."""
+SIZES: Final = tuple(
+    name.startswith(("volatility", "range", "volume", "trades", "quiet_60", "day")) and "_to_" not in name
+    for name in features.NAMES
+)
+"""The features that tell how far a price goes; those of the week are left to the trees, a line would take them far."""
+
+
+def share(rows: int, horizon: int) -> float:
+    """n / (n + INDEPENDENT), n being the horizons that fit into so many consecutive rows."""
+    independent = rows / horizon
+    return independent / (independent + INDEPENDENT)
+
+
+def log_size(target: Floats) -> Floats:
+    """What a line and a spread head learn from scaled returns (n,); softened, for a still price says little."""
+    return np.log(np.abs(target) + 0.2)
+
+
+def lines(dataset: Dataset, rows: Ints) -> dict[int, Line]:
+    """A line a horizon for `log_size`, by ridge regression towards the line of the next shorter horizon."""
+    chosen = np.where(SIZES, dataset.matrix[rows], np.float32(0)).astype(np.float64)
+    varies = np.isfinite(chosen).all(axis=0) & (np.ptp(chosen, axis=0) > 0)
+    centre = np.where(varies, chosen.mean(axis=0), 0.0)
+    width = np.where(varies, chosen.std(axis=0), 1.0)
+    weights = np.zeros(len(features.NAMES))
+    found = {}
+    for horizon in sorted(dataset.targets):
+        size = log_size(dataset.targets[horizon][rows])
+        known = np.isfinite(size)
+        level = float(size[known].mean())
+        inputs = Line(level, centre, width, weights).inputs(chosen[known])[:, varies]
+        moments = inputs.T @ inputs / len(inputs)
+        beside = inputs.T @ (size[known] - level) / len(inputs) - moments @ weights[varies]
+        penalty = INDEPENDENT * horizon / len(inputs)
+        weights = weights.copy()
+        weights[varies] += np.linalg.solve(moments + penalty * np.eye(len(moments)), beside)
+        found[horizon] = Line(level, centre, width, weights)
+    return found
+
+
+def shape(standardised: Floats, horizon: int) -> Floats:
+    """Quantiles (levels,) of returns in units of their expected size; the fewer there are, the more symmetric."""
+    known = standardised[np.isfinite(standardised)]
+    symmetric = empirical(np.concatenate([known, -known]))
+    return np.asarray(symmetric + share(len(known), horizon) * (empirical(known) - symmetric))
