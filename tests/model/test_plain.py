@@ -1,0 +1,84 @@
+"""What a model says before any tree grows, and how far it lets trees take it away from that."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from btc import features
+from btc.features import LOOK_BACK
+from btc.forecasts import HORIZONS
+from btc.models import Line
+from tests.model.walks import walk
+from training import dataset, plain
+from training.tune import BLOCK, trust
+
+MINUTES = walk(LOOK_BACK + 6_000, seed=3)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return dataset.build(MINUTES)
+
+
+def test_an_estimate_from_few_independent_rows_counts_little():
+    assert plain.share(plain.INDEPENDENT, 1) == 0.5
+    assert plain.share(6_000, 60) < plain.share(6_000, 1) < 1
+    assert plain.share(10_000_000, 60) > 0.99
+
+
+def test_a_line_tells_wild_times_from_calm_ones(data):
+    rows, tested = data.rows[:4_000], data.rows[4_000:]
+    line = plain.lines(data, rows)[1]
+    size = plain.log_size(data.targets[1][tested])
+    known = np.isfinite(size)
+
+    told = line.at(data.matrix[tested])[known]
+    assert np.mean((size[known] - told) ** 2) < np.var(size[known])
+
+
+def test_the_longer_the_horizon_the_closer_a_line_stays_to_the_one_before(data):
+    few = plain.lines(data, data.rows[:1_500])
+    assert sorted(few) == sorted(HORIZONS)
+    apart = [np.abs(few[far].weights - few[near].weights).sum() for near, far in ((1, 5), (15, 60))]
+
+    assert apart[1] < apart[0] < np.abs(few[1].weights).sum()
+
+
+def test_a_line_goes_no_further_than_what_it_saw_and_ignores_what_is_unknown(data):
+    line = plain.lines(data, data.rows)[5]
+    row = data.matrix[data.rows[-1:]].copy()
+    far, further, unknown = row.copy(), row.copy(), row.copy()
+    column = features.NAMES.index("volatility_60")
+    far[0, column], further[0, column] = 100.0, 1_000.0
+    unknown[0, column], row[0, column] = np.nan, line.centre[column]
+
+    assert line.at(far) == line.at(further)
+    assert line.at(unknown) == pytest.approx(line.at(row))
+    assert Line.from_dict(line.to_dict()).at(far) == line.at(far)
+
+
+def test_a_feature_that_never_varies_or_was_not_recorded_weighs_nothing(data):
+    matrix = data.matrix.copy()
+    flows, quiet = features.NAMES.index("trades_5"), features.NAMES.index("quiet_60")
+    matrix[:, flows], matrix[:, quiet] = np.nan, 0.25
+    for line in plain.lines(replace(data, matrix=matrix), data.rows).values():
+        assert line.weights[flows] == line.weights[quiet] == 0
+        assert np.isfinite(line.weights).all()
+
+
+def test_a_shape_from_few_rows_is_nearly_symmetric():
+    drift = np.random.default_rng(1).normal(0.5, 1, size=3_000)
+    near, far = plain.shape(drift, 1), plain.shape(drift, 60)
+
+    np.testing.assert_array_less(np.abs(far + far[::-1]), np.abs(near + near[::-1]))
+    assert (np.diff(near) > 0).all()
+
+
+def test_a_gain_is_trusted_as_far_as_it_is_beyond_luck():
+    noise = np.random.default_rng(2).normal(size=40 * BLOCK)
+
+    assert trust(noise + 1) > 0.99
+    assert 0 < trust(noise - noise.mean() + 0.03) < 0.95
+    assert trust(noise - 1) == 0
+    assert trust(np.where(np.arange(len(noise)) % 3, noise + 1, np.nan)) > 0.99
