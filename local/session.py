@@ -45,9 +45,9 @@ class Options:
     once: bool = False
     picture: Path | None = None
     """Where to draw the first forecast."""
-    history_days: int = 14
+    history_days: int = 7
     parameters: Mapping[str, str] = field(
-        default_factory=lambda: {"Trials": "4", "TestDays": "5", "TrainSeconds": "20"}
+        default_factory=lambda: {"Trials": "2", "TestDays": "2", "TrainSeconds": "20"}
     )
 
 

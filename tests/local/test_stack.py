@@ -23,7 +23,7 @@ from local.template import ROOT
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack"), pytest.mark.timeout(900)]
 
-QUICK = Options(once=True, history_days=7, parameters={"Trials": "2", "TestDays": "1.5", "TrainSeconds": "10"})
+QUICK = Options(once=True)
 
 
 @dataclass(frozen=True)
