@@ -11,17 +11,19 @@ from btc.feeds.connection import Connection, ConnectionLostError
 from btc.feeds.continuity import Continuity
 from btc.feeds.feed import (
     Acknowledged,
-    Backfill,
     Clock,
+    Closing,
     Event,
     Feed,
     History,
     Malformed,
+    Newest,
     Refused,
     Status,
 )
 from btc.times import SECOND
 from btc.trades import Market, Trades
+from functions.ingest_trades.tracks import Tally, Track
 
 PING_EVERY: Final = 1.0
 ACKNOWLEDGED_WITHIN: Final = 10.0
@@ -43,41 +45,6 @@ class Log(Protocol):
 
 
 @dataclass(slots=True)
-class Tally:
-    """Sums since the start, and the newest times seen."""
-
-    frames: int = 0
-    trades: int = 0
-    repeats: int = 0
-    ignored: int = 0
-    malformed: int = 0
-    connections: int = 0
-    gaps: int = 0
-    """Holes found."""
-    unrepaired: int = 0
-    """Holes given up."""
-    venue_time: int = 0
-    """The venue's clock (µs)."""
-    trade_time: int = 0
-    """The newest trade's time (µs)."""
-    last_frame: float = 0.0
-    """When the last frame came, on the process's clock (s)."""
-
-
-@dataclass(slots=True)
-class _Track:
-    """One market: what is held of it, whether this connection has joined it, and the repair under way."""
-
-    continuity: Continuity
-    acknowledged: bool = False
-    joined: bool = False
-    repair: Backfill | None = None
-    hole: tuple[int, int] | None = None
-    tries: int = 0
-    retry_at: float = 0.0
-
-
-@dataclass(slots=True)
 class Ingestion:
     """One feed's markets into one stream, in one thread; `stopped` is asked often."""
 
@@ -94,11 +61,12 @@ class Ingestion:
     sleep: Callable[[float], None] = time.sleep
     jitter: Callable[[], float] = random.random
     tally: Tally = field(default_factory=Tally)
-    _tracks: dict[Market, _Track] = field(default_factory=dict)
+    _tracks: dict[Market, Track] = field(default_factory=dict)
+    _closing: bool = False
 
     def catch_up(self, market: Market, last_id: int | None, since: int) -> None:
         """Send the trades above `last_id`, or all, from `since` (µs) up to the venue's present. Raises HistoryError."""
-        track = self._tracks[market] = _Track(Continuity(market, last_id, since))
+        track = self._tracks[market] = Track(Continuity(market, last_id, since))
         backfill = self.history.after(market, last_id, since)
         while not self.stopped():
             self._wait(self.history.wait())
@@ -131,14 +99,19 @@ class Ingestion:
     def _follow(self, connection: Connection) -> None:
         """Subscribe and pass on what comes, until stopped. Raises ConnectionLostError."""
         self.tally.connections += 1
+        self._closing = False
         for track in self._tracks.values():
             track.acknowledged = track.joined = False
+            track.told = 0.0
         for frame in self.feed.subscribe([market.symbol for market in self._tracks]):
             connection.send(frame)
         opened = heard = self.clock()
         pinged = opened - PING_EVERY
-        while not self.stopped():
+        while not self.stopped() and not self._closing:
             now = self.clock()
+            if now - opened > self.feed.lifetime:
+                self.log.info("connection left for a fresh one", extra={"age_s": round(now - opened)})
+                return
             if now - pinged >= PING_EVERY and (ping := self.feed.ping()):
                 connection.send(ping)
                 pinged = now
@@ -155,8 +128,22 @@ class Ingestion:
                 raise ConnectionLostError(f"no frame of any kind for {now - heard:.0f} s")
             if now - opened > ACKNOWLEDGED_WITHIN and not all(track.acknowledged for track in self._tracks.values()):
                 raise ConnectionLostError(f"not every subscription was acknowledged within {ACKNOWLEDGED_WITHIN:g} s")
+            self._look_up()
             self._repair()
             self._tick()
+
+    def _look_up(self) -> None:
+        """Ask the venue's history for the newest trade of one market that the feed is quiet about.
+
+        Without this a venue that is silent while nothing trades could not be told from one that lost our trades.
+        """
+        for track in self._tracks.values():
+            if track.acknowledged and self.clock() - track.told >= self.feed.quiet and not self.history.wait():
+                newest = self.history.newest(track.continuity.market)
+                track.told = self.clock()
+                if newest:
+                    self._hear(newest)
+                return
 
     def _read(self, frames: Sequence[bytes]) -> None:
         self.tally.frames += len(frames)
@@ -165,6 +152,7 @@ class Ingestion:
                 self._hear(event)
             elif track := self._tracks.get(event.market):
                 track.joined = True
+                track.told = self.clock()
                 self._pass_on(track, event)
             else:
                 self.tally.ignored += 1
@@ -177,10 +165,23 @@ class Ingestion:
                     # Before the first trades of a connection nobody knows what was missed since the last one.
                     if track.joined:
                         self._mark(track, time - self.lag)
+            case Newest(market, last_id, time):
+                self.tally.venue_time = max(self.tally.venue_time, time)
+                if market in self._tracks:
+                    self._reach(self._tracks[market], last_id, time)
+            case Closing(reason):
+                self._closing = True
+                self.log.info("the venue closes the connection", extra={"reason": reason})
             case Acknowledged(market):
                 if market in self._tracks:
                     self._tracks[market].acknowledged = True
                 self.log.info("subscribed", extra={"market": str(market)})
+            case _:
+                self._heed(event)
+
+    def _heed(self, event: Event) -> None:
+        """What says nothing of a market's trades."""
+        match event:
             case Refused(None, reason):
                 raise ConnectionLostError(f"the venue refuses: {reason}")
             case Refused(symbol, reason):
@@ -195,7 +196,7 @@ class Ingestion:
             case _:
                 self.tally.ignored += 1
 
-    def _pass_on(self, track: _Track, trades: Trades) -> None:
+    def _pass_on(self, track: Track, trades: Trades) -> None:
         new = track.continuity.add(trades)
         self.tally.repeats += len(trades) - len(new)
         if not new.ids:
@@ -204,7 +205,15 @@ class Ingestion:
         self.tally.trade_time = max(self.tally.trade_time, new.times[-1])
         self.stream.put(new)
 
-    def _mark(self, track: _Track, time: int) -> None:
+    def _reach(self, track: Track, last_id: int, time: int) -> None:
+        track.told = self.clock()
+        track.continuity.reach(last_id)
+        # Whoever knows the newest trade knows what was missed before this connection.
+        track.joined = track.joined or last_id > 0
+        if track.joined:
+            self._mark(track, time - self.lag)
+
+    def _mark(self, track: Track, time: int) -> None:
         if mark := track.continuity.watermark(time):
             self.stream.put(mark)
 
@@ -222,7 +231,7 @@ class Ingestion:
                 self._repair_step(track, hole)
                 return
 
-    def _repair_step(self, track: _Track, hole: tuple[int, int]) -> None:
+    def _repair_step(self, track: Track, hole: tuple[int, int]) -> None:
         market = track.continuity.market
         if track.hole is None or hole[1] != track.hole[1]:
             self.tally.gaps += 1
@@ -242,7 +251,7 @@ class Ingestion:
         elif page is None or (page.ids and page.ids[-1] > hole[1]):
             self._search_again(track, rest)
 
-    def _search_again(self, track: _Track, rest: tuple[int, int]) -> None:
+    def _search_again(self, track: Track, rest: tuple[int, int]) -> None:
         """The history ended before the hole did, or lacks it: it may know more a little later."""
         track.repair = None
         track.tries += 1

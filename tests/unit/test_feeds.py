@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from btc.feeds import kraken_rest, replay
 from btc.feeds.feed import Acknowledged, Alive, Clock, Event, Ignored, Malformed, Refused, Status
 from btc.feeds.kraken import Kraken, rest_pair, symbol_of
+from btc.feeds.rest import NotTradesError
 from btc.tape import Watermark
 from btc.times import parse_iso
 from btc.trades import Market, Trade, Trades
@@ -226,5 +227,5 @@ def test_a_rest_document_without_trades_is_no_capture(tmp_path: Path) -> None:
 
     with pytest.raises(replay.CaptureError, match=r"refused\.json"):
         list(replay.events(FEED, path))
-    with pytest.raises(kraken_rest.NotTradesError, match="EQuery:Unknown asset pair"):
+    with pytest.raises(NotTradesError, match="EQuery:Unknown asset pair"):
         kraken_rest.read_page(b'{"error":["EQuery:Unknown asset pair"]}')

@@ -61,6 +61,39 @@ def test_a_hole_beyond_repair_is_left_behind_and_named() -> None:
     assert held.skip() is None
 
 
+def test_a_loss_is_known_from_the_venues_word_before_a_later_trade_tells_it() -> None:
+    held = Continuity(BTC)
+    held.add(trades(1, 2))
+    held.reach(2)
+    assert held.missing is None
+
+    held.reach(5)
+    assert held.missing == (3, 5)
+    assert held.add(trades(4)).ids == [4]
+    assert held.missing == (3, 3)
+    assert held.add(trades(3, 4)).ids == [3]
+    assert held.missing == (5, 5)
+    mark = held.watermark(NOON + 60_000)
+    assert mark is not None
+    assert mark.time < NOON + 4000
+    assert held.add(trades(5)).ids == [5]
+    assert held.missing is None
+
+
+def test_no_claim_behind_a_hole_given_up_names_a_trade_before_it() -> None:
+    for by_a_trade in (True, False):
+        held = Continuity(BTC)
+        held.add(trades(1, 2))
+        if by_a_trade:
+            held.add(trades(5))
+        else:
+            held.reach(4)
+        assert held.skip() == (3, 4)
+        mark = held.watermark(NOON + 4500)
+        assert mark is not None
+        assert mark.last_id == 4
+
+
 def test_a_restart_claims_nothing_before_it_has_seen_a_trade_or_the_venues_clock() -> None:
     held = Continuity(BTC, last_id=7, time=NOON + 7000)
 

@@ -20,6 +20,7 @@ class Continuity:
         self.last_id = last_id
         self.time = time
         """The newest trade's time (µs) among those up to the frontier."""
+        self._made = 0
         self._ahead: Ranges = ()
         self._recent: deque[Trades] = deque()
         self._settled = last_id
@@ -27,10 +28,16 @@ class Continuity:
 
     @property
     def missing(self) -> tuple[int, int] | None:
-        """The first hole: ids (first, last) that lie before others that are held already."""
-        if self.last_id is None or not self._ahead:
+        """The first hole: ids (first, last) that lie before others held already, or that the venue says it has made."""
+        if self.last_id is None:
             return None
-        return self.last_id + 1, self._ahead[0][0] - 1
+        if self._ahead:
+            return self.last_id + 1, self._ahead[0][0] - 1
+        return (self.last_id + 1, self._made) if self._made > self.last_id else None
+
+    def reach(self, last_id: int) -> None:
+        """The venue has made its trades up to `last_id`: those not held are missing."""
+        self._made = max(self._made, last_id)
 
     def add(self, trades: Trades) -> Trades:
         """Those of the trades that are new, in the order of their ids."""
@@ -60,7 +67,10 @@ class Continuity:
         """Give the first hole up as beyond repair and go on behind it; the bars know that its ids are missing."""
         hole = self.missing
         if hole:
-            self._hold(self._ahead)
+            assert self._settled is not None
+            self._hold(bars.union([(0, hole[1])], self._ahead))
+            # They were made, at a time nobody knows: a claim that stayed below them would call their minute whole.
+            self._settled = max(self._settled, hole[1])
         return hole
 
     def watermark(self, time: int) -> Watermark | None:

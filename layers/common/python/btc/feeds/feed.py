@@ -12,6 +12,20 @@ class Clock(NamedTuple):
     time: int
 
 
+class Newest(NamedTuple):
+    """At `time` (µs) by the venue's own clock the market's newest trade was `last_id`; 0: it did not say."""
+
+    market: Market
+    last_id: int
+    time: int
+
+
+class Closing(NamedTuple):
+    """The venue is about to end this connection, in its own word: another is wanted at once."""
+
+    reason: str
+
+
 class Alive(NamedTuple):
     """The venue is there and has nothing to tell."""
 
@@ -49,7 +63,7 @@ class Malformed(NamedTuple):
     frame: bytes
 
 
-Event = Trades | Clock | Alive | Status | Acknowledged | Refused | Ignored | Malformed
+Event = Trades | Clock | Newest | Closing | Alive | Status | Acknowledged | Refused | Ignored | Malformed
 
 
 class HistoryError(RuntimeError):
@@ -72,6 +86,20 @@ class Feed(Protocol):
         """Seconds without any frame after which the connection is dead."""
         ...
 
+    @property
+    def quiet(self) -> float:
+        """Seconds without a word of a market after which its newest trade is looked up in the venue's history."""
+        ...
+
+    @property
+    def lifetime(self) -> float:
+        """Seconds after which a connection is left for a fresh one, before the venue ends it."""
+        ...
+
+    def address(self, url: str, symbols: Sequence[str]) -> str:
+        """Where to connect for these canonical symbols, on the server at `url`."""
+        ...
+
     def symbol(self, text: str) -> str:
         """The canonical symbol (`BTC-USD`) of any spelling this venue uses; raises ValueError on none."""
         ...
@@ -81,7 +109,7 @@ class Feed(Protocol):
         ...
 
     def ping(self) -> str | None:
-        """The frame whose answer tells the venue's clock; None where the venue tells it unasked."""
+        """The frame whose answer proves the connection alive; None where the venue gives proof unasked."""
         ...
 
     def parse(self, frame: bytes) -> Sequence[Event]:
@@ -113,6 +141,13 @@ class History(Protocol):
 
     def now(self) -> int:
         """The venue's clock (µs). Raises HistoryError."""
+        ...
+
+    def newest(self, market: Market) -> Newest | None:
+        """The market's newest trade by the venue's clock; None where the venue asks for patience, or cannot tell.
+
+        Raises HistoryError.
+        """
         ...
 
     def wait(self) -> float:

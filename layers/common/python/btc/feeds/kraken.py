@@ -4,6 +4,7 @@
  "ord_type":"limit","trade_id":72166031,"timestamp":"2024-07-27T21:16:00.512060Z"}]}
 """
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -94,6 +95,11 @@ class Kraken:
     url: str = "wss://ws.kraken.com/v2"
     # Heartbeats come each second and pings are answered: ten seconds without a frame are no pause.
     silence: float = 10.0
+    quiet: float = math.inf
+    lifetime: float = math.inf
+
+    def address(self, url: str, symbols: Sequence[str]) -> str:  # noqa: ARG002 - the subscription names them
+        return url
 
     def symbol(self, text: str) -> str:
         return symbol_of(text)

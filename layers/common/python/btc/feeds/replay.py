@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from btc.feeds.continuity import Continuity
-from btc.feeds.feed import Event, Feed
-from btc.feeds.kraken_rest import NotTradesError, read_page
+from btc.feeds.feed import Event, Feed, Newest
+from btc.feeds.kraken_rest import read_page
+from btc.feeds.rest import NotTradesError
 from btc.tape import Watermark
 from btc.times import minute_of
 from btc.trades import Market, Trades
@@ -57,6 +58,9 @@ def entries(feed: Feed, market: Market, paths: Iterable[Path], tally: Counter[st
     continuity = Continuity(market)
     marked = 0
     for event in chain.from_iterable(events(feed, path) for path in paths):
+        if isinstance(event, Newest) and event.market == market:
+            # What the venue says it has made and the capture does not hold is missing from it.
+            continuity.reach(event.last_id)
         if not isinstance(event, Trades):
             tally[type(event).__name__.lower()] += 1
         elif event.market != market:

@@ -1,0 +1,43 @@
+"""What the ingest task knows of each market and of itself."""
+
+from dataclasses import dataclass
+
+from btc.feeds.continuity import Continuity
+from btc.feeds.feed import Backfill
+
+
+@dataclass(slots=True)
+class Tally:
+    """Sums since the start, and the newest times seen."""
+
+    frames: int = 0
+    trades: int = 0
+    repeats: int = 0
+    ignored: int = 0
+    malformed: int = 0
+    connections: int = 0
+    gaps: int = 0
+    """Holes found."""
+    unrepaired: int = 0
+    """Holes given up."""
+    venue_time: int = 0
+    """The venue's clock (µs)."""
+    trade_time: int = 0
+    """The newest trade's time (µs)."""
+    last_frame: float = 0.0
+    """When the last frame came, on the process's clock (s)."""
+
+
+@dataclass(slots=True)
+class Track:
+    """One market: what is held of it, whether this connection has joined it, and the repair under way."""
+
+    continuity: Continuity
+    acknowledged: bool = False
+    joined: bool = False
+    told: float = 0.0
+    """When the venue last spoke of this market, on the process's clock (s)."""
+    repair: Backfill | None = None
+    hole: tuple[int, int] | None = None
+    tries: int = 0
+    retry_at: float = 0.0
