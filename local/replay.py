@@ -18,8 +18,7 @@ from btc.aws.streams import TradeStream
 from btc.aws.tables import BarTable
 from btc.bars import Bar, spell
 from btc.feeds import replay as captures
-from btc.feeds.feed import Feed
-from btc.feeds.kraken import Kraken
+from btc.feeds.venues import UnknownVenueError, venue_of
 from btc.settings import AggregateBars
 from btc.tape import Watermark
 from btc.times import FOREVER, to_datetime
@@ -32,16 +31,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_kinesis import KinesisClient
 
-FEEDS: dict[str, type[Feed]] = {"kraken": Kraken}
 FUNCTION = "aggregate_bars"
 PATIENCE_S = 300.0
-
-
-class UnknownVenueError(ValueError):
-    """No feed speaks this venue's language."""
-
-    def __init__(self, venue: str) -> None:
-        super().__init__(f"no feed for the venue {venue!r}: choose one of {', '.join(sorted(FEEDS))}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +63,7 @@ def replay(venue: str, symbol: str, paths: Sequence[Path], tell: Tell = silent) 
     Raises UnknownVenueError, CaptureError on a file that is no capture, ValueError on a symbol the venue cannot have,
     and StackError where a record was given up on the way.
     """
-    if venue not in FEEDS:
-        raise UnknownVenueError(venue)
-    feed = FEEDS[venue]()
+    feed = venue_of(venue).feed()
     market = Market(venue, feed.symbol(symbol))
     tally: Counter[str] = Counter()
     with Stack() as stack:
@@ -126,4 +115,4 @@ def write(bars: Sequence[Bar], path: Path) -> None:
     pq.write_table(pa.table(columns), path)
 
 
-__all__ = ["FEEDS", "Replayed", "StackError", "UnknownVenueError", "replay", "write"]
+__all__ = ["Replayed", "StackError", "UnknownVenueError", "replay", "write"]

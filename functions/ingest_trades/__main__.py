@@ -17,9 +17,7 @@ from btc.aws.streams import TradeStream, UndeliveredError
 from btc.aws.tables import BarTable
 from btc.feeds.connection import Connection
 from btc.feeds.feed import HistoryError
-from btc.feeds.kraken import Kraken
-from btc.feeds.kraken_rest import URL as KRAKEN_REST
-from btc.feeds.kraken_rest import KrakenRest
+from btc.feeds.venues import venue_of
 from btc.settings import IngestTrades
 from btc.times import DAY
 from btc.trades import Market
@@ -79,16 +77,15 @@ def main(environment: Mapping[str, str]) -> int:
 
 def build(settings: IngestTrades, stop: Stop) -> Ingestion:
     """The task's parts, put together; raises ValueError where the venue or a symbol is not known."""
-    feed = Kraken()
-    if settings.venue != feed.venue:
-        raise ValueError(f"no feed for the venue {settings.venue!r}: choose {feed.venue}")
+    venue = venue_of(settings.venue)
+    feed = venue.feed()
     for symbol in settings.symbols:
         if feed.symbol(symbol) != symbol:
             raise ValueError(f"symbols are written like {feed.symbol(symbol)}, not {symbol}")
-    url = settings.websocket_url or feed.url
+    url = feed.address(settings.websocket_url or feed.url, settings.symbols)
     return Ingestion(
         feed=feed,
-        history=KrakenRest(url=settings.rest_url or KRAKEN_REST, interval=0.0 if settings.rest_url else 1.0),
+        history=venue.history(settings.rest_url),
         stream=TradeStream(clients.kinesis(), settings.stream, batch_s=settings.batch_ms / 1000),
         connect=lambda: Connection.open(url),
         log=logger,

@@ -52,6 +52,37 @@ def test_a_live_capture_passes_with_all_foreign_frames_ignored(
     assert "2,964" in told
 
 
+def test_two_days_of_binance_are_one_run_of_proven_bars_across_midnight(market_data: Path, tmp_path: Path) -> None:
+    wire, out = market_data / "wire", tmp_path / "bars.parquet"
+    captures = [str(wire / f"binance_spot_btcusdt_{day}.gz") for day in ("20240808", "20240809")]
+
+    status = main(["replay", "--venue", "binance", "--symbol", "BTC-USDT", "--bars", str(out), *captures], {})
+
+    assert status == 0
+    bars = pq.read_table(out).to_pylist()
+    assert sum(bar["trade_count"] for bar in bars) == 19_904
+    assert (bars[0]["first_id"], bars[-1]["last_id"]) == (3_735_683_259, 3_735_703_162)
+    assert {bar["start"].day for bar in bars} == {8, 9}
+    # The captures' edges cut the first and the last minute.
+    assert [bar["complete"] and bar["closed"] for bar in bars] == [False, *[True] * (len(bars) - 2), False]
+
+
+def test_a_minute_of_coinbase_passes_with_other_products_and_the_book_told_apart(
+    market_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capture, out = market_data / "wire" / "coinbase_live_20260707.ndjson.gz", tmp_path / "bars.parquet"
+
+    status = main(["replay", "--venue", "coinbase", "--symbol", "BTC-USD", "--bars", str(out), str(capture)], {})
+
+    assert status == 0
+    bars = pq.read_table(out).to_pylist()
+    # 344 matches, and the one before them.
+    assert sum(bar["trade_count"] for bar in bars) == 345
+    assert len({bar["ranges"] for bar in bars}) == len(bars)
+    told = capsys.readouterr().err
+    assert "1,900" in told
+
+
 def test_an_unknown_venue_is_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capture = tmp_path / "capture"
     capture.touch()
