@@ -21,7 +21,7 @@ help:  ## list the verbs
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.13 …")'
-	@echo "setting up .venv …"
+	@echo "setting up .venv …" >&2
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep -m1 -oE '^uv==[0-9.]+' requirements.lock)"
 	@uv pip sync --quiet --python $(BIN)/python requirements.lock
@@ -35,11 +35,11 @@ lock: $(READY)  ## resolve the dependencies anew into requirements.lock
 
 .PHONY: layers
 layers: $(READY)  ## build the Lambda layers and the training bundle (no Docker)
-	python layers/build.py
+	@python layers/build.py >&2
 
 .PHONY: local
 local: layers  ## the whole system on this machine; FEED=kraken for the real exchange, ONCE=1 until the first forecast
-	python -m local
+	@python -m local
 
 .PHONY: test
 test: layers  ## all tests

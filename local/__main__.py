@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
         screen.say("stopped")
         return 130 if getattr(options, "once", False) else 0
     except FAILURES as error:
-        screen.console.print(f"✗ {type(error).__name__}: {error}", style="red", markup=False)
+        screen.console.print(f"✗ {type(error).__name__}: {error}", style="red", markup=False, soft_wrap=True)
         return 1
 
 
@@ -64,10 +64,9 @@ def _run(options: argparse.Namespace, screen: Screen) -> int:
     chosen = Options(feed=options.feed, once=options.once, picture=options.picture)
     if options.history_days is not None:
         chosen = replace(chosen, history_days=options.history_days)
-    given = dict(pair.split("=", 1) for pair in options.parameter)
+    given = dict(options.parameter)
     summary = run(replace(chosen, parameters={**chosen.parameters, **given}), screen)
-    if summary is not None:
-        print(json.dumps(summary.to_dict(), indent=2))
+    print(json.dumps(summary.to_dict(), indent=2))
     return 0
 
 
@@ -89,7 +88,8 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     parser.add_argument(
         "--feed",
-        choices=("sim", "kraken"),
+        type=_feed,
+        metavar="{sim,kraken}",
         default=environment.get("FEED") or "sim",
         help="the simulated exchange or the real one (FEED)",
     )
@@ -102,7 +102,12 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     parser.add_argument("--picture", type=Path, metavar="OUT.png", help="draw the first forecast")
     parser.add_argument("--history-days", type=int, help="how much history to fill and train on")
     parser.add_argument(
-        "--parameter", action="append", default=[], metavar="NAME=VALUE", help="of the pipeline, e.g. Trials=20"
+        "--parameter",
+        action="append",
+        type=_parameter,
+        default=[],
+        metavar="NAME=VALUE",
+        help="of the pipeline, e.g. Trials=20",
     )
     commands = parser.add_subparsers(dest="command")
     replay = commands.add_parser("replay", help="send recorded captures through the real path")
@@ -111,6 +116,20 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     replay.add_argument("--bars", required=True, type=Path, metavar="OUT.parquet", help="where the bars go")
     replay.add_argument("captures", nargs="+", type=Path, help="frames a line, or a page of REST trades; may be .gz")
     return parser
+
+
+def _feed(text: str) -> str:
+    # Checked as a type, since a default from the environment is, where choices are not.
+    if text not in ("sim", "kraken"):
+        raise argparse.ArgumentTypeError(f"there is no feed {text!r}: choose sim or kraken")
+    return text
+
+
+def _parameter(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:

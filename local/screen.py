@@ -50,15 +50,19 @@ class Screen:
             TimeElapsedColumn(),
             TextColumn("[dim]{task.fields[detail]}"),
         )
-        with Progress(*columns, console=self.console, transient=True) as progress:
+        shown = self.console.is_terminal
+        if not shown:
+            self.console.print(f"… {title}")
+        with Progress(*columns, console=self.console, transient=True, disable=not shown) as progress:
             phase = Phase(progress, progress.add_task(title, total=total, detail=""))
             yield phase
             detail = progress.tasks[0].fields["detail"]
         seconds = self.timings[title] = time.monotonic() - began
-        self.console.print(f"[green]✓[/] {title:<28} {seconds:6.1f} s  [dim]{detail}[/]")
+        self.console.print(f"[green]✓[/] {title:<28} {seconds:6.1f} s  [dim]{detail}[/]", soft_wrap=True)
 
     def say(self, text: str) -> None:
-        self.console.print(text)
+        """A line as it is, never broken: it may be copied into a shell."""
+        self.console.print(text, soft_wrap=True)
 
     @contextmanager
     def status_line(self) -> Iterator[Live]:

@@ -9,7 +9,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from rich.text import Text
 
@@ -154,7 +154,7 @@ class Session:
         trades = sum(bar.trade_count for bar in bars)
         return Summary(trades, len(bars), span - 2 - whole, version or "baseline", forecast, seconds)
 
-    def stream(self) -> None:
+    def stream(self) -> NoReturn:
         """Show the newest forecast until the run is interrupted. Raises what `Stack.check` raises."""
         with self.screen.status_line() as line:
             while True:
@@ -246,21 +246,27 @@ def _reasons(execution: Execution) -> list[str]:
     return [reason for file in files for reason in file.get("reasons", ())]
 
 
-def run(options: Options, screen: Screen) -> Summary | None:
+def run(options: Options, screen: Screen) -> Summary:
     """A whole run; with `once` it ends with the first forecast and its summary, else by an interruption."""
     with Stack() as stack:
-        session = Session(stack, options, screen)
-        session.start()
-        session.fill()
-        version = session.train()
-        forecast = session.first_forecast(version)
-        screen.say(f"first forecast after {time.monotonic() - session.began:.0f} s")
-        if options.picture:
-            pictures.draw(session.get(f"/v1/bars/{session.market.symbol}"), forecast, options.picture)
-            screen.say(f"drawn in {options.picture}")
-        if options.once:
-            return session.summary(version, forecast)
+        try:
+            return _follow(Session(stack, options, screen), options, screen)
+        except KeyboardInterrupt:
+            screen.say("stopping …")
+            raise
+
+
+def _follow(session: Session, options: Options, screen: Screen) -> Summary:
+    session.start()
+    session.fill()
+    version = session.train()
+    forecast = session.first_forecast(version)
+    screen.say(f"first forecast after {time.monotonic() - session.began:.0f} s")
+    if options.picture:
+        pictures.draw(session.get(f"/v1/bars/{session.market.symbol}"), forecast, options.picture)
+        screen.say(f"drawn in {options.picture}")
+    if not options.once:
         url, key = session.served.url, session.served.key
         screen.say(f"\nAPI   {url}\nkey   {key}\n\n  curl -H 'x-api-key: {key}' {url}/v1/forecasts/BTC-USD\n")
         session.stream()
-    return None
+    return session.summary(version, forecast)
