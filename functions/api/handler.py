@@ -59,7 +59,9 @@ def get_bars(symbol: str) -> dict[str, Any]:
     market = market_of(symbol, query, markets())
     request = bars_request(query, now())
     bars = BarTable(settings().bars_table, clients.dynamodb()).between(market, request.start, request.end)
-    return views.bars(market, request.interval, intervals.resample(bars, request.minutes), now())
+    return views.bars(
+        market, request.interval, intervals.resample(bars, request.minutes), state().watermark(market), now()
+    )
 
 
 @app.get("/v1/models/current")

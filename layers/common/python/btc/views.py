@@ -37,14 +37,15 @@ def forecasts(market: Market, found: Sequence[Forecast | None], now: int) -> dic
     }
 
 
-def bars(market: Market, interval: str, found: Sequence[Bar], now: int) -> dict[str, Any]:
-    """Bars, oldest first."""
+def bars(market: Market, interval: str, found: Sequence[Bar], alive: Watermark | None, now: int) -> dict[str, Any]:
+    """Bars, oldest first, as of the time up to which the market's feed is known to be alive."""
+    as_of = alive.time if alive else None
     return {
         "symbol": market.symbol,
         "venue": market.venue,
         "interval": interval,
-        "as_of": iso(found[-1].end) if found else None,
-        "staleness_s": _age_s(found[-1].end if found else None, now),
+        "as_of": iso(as_of) if as_of else None,
+        "staleness_s": _age_s(as_of, now),
         "complete": bool(found) and all(bar.complete for bar in found if bar.closed),
         "bars": [bar_view(bar) for bar in found],
     }
@@ -79,7 +80,7 @@ def health(alive: Mapping[Market, Watermark | None], now: int) -> dict[str, Any]
 
 
 def _age_s(time: int | None, now: int) -> float | None:
-    return None if time is None else max(0.0, round((now - time) / SECOND, 3))
+    return None if time is None else round((now - time) / SECOND, 3)
 
 
 def _decimal(units: int, scale: int = 8) -> Decimal:
