@@ -45,17 +45,15 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
 
 
 def forecast(bar: Bar, now: int) -> list[bool]:
-    """For each forecast made as of the bar's close: whether it is the baseline's."""
+    """For each new forecast of a time still to come, as of the bar's close: whether it is the baseline's."""
     champion = StateTable(settings().state_table, clients.dynamodb()).champion()
     usable = champion and not champion.expired(now, settings().max_model_age_days)
     model = load(champion.artefact) if champion and usable else None
     bars = BarTable(settings().bars_table, clients.dynamodb())
     minutes = Minutes.of_bars(bars.between(bar.market, bar.start - LOOK_BACK * MINUTE, bar.end))
     table = ForecastTable(settings().forecasts_table, clients.dynamodb())
-    made = models.forecast(bar.market, minutes, model)
-    for each in made:
-        table.add(each, settings().retention_days)
-    return [each.baseline for each in made]
+    made = [each for each in models.forecast(bar.market, minutes, model) if each.target_time > now]
+    return [each.baseline for each in made if table.add(each, settings().retention_days)]
 
 
 @lru_cache(maxsize=2)
