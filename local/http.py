@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import sys
 import threading
@@ -57,6 +58,13 @@ class Request(BaseHTTPRequestHandler):
         lines = [f"HTTP/1.1 {int(status)} {responses.get(status, '')}", *(f"{name}: {value}" for name, value in pairs)]
         head = "\r\n".join([*lines, f"Content-Length: {len(content)}", "", ""]).encode("latin-1", "replace")
         self.wfile.write(head if self.command == "HEAD" else head + content)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """What is no HTTP, or too long a line of it, is answered as AWS answers: JSON, no page of HTML."""
+        self.close_connection = True
+        self.command = getattr(self, "command", None) or ""
+        words = json.dumps({"message": message or responses.get(code, explain or "")}).encode()
+        self.answer(code, {"Content-Type": "application/json", "Connection": "close"}, words)
 
     def log_message(self, *_: object) -> None:
         """Silent: the services log what they do themselves."""

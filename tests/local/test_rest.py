@@ -263,6 +263,14 @@ def test_a_body_beyond_ten_megabytes_is_refused(serve: Serve) -> None:
     assert (refused.status, refused.json) == (413, {"message": "Request Too Long"})
 
 
+def test_a_request_line_too_long_is_told_in_json(serve: Serve) -> None:
+    reply = serve(Route("/v1", "GET", echo))("/v1?" + "x" * 100_000)
+
+    assert reply.status == 414
+    assert reply.headers["content-type"] == "application/json"
+    assert reply.json["message"]
+
+
 def test_a_real_function_answers_two_requests_at_once(serve: Serve, tmp_path: Path) -> None:
     (tmp_path / "asset").mkdir()
     code = """
