@@ -7,6 +7,7 @@ stream takes no more; the next start continues from the last trade the bars know
 import os
 import signal
 import sys
+import time
 from collections.abc import Mapping
 from typing import Final
 
@@ -15,6 +16,7 @@ from aws_lambda_powertools import Logger, Metrics
 from btc.aws import clients
 from btc.aws.streams import TradeStream, UndeliveredError
 from btc.aws.tables import BarTable
+from btc.bars import unbroken_until
 from btc.feeds.connection import Connection
 from btc.feeds.feed import HistoryError
 from btc.feeds.venues import venue_of
@@ -26,13 +28,19 @@ from functions.ingest_trades.report import Report
 
 DRAIN_S: Final = 20.0
 """How long the stream may refuse at the end: Fargate kills 30 s after it asked to stop."""
+LOOK_BACK: Final = DAY
+"""How far before the newest bar a start looks for holes."""
 
 logger = Logger(service="ingest_trades")
 metrics = Metrics(namespace="PredictBitcoin", service="ingest_trades")
 
 
+class StoppedError(Exception):
+    """The task was told to stop while it waited for the venue."""
+
+
 class Stop:
-    """Set by a signal, asked between two steps."""
+    """Set by a signal, asked between two steps, and in the middle of every wait."""
 
     def __init__(self) -> None:
         self.wanted = False
@@ -44,6 +52,14 @@ class Stop:
 
     def __call__(self) -> bool:
         return self.wanted
+
+    def sleep(self, seconds: float) -> None:
+        """Waits; raises StoppedError as soon as the task is told to stop."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if self.wanted:
+                raise StoppedError
+            time.sleep(min(left, 0.1))
 
 
 def main(environment: Mapping[str, str]) -> int:
@@ -62,6 +78,8 @@ def main(environment: Mapping[str, str]) -> int:
         for market in settings.markets:
             catch_up(ingestion, market, settings)
         ingestion.run()
+    except StoppedError:
+        logger.info("told to stop while waiting for the venue")
     except (RefusedError, HistoryError) as error:
         logger.error("stopped", extra={"cause": str(error)})  # noqa: TRY400
         status = 1
@@ -85,7 +103,7 @@ def build(settings: IngestTrades, stop: Stop) -> Ingestion:
     url = feed.address(settings.websocket_url or feed.url, settings.symbols)
     return Ingestion(
         feed=feed,
-        history=venue.history(settings.rest_url),
+        history=venue.history(settings.rest_url, stop.sleep),
         stream=TradeStream(clients.kinesis(), settings.stream, batch_s=settings.batch_ms / 1000),
         connect=lambda: Connection.open(url),
         log=logger,
@@ -96,16 +114,17 @@ def build(settings: IngestTrades, stop: Stop) -> Ingestion:
 
 def catch_up(ingestion: Ingestion, market: Market, settings: IngestTrades) -> None:
     """From the last trade the bars know, or from `history_days` ago, to the present."""
-    bar = BarTable(settings.bars_table, clients.dynamodb()).latest(market)
-    if bar is None:
+    table = BarTable(settings.bars_table, clients.dynamodb())
+    newest = table.latest(market)
+    if newest is None:
         since = ingestion.history.now() - settings.history_days * DAY
         logger.info("no bars yet: history from the venue", extra={"market": str(market), "since": since})
         ingestion.catch_up(market, None, since)
         return
-    # The first run of ids is sure to join what lies before it; what follows a hole is fetched again.
-    last_id = bar.ranges[0][1]
+    # A hole that the last run left behind lies before its newest trade: what follows the oldest one is fetched again.
+    last_id, since = unbroken_until(table.between(market, newest.start - LOOK_BACK, newest.end))
     logger.info("continuing", extra={"market": str(market), "last_id": last_id})
-    ingestion.catch_up(market, last_id, bar.start)
+    ingestion.catch_up(market, last_id, since)
 
 
 if __name__ == "__main__":

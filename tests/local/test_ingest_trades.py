@@ -231,6 +231,14 @@ def test_a_restart_continues_from_the_last_trade_the_bars_know(stack: Stack) -> 
     assert bar.end - bar.start == MINUTE
 
 
+def test_a_task_that_waits_for_a_venue_out_of_reach_stops_when_it_is_told_to(stack: Stack) -> None:
+    task = stack.start(rest_url="http://127.0.0.1:1", symbols=("SOL-USD",))
+    time.sleep(4)
+    assert task.poll() is None
+
+    assert "told to stop while waiting for the venue" in {line.get("message") for line in stop(task)}
+
+
 def test_a_symbol_the_venue_does_not_know_ends_the_task_with_the_venues_words(stack: Stack) -> None:
     process = stack.start(symbols=("BTC-EUR",), history_days=0)
     output, _ = process.communicate(timeout=20)

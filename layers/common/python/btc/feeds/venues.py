@@ -1,5 +1,6 @@
 """The venues this system listens to: for each its live feed and its history."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -27,9 +28,9 @@ class Venue:
     feed: Callable[[], Feed]
     rest: type[BinanceRest] | type[CoinbaseRest] | type[KrakenRest]
 
-    def history(self, url: str = "") -> History:
+    def history(self, url: str = "", sleep: Callable[[float], None] = time.sleep) -> History:
         """The venue's history at its public address and pace, or at `url`, a server of our own without a limit."""
-        return self.rest(url=url, interval=0.0) if url else self.rest()
+        return self.rest(url=url, interval=0.0, sleep=sleep) if url else self.rest(sleep=sleep)
 
 
 VENUES: Final = {
