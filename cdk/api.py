@@ -35,6 +35,7 @@ PROBLEMS = {
     "INVALID_API_KEY": Problem("Forbidden", 403, NO_KEY),
     "MISSING_AUTHENTICATION_TOKEN": Problem("Not Found", 404, NO_PATH),  # what the gateway calls an unknown path
     "RESOURCE_NOT_FOUND": Problem("Not Found", 404, NO_PATH),
+    "REQUEST_TOO_LARGE": Problem("Content Too Large", 413, "A body here may hold 10 MB at most."),
     "THROTTLED": Problem("Too Many Requests", 429, "Too many requests at once: wait a second before the next."),
     "QUOTA_EXCEEDED": Problem("Too Many Requests", 429, "This key has used up its requests for today (UTC)."),
     "INTEGRATION_FAILURE": Problem("Bad Gateway", 502),
@@ -115,7 +116,13 @@ class Api(Construct):
     def _problems(self) -> None:
         for name, problem in PROBLEMS.items():
             status = {"status": problem.status} if problem.status else {}
-            body = {"type": "about:blank", "title": problem.title, **status, "detail": problem.detail or "@"}
+            body = {
+                "type": "about:blank",
+                "title": problem.title,
+                **status,
+                "detail": problem.detail or "@",
+                "request_id": "$context.requestId",
+            }
             # `messageString` is the gateway's message with its quotation marks, so it takes the place of a value.
             template = json.dumps(body).replace('"@"', "$context.error.messageString")
             self.api.add_gateway_response(

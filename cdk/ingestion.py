@@ -11,7 +11,7 @@ from aws_cdk import aws_kinesis as kinesis
 from constructs import Construct
 
 from btc.settings import IngestTrades
-from cdk.python_function import NOT_DEPLOYED, environment, log_group
+from cdk.python_function import NOT_DEPLOYED, environment, log_group, removal_policy
 from cdk.settings import Stage
 
 ROOT = Path(__file__).parents[1]
@@ -29,6 +29,7 @@ class Trades(Construct):
             shard_count=stage.shards,
             retention_period=Duration.hours(24),
             encryption=kinesis.StreamEncryption.MANAGED,
+            removal_policy=removal_policy(stage),
         )
 
 

@@ -86,6 +86,7 @@ def test_without_a_key_nothing_is_told(run: Run) -> None:
     assert status == 403
     assert kind == "application/problem+json"
     assert problem["status"] == 403
+    assert problem["request_id"]
 
 
 def test_an_unknown_symbol_is_a_problem(run: Run) -> None:
