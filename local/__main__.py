@@ -73,6 +73,9 @@ def _run(options: argparse.Namespace, screen: Screen) -> int:
 def _replay(options: argparse.Namespace, screen: Screen) -> int:
     if missing := [str(path) for path in options.captures if not path.is_file()]:
         raise CaptureError(f"{', '.join(missing)}: no such file")
+    place = options.bars.parent
+    if options.bars.is_dir() or not place.is_dir() or not os.access(place, os.W_OK):
+        raise CaptureError(f"{options.bars} cannot be written: name a file in a folder that is there")
     with screen.phase("replay") as phase:
         replayed = replaying.replay(options.venue, options.symbol, options.captures, phase.tell)
         phase.tell(str(replayed.market))

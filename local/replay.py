@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from btc.aws.streams import TradeStream
 from btc.aws.tables import BarTable
 from btc.bars import Bar, spell
 from btc.feeds import replay as captures
+from btc.feeds.replay import CaptureError
 from btc.feeds.venues import UnknownVenueError, venue_of
 from btc.settings import AggregateBars
 from btc.tape import Watermark
@@ -60,12 +62,17 @@ class Replayed:
 def replay(venue: str, symbol: str, paths: Sequence[Path], tell: Tell = silent) -> Replayed:
     """Send the captures through the path and read the bars back.
 
-    Raises UnknownVenueError, CaptureError on a file that is no capture, ValueError on a symbol the venue cannot have,
-    and StackError where a record was given up on the way.
+    Raises UnknownVenueError, CaptureError on a symbol the venue cannot have or a file that is no capture of it, and
+    StackError where a record was given up on the way.
     """
     feed = venue_of(venue).feed()
-    market = Market(venue, feed.symbol(symbol))
+    try:
+        market = Market(venue, feed.symbol(symbol))
+    except ValueError as error:
+        raise CaptureError(f"{symbol!r} is no symbol of {venue}: {error}") from error
     tally: Counter[str] = Counter()
+    entries = captures.entries(feed, market, paths, tally)
+    first = next(entries)  # what holds no trades is told before anything starts
     with Stack() as stack:
         tell("starting the emulator")
         emulator = stack.start_emulator()
@@ -75,7 +82,7 @@ def replay(venue: str, symbol: str, paths: Sequence[Path], tell: Tell = silent) 
         stack.start_deliveries()
         tell("replaying")
         [stream] = deployed.of_type("AWS::Kinesis::Stream")
-        _send(emulator.client("kinesis"), stream.created.ref, captures.entries(feed, market, paths, tally))
+        _send(emulator.client("kinesis"), stream.created.ref, chain([first], entries))
         tell("waiting for the last bar")
         stack.deliveries[FUNCTION].wait_idle(PATIENCE_S)
         stack.check()

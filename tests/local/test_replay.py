@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from decimal import Decimal
 from pathlib import Path
@@ -100,3 +101,37 @@ def _values(bar: dict[str, float]) -> tuple[float, ...]:
 def _told(row: list[str]) -> tuple[float, ...]:
     """Kraken's row: time, open, high, low, close, vwap, volume, count."""
     return (*(float(Decimal(value)) for value in [*row[1:5], row[6]]), int(row[7]))
+
+
+@pytest.mark.parametrize(
+    ("symbol", "content", "why"),
+    [
+        ("BANANA", b"x", "is no symbol of kraken"),
+        ("", b"x", "is no symbol of kraken"),
+        ("BTC-USD", b"", "nothing at all"),
+        ("BTC-USD", b"not a frame", "1 malformed"),
+        ("BTC-USD", b'{"error":["EQuery:Unknown asset pair"]}', "EQuery:Unknown asset pair"),
+        ("BTC-USD", gzip.compress(b'{"channel":"heartbeat"}')[:-6], "cannot be read"),
+        ("BTC-USD", b'{"channel":"heartbeat"}', "no trade of kraken:BTC-USD"),
+    ],
+)
+def test_what_holds_no_trades_of_the_market_is_told_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], symbol: str, content: bytes, why: str
+) -> None:
+    capture, target = tmp_path / "capture", tmp_path / "bars.parquet"
+    capture.write_bytes(content)
+    status = main(["replay", "--venue", "kraken", "--symbol", symbol, str(capture), "--bars", str(target)])
+
+    assert status == 1
+    assert why in capsys.readouterr().err.replace("\n", "")
+    assert not target.exists()
+
+
+def test_a_place_that_cannot_be_written_is_told_before_anything_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capture, nowhere = tmp_path / "capture", tmp_path / "nowhere" / "bars.parquet"
+    capture.write_bytes(b"x")
+
+    assert main(["replay", "--venue", "kraken", "--symbol", "BTC-USD", str(capture), "--bars", str(nowhere)]) == 1
+    assert "cannot be written" in capsys.readouterr().err

@@ -1,8 +1,9 @@
 """Recorded captures as a feed said them: WebSocket frames line by line, or whole REST pages, compressed or not."""
 
 import gzip
+import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -25,11 +26,15 @@ class CaptureError(ValueError):
 def events(feed: Feed, path: Path) -> Iterator[Event]:
     """What a capture says, in its order: frames, `<local time> <frame>` lines, or one page of REST trades.
 
-    Raises CaptureError on a REST document that is no page of trades; lines that do not read are Malformed.
+    Raises CaptureError on a file that cannot be read, or a REST document that is no page of trades; lines that do not
+    read are Malformed.
     """
-    data = path.read_bytes()
-    if data.startswith(_GZIP):
-        data = gzip.decompress(data)
+    try:
+        data = path.read_bytes()
+        if data.startswith(_GZIP):
+            data = gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise CaptureError(f"{path} cannot be read: {error}") from error
     if _is_rest(data):
         try:
             page = read_page(data)
@@ -48,12 +53,12 @@ def events(feed: Feed, path: Path) -> Iterator[Event]:
             yield from feed.parse(frame)
 
 
-def entries(feed: Feed, market: Market, paths: Iterable[Path], tally: Counter[str]) -> Iterator[Trades | Watermark]:
+def entries(feed: Feed, market: Market, paths: Sequence[Path], tally: Counter[str]) -> Iterator[Trades | Watermark]:
     """A market's trades as the captures hold them, each once, and a watermark for each minute that they leave behind.
 
     The venue's clock is that of its trades: a moment is over once a later trade has come. `tally` counts what the
     captures said by kind (trades, repeats, foreign trades, ignored, malformed, …) and the ids that were missing.
-    Raises CaptureError.
+    Raises CaptureError, also where there is no trade of this market.
     """
     continuity = Continuity(market)
     marked = 0
@@ -75,6 +80,9 @@ def entries(feed: Feed, market: Market, paths: Iterable[Path], tally: Counter[st
             if minute_of(over) > marked and (mark := continuity.watermark(over)):
                 marked = minute_of(mark.time)
                 yield mark
+    if not tally["trades"]:
+        found = ", ".join(f"{count} {kind}" for kind, count in sorted(tally.items()) if count) or "nothing at all"
+        raise CaptureError(f"no trade of {market} in {', '.join(map(str, paths))}: found {found}")
     # Nothing more will come: what is missing stays missing, and the bars show it.
     while hole := continuity.skip():
         tally["missing"] += hole[1] - hole[0] + 1
@@ -84,4 +92,4 @@ def entries(feed: Feed, market: Market, paths: Iterable[Path], tally: Counter[st
 
 def _is_rest(data: bytes) -> bool:
     head = data[:200].replace(b" ", b"").lstrip()
-    return head.startswith((b'{"error":[]', b'{"result":{'))
+    return head.startswith((b'{"error":[', b'{"result":{'))
