@@ -12,7 +12,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from btc.aws import clients
-from btc.aws.models import download, package
+from btc.aws.models import download, package, require_approved
 from btc.aws.state import StateTable
 from btc.champions import Champion
 from btc.models import Model
@@ -32,6 +32,7 @@ def settings() -> PromoteModel:
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
     approved = package(clients.sagemaker(), event["detail"]["ModelPackageArn"])
+    require_approved(approved, settings().model_package_group)
     with TemporaryDirectory() as folder:
         model = Model.open(download(clients.s3(), approved.artefact, Path(folder)))
     model.verify()

@@ -13,6 +13,7 @@ import xgboost as xgb
 from btc import baselines, models
 from btc.aws import clients
 from btc.aws.forecasts import ForecastTable
+from btc.aws.models import NotPromotableError
 from btc.aws.state import StateTable
 from btc.aws.tables import BarTable, bar_item
 from btc.features import LOOK_BACK, NAMES
@@ -163,6 +164,19 @@ def test_a_damaged_artefact_is_refused_and_the_champion_stays(promote, tmp_path)
     with pytest.raises(models.ModelError):
         promote(register(bytes(damaged), "damaged.tar.gz"))
     assert StateTable("state", clients.dynamodb()).champion().artefact == "s3://lake/good.tar.gz"
+
+
+def test_only_an_approved_package_of_the_own_group_is_promoted(promote, tmp_path):
+    arn = register(artefact(tmp_path, NOON), "model.tar.gz")
+    clients.sagemaker().update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Rejected")
+    with pytest.raises(NotPromotableError, match="is Rejected: only an Approved model of bitcoin"):
+        promote(arn)
+
+    clients.sagemaker().update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")
+    other = load("promote_model", PromoteModel(state_table="state", model_package_group="another"))
+    with pytest.raises(NotPromotableError, match="only an Approved model of another"):
+        other.handler({"detail": {"ModelPackageArn": arn}}, CONTEXT)
+    assert StateTable("state", clients.dynamodb()).champion() is None
 
 
 def test_a_package_without_a_model_is_refused_by_name(promote, aws):

@@ -13,9 +13,16 @@ class NoArtefactError(ValueError):
     """A model package, or an address, that names no model.tar.gz in S3."""
 
 
+class NotPromotableError(ValueError):
+    """A model package that must not become the champion: of another group, or not approved."""
+
+
 class Package(NamedTuple):
     """One version in the registry."""
 
+    group: str
+    status: str
+    """Approved, Rejected or PendingManualApproval."""
     model_version: str
     """`group/7`."""
     artefact: str
@@ -28,8 +35,17 @@ def package(client: "SageMakerClient", arn: str) -> Package:
     containers = answer.get("InferenceSpecification", {}).get("Containers", [])
     if not containers or "ModelDataUrl" not in containers[0]:
         raise NoArtefactError(f"{arn} has no model data: register it with an InferenceSpecification")
-    version = f"{answer['ModelPackageGroupName']}/{answer['ModelPackageVersion']}"
-    return Package(version, containers[0]["ModelDataUrl"])
+    group = answer["ModelPackageGroupName"]
+    version = f"{group}/{answer['ModelPackageVersion']}"
+    return Package(group, answer["ModelApprovalStatus"], version, containers[0]["ModelDataUrl"])
+
+
+def require_approved(package: Package, group: str) -> None:
+    """Raises NotPromotableError unless the package is an approved one of this group, whatever the event said."""
+    if package.group != group or package.status != "Approved":
+        raise NotPromotableError(
+            f"{package.model_version} is {package.status}: only an Approved model of {group} may serve"
+        )
 
 
 def download(client: "S3Client", uri: str, folder: Path) -> Path:
