@@ -121,6 +121,7 @@ class Api(Construct):
                 "title": problem.title,
                 **status,
                 "detail": problem.detail or "@",
+                "instance": "$context.path",
                 "request_id": "$context.requestId",
             }
             # `messageString` is the gateway's message with its quotation marks, so it takes the place of a value.

@@ -58,7 +58,8 @@ def test_the_gateway_refuses_with_problem_details(name: str, dev: Assembly) -> N
     assert content_type == "'application/problem+json'"
     assert (body["title"], body.get("status")) == (problem.title, problem.status)
     assert body["detail"] == (problem.detail or "why")
-    assert body["request_id"] == "$context.requestId"
+    assert body["type"] == "about:blank"
+    assert (body["instance"], body["request_id"]) == ("$context.path", "$context.requestId")
     assert response.get("StatusCode") == (str(problem.status) if problem.status else None)
 
 
