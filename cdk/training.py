@@ -71,6 +71,7 @@ class Training(Construct):
         market = stage.markets[0]
         definition = pipeline.definition(
             role=self.role.role_arn,
+            region=Aws.REGION,
             image=_image(self),
             source=self.source.s3_object_url,
             bars=f"s3://{lake.bucket.bucket_name}/bars/venue={market.venue}/symbol={market.symbol}/",

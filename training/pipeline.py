@@ -30,6 +30,7 @@ Json = dict[str, Any]
 def definition(  # noqa: PLR0913 - one argument a resource it works with
     *,
     role: str,
+    region: str,
     image: str,
     source: str,
     bars: str,
@@ -44,9 +45,10 @@ def definition(  # noqa: PLR0913 - one argument a resource it works with
 ) -> Json:
     """The pipeline's definition.
 
-    `source` is the URI of the source bundle (tar.gz), `bars` the lake's prefix of one market's bars, `models` the
-    prefix artefacts and decisions are written under, `group` the model package group's name, `state_table` the table
-    that names the champion. Trials, test days and instance type are parameters an execution may override.
+    `region` is where the gate finds the champion, `source` the URI of the source bundle (tar.gz), `bars` the lake's
+    prefix of one market's bars, `models` the prefix artefacts and decisions are written under, `group` the model
+    package group's name, `state_table` the table that names the champion. Trials, test days and instance type are
+    parameters an execution may override.
     """
     settings = {"trials": "20", "test-days": "14", "train-seconds": "1800", "seed": "7", **(hyperparameters or {})}
     names = {name: _parameter_name(name) for name in settings}
@@ -63,7 +65,7 @@ def definition(  # noqa: PLR0913 - one argument a resource it works with
         "PipelineExperimentConfig": None,
         "Steps": [
             _train(source=source, bars=bars, run=run, names=names, max_runtime_s=max_runtime_s, spot=spot, **shared),
-            _gate(source=source, run=run, state_table=state_table, **shared),
+            _gate(source=source, run=run, region=region, state_table=state_table, **shared),
             _choose(image, run, group),
         ],
     }
@@ -132,7 +134,7 @@ def _train(  # noqa: PLR0913 - one argument a thing the job is told
 
 
 def _gate(  # noqa: PLR0913 - one argument a thing the job is told
-    *, role: str, image: str, source: str, run: Json, state_table: str, tags: list[Json]
+    *, role: str, image: str, source: str, run: Json, region: str, state_table: str, tags: list[Json]
 ) -> Json:
     """Weigh the candidate against the baselines and the champion on rows neither has seen."""
     inputs = {"code": (source, CODE), "model": (_get("Steps.Train.ModelArtifacts.S3ModelArtifacts"), MODEL)}
@@ -177,6 +179,8 @@ def _gate(  # noqa: PLR0913 - one argument a thing the job is told
                 "ClusterConfig": {"InstanceType": "ml.t3.medium", "InstanceCount": 1, "VolumeSizeInGB": 10}
             },
             "StoppingCondition": {"MaxRuntimeInSeconds": 900},
+            # Nothing else tells a processing container where its tables are.
+            "Environment": {"AWS_DEFAULT_REGION": region},
             **({"Tags": tags} if tags else {}),
         },
         "PropertyFiles": [

@@ -18,6 +18,7 @@ from training.evaluate import line
 
 TOLD = {
     "role": "arn:aws:iam::123456789012:role/training",
+    "region": "eu-central-1",
     "image": "123456789012.dkr.ecr.eu-central-1.amazonaws.com/sagemaker-xgboost:3.2-0",
     "source": "s3://assets/0123abcd.gz",
     "bars": "s3://lake/bars/venue=kraken/symbol=BTC-USD/",
@@ -179,6 +180,10 @@ def test_nothing_in_the_definition_depends_on_reading_a_token():
 
     assert all(token in text for token in tokens.values())
     assert json.loads(text) == pipeline.definition(**tokens)
+
+
+def test_the_gate_is_told_the_region(definition):
+    assert definition["Steps"][1]["Arguments"]["Environment"] == {"AWS_DEFAULT_REGION": TOLD["region"]}
 
 
 def test_the_gates_command_unpacks_any_bundle_and_runs(definition, run, bundle, tmp_path):

@@ -54,6 +54,7 @@ def test_the_definition_trains_weighs_and_registers_as_the_gate_decides(
     StateTable("state", emulator.client("dynamodb")).promote(champion)
     definition = pipeline.definition(
         role="arn:aws:iam::123456789012:role/training",
+        region=emulator.region,
         image="sagemaker-xgboost:3.2-0",
         source="s3://models/code/0123abcd.gz",
         bars=f"s3://models/{bars}/",
