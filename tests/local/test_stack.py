@@ -105,11 +105,11 @@ def test_what_is_interrupted_leaves_nothing_behind(tmp_path: Path) -> None:
     )
     assert process.stderr is not None
     for line in process.stderr:
-        if "start the feed" in line:
+        if "✓ start the feed" in line:
             break
     started = _children(process.pid)
     process.terminate()
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
 
     assert process.returncode == 0
     assert started
@@ -124,11 +124,11 @@ def test_a_parent_that_is_killed_takes_its_processes_along(tmp_path: Path) -> No
     )
     assert process.stderr is not None
     for line in process.stderr:
-        if "start the feed" in line:
+        if "✓ start the feed" in line:
             break
     started = _children(process.pid)
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
 
     until = time.monotonic() + 10
     while left := [pid for pid in started if _alive(pid)]:
