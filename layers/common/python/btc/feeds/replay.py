@@ -11,7 +11,6 @@ from typing import Final
 from btc.feeds.continuity import Continuity
 from btc.feeds.feed import Event, Feed, Newest
 from btc.feeds.kraken_rest import read_page
-from btc.feeds.rest import NotTradesError
 from btc.tape import Watermark
 from btc.times import minute_of
 from btc.trades import Market, Trades
@@ -38,7 +37,7 @@ def events(feed: Feed, path: Path) -> Iterator[Event]:
     if _is_rest(data):
         try:
             page = read_page(data)
-        except NotTradesError as error:
+        except ValueError as error:
             raise CaptureError(f"{path}: {error}") from error
         if page.trades.ids:
             yield page.trades
