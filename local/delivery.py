@@ -168,7 +168,7 @@ class _Poller(threading.Thread):
     def run(self) -> None:
         try:
             self._poll()
-        except Exception as error:
+        except Exception as error:  # whatever ends this thread is kept: `idle` raises it to whoever asks
             logger.exception("%s stopped reading %s", self._mapping.function, self.shard)
             self.failure = error
 

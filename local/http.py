@@ -6,6 +6,7 @@ import json
 import socket
 import sys
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from http.client import responses
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,14 +18,15 @@ class BodyTooLargeError(Exception):
     """The request's body is larger than the service accepts; it was read to its end and dropped."""
 
 
-class Request(BaseHTTPRequestHandler):
+class Request(BaseHTTPRequestHandler, ABC):
     """One connection: subclasses override `respond`, which is called for every method."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # answers are written whole; waiting for an ACK would add 40 ms to each
 
+    @abstractmethod
     def respond(self) -> None:
-        raise NotImplementedError
+        """Answer the request."""
 
     def __getattr__(self, name: str) -> object:
         if name.startswith("do_"):  # the base class looks for do_GET, do_POST, …: here one method takes them all

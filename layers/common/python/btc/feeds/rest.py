@@ -2,6 +2,7 @@
 
 import random
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
@@ -32,7 +33,7 @@ class BusyError(Exception):
 
 
 @dataclass(slots=True)
-class Rest:
+class Rest(ABC):
     """One rate limit for all questions; `interval` seconds lie between them.
 
     Refusals for a while (HTTP 408, 418, 425, 429 and 5xx, what `judge` calls busy, broken connections) are asked again
@@ -86,9 +87,9 @@ class Rest:
             pass
         return answer
 
+    @abstractmethod
     def judge(self, status: int, document: bytes) -> None:
         """Whether an answer is one: raises BusyError or, where the venue refuses for good, NotTradesError."""
-        raise NotImplementedError
 
     def pause_after(self, headers: Mapping[str, str]) -> float:  # noqa: ARG002 - not every venue counts aloud
         """Seconds to leave the venue in peace, by what an answer's headers say of the limit used."""
