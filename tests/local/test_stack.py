@@ -98,8 +98,9 @@ def test_an_unknown_symbol_is_a_problem(run: Run) -> None:
     assert "DOGE-USD" in problem["detail"]
 
 
-def test_what_is_interrupted_leaves_nothing_behind(tmp_path: Path) -> None:
-    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+def _streaming(folder: Path) -> tuple[subprocess.Popen[str], set[int]]:
+    """A run that writes into this folder and has just started its feed, and the processes it started."""
+    environment = {**os.environ, "TMPDIR": str(folder)}
     process = subprocess.Popen(
         [sys.executable, "-m", "local"], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
     )
@@ -107,7 +108,11 @@ def test_what_is_interrupted_leaves_nothing_behind(tmp_path: Path) -> None:
     for line in process.stderr:
         if "✓ start the feed" in line:
             break
-    started = _children(process.pid)
+    return process, _children(process.pid)
+
+
+def test_what_is_interrupted_leaves_nothing_behind(tmp_path: Path) -> None:
+    process, started = _streaming(tmp_path)
     process.terminate()
     process.communicate(timeout=120)
 
@@ -118,15 +123,7 @@ def test_what_is_interrupted_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_a_parent_that_is_killed_takes_its_processes_along(tmp_path: Path) -> None:
-    environment = {**os.environ, "TMPDIR": str(tmp_path)}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "local"], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "✓ start the feed" in line:
-            break
-    started = _children(process.pid)
+    process, started = _streaming(tmp_path)
     process.kill()
     process.communicate(timeout=120)
 
