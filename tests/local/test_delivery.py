@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import http.client
 import itertools
 import json
 import logging
@@ -11,25 +10,20 @@ import textwrap
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from collections.abc import Mapping as Event
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from moto.server import ThreadedMotoServer
 
-from local.batches import Batch, after_failure, cut, unfinished
 from local.delivery import Delivery, DeliveryError
-from local.http import Request, Server
-from local.lambdas import Function, FunctionError, FunctionSpec, Result
+from local.lambdas import Function, FunctionSpec, Result
 from local.mappings import Mapping, UnsupportedMappingError
 from local.runtime import managed_runtime
-from local.streams import Emulator, Record
-
-Answer = Callable[[list[str]], Any]
+from local.streams import Emulator
+from tests.local.delivering import Recorder, Stream, Wire, bucket, payload_texts, raising_on, until
 
 
 @pytest.fixture(scope="module")
@@ -39,74 +33,6 @@ def emulator() -> Iterator[Emulator]:
     server.start()
     yield Emulator(f"http://127.0.0.1:{server.get_host_and_port()[1]}")
     server.stop()
-
-
-class Recorder:
-    """A function in this process: remembers each batch it is given, answers as `answer` says (an exception fails)."""
-
-    def __init__(self, answer: Answer = lambda _: None) -> None:
-        self.batches: list[list[str]] = []
-        self.events: list[Event[str, Any]] = []
-        self._answer = answer
-
-    def __call__(self, event: Event[str, Any]) -> Result:
-        texts = [base64.b64decode(record["kinesis"]["data"]).decode() for record in event["Records"]]
-        self.batches.append(texts)
-        self.events.append(event)
-        try:
-            return Result(str(uuid.uuid4()), self._answer(texts), None, 1.0, cold=False)
-        except ValueError as error:
-            return Result(str(uuid.uuid4()), None, FunctionError("ValueError", str(error)), 1.0, cold=False)
-
-
-class Stream:
-    """A fresh Kinesis stream with writer and mapping at hand."""
-
-    def __init__(self, emulator: Emulator, shards: int = 1) -> None:
-        self.emulator = emulator
-        self.kinesis = emulator.client("kinesis")
-        self.name = uuid.uuid4().hex
-        self.kinesis.create_stream(StreamName=self.name, ShardCount=shards)
-        self.arn = self.kinesis.describe_stream_summary(StreamName=self.name)["StreamDescriptionSummary"]["StreamARN"]
-
-    def put(self, *texts: str) -> None:
-        records = [{"Data": text.encode(), "PartitionKey": text.split("-")[0]} for text in texts]
-        assert self.kinesis.put_records(StreamName=self.name, Records=records)["FailedRecordCount"] == 0
-
-    def deliver(self, invoke: Callable[[Event[str, Any]], Result], **options: Any) -> Delivery:
-        mapping = Mapping(uuid="esm-1", function="subject", source_arn=self.arn, **options)
-        return Delivery(mapping, invoke, self.emulator, poll_s=0.02, backoff_s=0.001)
-
-
-def bucket(emulator: Emulator) -> tuple[str, Callable[[], list[tuple[str, dict[str, Any]]]]]:
-    name, s3 = uuid.uuid4().hex, emulator.client("s3")
-    s3.create_bucket(Bucket=name)
-
-    def told() -> list[tuple[str, dict[str, Any]]]:
-        keys = [item["Key"] for item in s3.list_objects_v2(Bucket=name).get("Contents", [])]
-        return [(key, json.loads(s3.get_object(Bucket=name, Key=key)["Body"].read())) for key in keys]
-
-    return f"arn:aws:s3:::{name}", told
-
-
-def payload_texts(told: dict[str, Any]) -> list[str]:
-    records = json.loads(told["payload"])["Records"]
-    return [base64.b64decode(record["kinesis"]["data"]).decode() for record in records]
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass within ten seconds"
-        time.sleep(0.005)
-
-
-def raising_on(*poison: str) -> Answer:
-    def answer(texts: list[str]) -> None:
-        if found := set(poison) & set(texts):
-            raise ValueError(f"cannot take {found}")
-
-    return answer
 
 
 def test_records_arrive_in_order_in_batches_no_larger_than_asked(emulator: Emulator) -> None:
@@ -370,36 +296,6 @@ def test_crashes_and_timeouts_of_a_real_function_are_retried_and_nothing_is_lost
     assert (delivery.counters().failed, delivery.counters().delivered) == (5, 40)
 
 
-class Wire:
-    """Stands between the pollers and the emulator: answers as `fault` says, or passes the request on."""
-
-    def __init__(self, emulator: Emulator, fault: Callable[[str], tuple[int, str, bool] | None]) -> None:
-        class Forward(Request):
-            def respond(self) -> None:
-                body, target = self.body(), self.headers.get("X-Amz-Target", "").split(".")[-1]
-                struck = fault(target or self.command)
-                if struck and not struck[2]:
-                    self.answer(struck[0], {}, json.dumps({"__type": struck[1]}).encode())
-                    return
-                upstream = http.client.HTTPConnection(emulator.endpoint_url.removeprefix("http://"))
-                upstream.request(self.command, self.path, body, dict(self.headers.items()))
-                reply = upstream.getresponse()
-                content = reply.read()
-                if struck:  # done, but the answer is lost on its way
-                    self.close_connection = True
-                    return
-                kept = [
-                    (name, value)
-                    for name, value in reply.getheaders()
-                    if name.lower().startswith(("content-t", "x-", "etag"))
-                ]
-                self.answer(reply.status, kept, content)
-
-        self.server = Server(Forward)
-        self.server.start()
-        self.emulator = Emulator(f"http://{self.server.address}")
-
-
 def test_failing_reads_lost_answers_and_expired_iterators_neither_lose_nor_skip_nor_reorder(emulator: Emulator) -> None:
     stream, function = Stream(emulator), Recorder()
     faults: Iterator[tuple[int, str, bool] | None] = itertools.cycle(
@@ -475,82 +371,3 @@ def test_a_mapping_that_would_run_differently_here_is_refused() -> None:
         Mapping.from_properties(properties | {"ParallelizationFactor": 4})
     with pytest.raises(UnsupportedMappingError, match="AT_TIMESTAMP"):
         Mapping.from_properties(properties | {"StartingPosition": "AT_TIMESTAMP"})
-
-
-def records_of(count: int) -> list[Record]:
-    return [Record(str(n), 0.0, {}, 100, {}) for n in range(count)]
-
-
-def result_of(payload: Any) -> Result:
-    return Result("1", payload, None, 1.0, cold=False)
-
-
-@pytest.mark.parametrize(
-    ("payload", "left"),
-    [
-        (None, 0),
-        ({}, 0),
-        ({"batchItemFailures": []}, 0),
-        ({"batchItemFailures": None}, 0),
-        ({"batchItemFailures": [{"itemIdentifier": "3"}, {"itemIdentifier": "2"}]}, 3),
-        ({"batchItemFailures": [{"itemIdentifier": "3"}, {"itemIdentifier": "unknown"}]}, 5),
-        ({"batchItemFailures": [{"itemIdentifier": ""}]}, 5),
-        ({"batchItemFailures": [{"itemIdentifier": None}]}, 5),
-        ({"batchItemFailures": [{"sequence": "3"}]}, 5),
-        ({"batchItemFailures": ["3"]}, 5),
-        ({"batchItemFailures": "3"}, 5),
-        ("done", 5),
-    ],
-)
-def test_what_a_report_leaves_undone(payload: Any, left: int) -> None:
-    reporting = Mapping(uuid="1", function="f", source_arn="arn", report_failures=True)
-    silent = Mapping(uuid="1", function="f", source_arn="arn")
-
-    assert len(unfinished(Batch(records_of(5)), result_of(payload), reporting)) == left
-    assert len(unfinished(Batch(records_of(5)), result_of(payload), silent)) == 0
-
-
-@settings(deadline=None)
-@given(
-    count=st.integers(1, 40),
-    size=st.integers(1, 12),
-    retries=st.integers(0, 3),
-    bisect=st.booleans(),
-    report=st.booleans(),
-    failures=st.lists(st.sampled_from(["ok", "error", "report"]), max_size=60),
-    places=st.lists(st.integers(0, 11), min_size=60, max_size=60),
-)
-def test_whatever_fails_every_record_is_delivered_or_given_up_once_and_in_order(
-    *, count: int, size: int, retries: int, bisect: bool, report: bool, failures: list[str], places: list[int]
-) -> None:
-    mapping = Mapping(uuid="1", function="f", source_arn="arn", retries=retries, bisect=bisect, report_failures=report)
-    waiting = cut(records_of(count), size)
-    settled: list[Record] = []
-    faults = iter(zip(failures, places, strict=False))
-    tried: dict[str, int] = {}
-    while waiting:
-        batch = waiting.pop(0)
-        fault, place = next(faults, ("ok", 0))
-        first = batch.records[place % len(batch.records)].sequence
-        payload = {"batchItemFailures": [{"itemIdentifier": first}]} if fault == "report" else None
-        error = FunctionError("ValueError", "") if fault == "error" else None
-        result = Result("1", payload, error, 1.0, cold=False)
-        remaining = unfinished(batch, result, mapping)
-        settled += batch.records[: len(batch.records) - len(remaining)]
-        if not remaining:
-            continue
-        tried[remaining[0].sequence] = tried.get(remaining[0].sequence, 0) + 1
-        following = after_failure(batch, remaining, result, mapping)
-        if following is None:
-            assert tried[remaining[0].sequence] > retries
-            settled += remaining
-        else:
-            waiting[:0] = following
-
-    assert settled == records_of(count)
-
-
-def test_batches_stay_under_lambdas_payload_limit() -> None:
-    batches = cut(records_of(10), batch_size=100, limit=14 + 3 * 101)
-
-    assert [len(batch.records) for batch in batches] == [3, 3, 3, 1]
