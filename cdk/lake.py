@@ -23,6 +23,7 @@ BAR_COLUMNS = {
     "ranges": "string",
     "closed": "boolean",
     "complete": "boolean",
+    "source": "string",
 }
 """What btc.aws.lake writes; a test holds the two together."""
 

@@ -15,7 +15,7 @@ from typing import Final, NoReturn
 
 from rich.table import Table
 
-from btc.aws.tables import ContendedError
+from btc.aws.folding import ContendedError
 from btc.feeds.replay import CaptureError
 from local import replay as replaying
 from local.delivery import DeliveryError

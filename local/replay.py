@@ -17,10 +17,11 @@ import pyarrow.parquet as pq
 
 from btc.aws.streams import TradeStream
 from btc.aws.tables import BarTable
-from btc.bars import Bar, spell
+from btc.bars import Bar
 from btc.feeds import replay as captures
 from btc.feeds.replay import CaptureError
 from btc.feeds.venues import UnknownVenueError, venue_of
+from btc.ranges import spell
 from btc.settings import AggregateBars
 from btc.tape import Watermark
 from btc.times import FOREVER, to_datetime
@@ -110,7 +111,7 @@ def write(bars: Sequence[Bar], path: Path) -> None:
         "symbol": pa.array([bar.market.symbol for bar in bars], pa.string()),
         "start": pa.array([to_datetime(bar.start) for bar in bars], pa.timestamp("us", tz="UTC")),
         **{name: pa.array([getattr(bar, name) / UNIT for bar in bars], pa.float64()) for name in floats},
-        "turnover": pa.array([bar.turnover / UNIT**2 for bar in bars], pa.float64()),
+        "turnover": pa.array([None if bar.turnover is None else bar.turnover / UNIT**2 for bar in bars], pa.float64()),
         "trade_count": pa.array([bar.trade_count for bar in bars], pa.int64()),
         "first_id": pa.array([bar.first_id for bar in bars], pa.int64()),
         "last_id": pa.array([bar.last_id for bar in bars], pa.int64()),

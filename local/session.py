@@ -151,7 +151,7 @@ class Session:
         # The first minute began before the history asked for, and the last may still be open.
         whole = sum(bar.complete for bar in bars[1:-1])
         seconds = {**self.screen.timings, "total": time.monotonic() - self.began}
-        trades = sum(bar.trade_count for bar in bars)
+        trades = sum(bar.trade_count or 0 for bar in bars)
         return Summary(trades, len(bars), span - 2 - whole, version or "baseline", forecast, seconds)
 
     def stream(self) -> NoReturn:

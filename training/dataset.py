@@ -13,12 +13,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from btc import features, labels
+from btc.bars import Source
 from btc.forecasts import HORIZONS
 from btc.minutes import BrokenMinutesError, Floats, Ints, Minutes
 from btc.units import SCALE, UNIT
 
 PRICES: Final = ("open", "high", "low", "close")
-OPTIONAL: Final = ("buy_volume", "trade_count", "complete")
+OPTIONAL: Final = ("buy_volume", "trade_count", "complete", "source")
 
 
 class UnreadableBarsError(ValueError):
@@ -117,6 +118,8 @@ def _columns(file: pq.ParquetFile) -> dict[str, npt.NDArray[Any]]:
         if "complete" in names
         else np.ones(len(start), bool)
     )
+    if "source" in names:
+        columns["complete"] |= pc.fill_null(pc.equal(table["source"], Source.KLINES), fill_value=False).to_numpy()
     return columns
 
 

@@ -1,6 +1,7 @@
 """Kinesis `trades` → DynamoDB `bars`: merges each batch into exact bars and closes minutes by watermark."""
 
 import os
+import time
 from functools import cache
 from typing import Any
 
@@ -9,11 +10,11 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from btc import tape
-from btc.aws import clients
+from btc.aws import clients, folding
 from btc.aws.state import StateTable
 from btc.aws.tables import BarTable
 from btc.settings import AggregateBars
-from btc.times import minute_of
+from btc.times import DAY
 from btc.trades import Market
 
 logger = Logger()
@@ -29,7 +30,8 @@ def settings() -> AggregateBars:
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     batch = tape.read(event["Records"])
-    changed = sum(aggregate(batch, market) for market in batch.markets)
+    expires = time.time_ns() // 1000 + settings().retention_days * DAY
+    changed = sum(aggregate(batch, market, expires) for market in batch.markets)
     trades = sum(len(part) for parts in batch.trades.values() for part in parts)
     metrics.add_metric("Trades", MetricUnit.Count, trades)
     metrics.add_metric("BarsWritten", MetricUnit.Count, changed)
@@ -40,20 +42,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return batch.failures()
 
 
-def aggregate(batch: tape.Batch, market: Market) -> int:
-    """How many bars of the market changed. A watermark within the minute already closed has nothing to tell."""
+def aggregate(batch: tape.Batch, market: Market, expires: int) -> int:
+    """How many bars of the market changed."""
     table = BarTable(settings().bars_table, clients.dynamodb())
     state = StateTable(settings().state_table, clients.dynamodb())
-    alive = state.watermark(market)
-    trades = batch.trades.get(market, [])
-    marks = [
-        mark
-        for mark in batch.watermarks.get(market, [])
-        if alive is None or minute_of(mark.time) > minute_of(alive.time)
-    ]
-    if not trades and not marks:
-        return 0
-    changed = table.fold(trades, marks, alive, settings().retention_days)
-    if marks:
-        state.advance(max(marks, key=lambda mark: mark.time))
+    changed = folding.fold(table, state, batch.trades.get(market, []), batch.watermarks.get(market, []), expires)
     return len(changed)

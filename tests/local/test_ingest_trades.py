@@ -17,7 +17,7 @@ from urllib.request import Request, urlopen
 import boto3
 import pytest
 
-from btc import bars, tape
+from btc import bars, ranges, tape
 from btc.aws.tables import BarTable
 from btc.settings import IngestTrades
 from btc.tape import Watermark
@@ -106,10 +106,10 @@ class Stack:
             )["ShardIterator"]
         return entries
 
-    def held(self) -> bars.Ranges:
+    def held(self) -> ranges.Ranges:
         """The ids the stream holds, as runs."""
-        parts = [bars.runs(entry.in_order().ids) for entry in self.entries() if isinstance(entry, Trades)]
-        return bars.union(*parts)
+        parts = [ranges.runs(entry.in_order().ids) for entry in self.entries() if isinstance(entry, Trades)]
+        return ranges.union(*parts)
 
     def alive_until(self) -> int:
         """The newest watermark's time (µs); 0 without any."""
@@ -196,11 +196,11 @@ def test_history_and_live_trades_are_one_unbroken_run_whatever_is_cut(stack: Sta
 def assert_marks_claim_only_what_is_held(entries: list[Trades | Watermark]) -> None:
     """Each watermark comes later than the one before, names the last trade made by its time, and follows it."""
     made = sorted((trade.time, trade.trade_id) for entry in entries if isinstance(entry, Trades) for trade in entry)
-    held: bars.Ranges = ()
+    held: ranges.Ranges = ()
     marked = 0
     for entry in entries:
         if isinstance(entry, Trades):
-            held = bars.union(held, bars.runs(entry.in_order().ids))
+            held = ranges.union(held, ranges.runs(entry.in_order().ids))
             continue
         assert entry.time > marked
         assert entry.last_id <= held[0][1]
@@ -216,7 +216,7 @@ def test_a_restart_continues_from_the_last_trade_the_bars_know(stack: Stack) -> 
     table = BarTable("bars", stack.dynamodb)
     parts = [entry for entry in entries if isinstance(entry, Trades)]
     known = parts[:1]
-    table.fold(known, [], None, 30)
+    table.replace(list(bars.merge({}, known[0]).values()), {}, FOREVER)
     bar = table.latest(BTC)
     assert bar is not None
     assert bar.ranges

@@ -14,8 +14,14 @@ import pytest
 from moto import mock_aws
 
 from btc import tape
-from btc.aws import clients
+from btc.aws import clients, folding
+from btc.aws.state import StateTable
+from btc.aws.tables import BarTable
+from btc.bars import Bar
 from btc.settings import Settings
+from btc.tape import Watermark
+from btc.times import FOREVER
+from btc.trades import Trade, by_market
 
 FUNCTIONS = Path(__file__).parents[2] / "functions"
 CONTEXT = SimpleNamespace(
@@ -51,6 +57,13 @@ def aws() -> Iterator[None]:
             )
         boto3.client("s3").create_bucket(Bucket="lake")
         yield
+
+
+def fold(trades: Iterable[Trade] = (), mark: Watermark | None = None, expires: int = FOREVER) -> list[Bar]:
+    """Into the tables as aggregate_bars folds them; the bars that changed."""
+    table, state = BarTable("bars", clients.dynamodb()), StateTable("state", clients.dynamodb())
+    parts = list(by_market(trades))
+    return folding.fold(table, state, parts, [mark] if mark else [], expires)
 
 
 def load(function: str, settings: Settings) -> ModuleType:

@@ -9,14 +9,13 @@ from btc import forecasts
 from btc.aws import clients
 from btc.aws.forecasts import ForecastTable
 from btc.aws.state import StateTable
-from btc.aws.tables import BarTable
 from btc.champions import Champion
 from btc.forecasts import HORIZONS, LEVELS
 from btc.settings import Api
 from btc.tape import Watermark
 from btc.times import MINUTE, iso
-from btc.trades import Trade, Trades
-from tests.unit.aws import CONTEXT, aws, load
+from btc.trades import Trade
+from tests.unit.aws import CONTEXT, aws, fold, load
 from tests.unit.market import BTC, NOON
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -54,8 +53,7 @@ def get(aws, monkeypatch):
 def store_bars(minutes: int) -> None:
     tape = [Trade(BTC, row, NOON + row * MINUTE, 10_543_360_000_000 + row, 150, True) for row in range(minutes)]
     mark = Watermark(BTC, NOON + minutes * MINUTE, minutes - 1)
-    BarTable("bars", clients.dynamodb()).fold([Trades.of(BTC, tape)], [mark], None, 30)
-    StateTable("state", clients.dynamodb()).advance(mark)
+    fold(tape, mark)
 
 
 def test_the_newest_forecast_of_each_horizon_comes_back_with_every_field(get):

@@ -6,12 +6,12 @@ import awswrangler as wr
 import pytest
 
 from btc.aws import clients, lake
-from btc.aws.tables import BarTable, bar_item
+from btc.aws.tables import bar_item
 from btc.settings import ArchiveBars
 from btc.tape import Watermark
 from btc.times import DAY, MINUTE, day_of
-from btc.trades import Trade, Trades
-from tests.unit.aws import CONTEXT, aws, load
+from btc.trades import Trade
+from tests.unit.aws import CONTEXT, aws, fold, load
 from tests.unit.market import BTC, NOON
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -29,14 +29,11 @@ def archive(aws):
     return run
 
 
-def fold(*minutes: int, closed_until: int):
+def minutes_of(*minutes: int, closed_until: int):
     tape = [
         Trade(BTC, row, NOON + minute * MINUTE, 10_543_360_000_001, 123, True) for row, minute in enumerate(minutes)
     ]
-    table = BarTable("bars", clients.dynamodb())
-    return table.fold(
-        [Trades.of(BTC, tape)], [Watermark(BTC, NOON + closed_until * MINUTE, tape[-1].trade_id)], None, 30
-    )
+    return fold(tape, Watermark(BTC, NOON + closed_until * MINUTE, tape[-1].trade_id))
 
 
 def day(offset: int = 0):
@@ -44,7 +41,7 @@ def day(offset: int = 0):
 
 
 def test_a_day_holds_its_closed_bars_exactly(archive):
-    archive(fold(1, 2, closed_until=2))
+    archive(minutes_of(1, 2, closed_until=2))
 
     assert list(day().open) == [Decimal("105433.60000001")]
     assert list(day().turnover) == [Decimal("105433.60000001") * Decimal("0.00000123")]
@@ -52,7 +49,7 @@ def test_a_day_holds_its_closed_bars_exactly(archive):
 
 
 def test_writing_twice_or_late_leaves_the_same_object(archive):
-    changed = fold(1, 2, 5, closed_until=6)
+    changed = minutes_of(1, 2, 5, closed_until=6)
     archive(changed)
     first = clients.s3().list_objects_v2(Bucket="lake")["Contents"]
     archive(changed[:1])
@@ -64,7 +61,7 @@ def test_writing_twice_or_late_leaves_the_same_object(archive):
 
 
 def test_bars_across_midnight_go_to_their_own_days(archive):
-    archive(fold(1, 12 * 60, closed_until=12 * 60 + 1))
+    archive(minutes_of(1, 12 * 60, closed_until=12 * 60 + 1))
 
     assert len(day()) == 12 * 60 - 1
     assert len(day(1)) == 1

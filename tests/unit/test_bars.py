@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from btc import bars
-from btc.bars import Bar
+from btc.bars import Bar, Source
 from btc.tape import Watermark
 from btc.times import MINUTE, minute_of
 from btc.trades import Market, Trade, Trades
@@ -207,9 +207,30 @@ def test_without_trades_there_is_nowhere_to_go_on_from():
         bars.unbroken_until([])
 
 
-@given(st.sets(st.integers(0, 60), min_size=1))
-def test_runs_hold_exactly_the_ids_they_were_made_of(ids):
-    ranges = bars.runs(sorted(ids))
+@given(tapes(min_size=2), st.data())
+def test_what_two_stores_hold_of_a_minute_joins_to_what_their_trades_make(tape, data):
+    part = data.draw(st.lists(st.sampled_from(tape), unique=True))
+    rest = [trade for trade in tape if trade not in part]
+    some, others = fold(part), fold(rest)
 
-    assert {identity for first, last in ranges for identity in range(first, last + 1)} == ids
-    assert all(after[0] > before[1] + 1 for before, after in pairwise(ranges))
+    for start, bar in fold(tape).items():
+        held = [store[start] for store in (some, others) if start in store]
+        assert reduce(bars.join, held) == bar
+        assert bars.join(bar, held[0]) == bars.join(held[0], bar) == bar
+
+
+def test_a_joined_bar_keeps_every_fact_about_its_neighbours():
+    bar = fold([Trade(BTC, 7, NOON + 1, 100, 1, True)])[NOON]
+    left, right = replace(bar, prior_id=6), replace(bar, next_id=8, closed=True)
+
+    assert bars.join(left, right) == replace(bar, prior_id=6, next_id=8, closed=True)
+    assert bars.join(left, right).complete
+
+
+def test_trades_count_more_than_a_kline():
+    bar = fold([Trade(BTC, 7, NOON + 1, 100, 1, True)])[NOON]
+    kline = Bar(BTC, NOON, 90, 110, 80, 100, 5, None, None, None, closed=True, source=Source.KLINES)
+
+    assert bars.join(bar, kline) == bars.join(kline, bar) == bar
+    assert not kline.complete
+    assert bars.combine(NOON, 1, [kline]).turnover is None

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from btc import bars
+from btc import bars, ranges
 from btc.bars import Bar
 from btc.feeds import replay
 from btc.feeds.binance import Binance
@@ -63,8 +63,8 @@ def test_two_days_captures_are_one_unbroken_run_across_midnight(market_data: Pat
 
     entries = list(replay.entries(FEED, BTC, [market_data / name for name in MIDNIGHT], tally))
 
-    parts = [bars.runs(entry.ids) for entry in entries if isinstance(entry, Trades)]
-    assert bars.union(*parts) == ((3_735_683_259, 3_735_703_162),)
+    parts = [ranges.runs(entry.ids) for entry in entries if isinstance(entry, Trades)]
+    assert ranges.union(*parts) == ((3_735_683_259, 3_735_703_162),)
     assert tally["trades"] == 19_904
     assert tally["malformed"] == tally["missing"] == tally["repeats"] == tally["foreign"] == 0
 

@@ -14,7 +14,7 @@ from typing import Any, cast
 import pytest
 from websockets.sync.server import ServerConnection, serve
 
-from btc import bars
+from btc import ranges
 from btc.aws.streams import TradeStream
 from btc.feeds.connection import Connection
 from btc.feeds.feed import Feed
@@ -140,10 +140,10 @@ def test_what_connections_lose_comes_from_the_history_and_each_trade_once(market
     assert ingestion.tally.gaps >= 1
     assert ingestion.tally.unrepaired == ingestion.tally.malformed == 0
     assert exchange.ponged.is_set()
-    run: bars.Ranges = ((0, trades[0].trade_id - 1),)
+    run: ranges.Ranges = ((0, trades[0].trade_id - 1),)
     for entry in sink.entries:
         if isinstance(entry, Trades):
-            run = bars.union(run, bars.runs(entry.ids))
+            run = ranges.union(run, ranges.runs(entry.ids))
         else:
             assert entry.last_id <= run[0][1]
             assert all(trade.trade_id <= run[0][1] for trade in trades if trade.time <= entry.time)

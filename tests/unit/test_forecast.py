@@ -23,7 +23,7 @@ from btc.settings import Forecast, PromoteModel
 from btc.tape import Watermark
 from btc.times import DAY, MINUTE, SECOND, iso
 from btc.trades import Trade, Trades
-from tests.unit.aws import CONTEXT, aws, load
+from tests.unit.aws import CONTEXT, aws, fold, load
 from tests.unit.market import BTC, NOON
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -109,7 +109,7 @@ def history() -> Trades:
 
 def store(history: Trades):
     bars = BarTable("bars", clients.dynamodb())
-    bars.fold([history], [Watermark(BTC, LAST + MINUTE, LOOK_BACK + 1)], None, 30)
+    fold(history, Watermark(BTC, LAST + MINUTE, LOOK_BACK + 1))
     return bars.between(BTC, LAST, LAST + MINUTE)[0]
 
 

@@ -6,12 +6,12 @@ from hypothesis import given
 from btc import bars
 from btc.aws import clients
 from btc.aws.state import StateTable
-from btc.aws.tables import BarTable, ContendedError, bar_item, bar_of
+from btc.aws.tables import BarTable, bar_item, bar_of
 from btc.champions import Champion
 from btc.tape import Watermark
-from btc.times import MINUTE
+from btc.times import MINUTE, SECOND
 from btc.trades import Trade, Trades
-from tests.unit.aws import aws
+from tests.unit.aws import aws, fold
 from tests.unit.market import BTC, NOON, tapes
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -24,10 +24,6 @@ def table() -> BarTable:
 
 def trade(identity: int, minute: int, price: int = 100) -> Trade:
     return Trade(BTC, identity, NOON + minute * MINUTE + identity, price, 1, taker_buys=True)
-
-
-def fold(*trades: Trade, mark: Watermark | None = None) -> list[bars.Bar]:
-    return table().fold([Trades.of(BTC, trades)] if trades else [], [mark] if mark else [], None, 30)
 
 
 @given(tapes())
@@ -43,7 +39,7 @@ def test_stored_bars_are_what_the_trades_make_of_them_in_memory():
     tape = [trade(1, 0), trade(2, 0, 90), trade(3, 5, 110), trade(4, 6)]
     mark = Watermark(BTC, NOON + 8 * MINUTE, 4)
     for part in tape[1:3], tape[:2], tape[2:]:
-        fold(*part)
+        fold(part)
     fold(mark=mark)
 
     assert {bar.start: bar for bar in table().between(BTC, NOON, NOON + 60 * MINUTE)} == bars.prove(
@@ -51,52 +47,10 @@ def test_stored_bars_are_what_the_trades_make_of_them_in_memory():
     )
 
 
-def test_a_repeated_batch_writes_nothing():
-    fold(trade(1, 0), trade(2, 1))
-
-    assert fold(trade(1, 0), trade(2, 1)) == []
-
-
-def test_a_write_over_a_version_that_is_gone_starts_again_from_the_newer_one():
-    fold(trade(1, 0))
-    first = table()
-    read = first.around
-    racing = [trade(2, 0)]
-
-    class Raced(BarTable):
-        """Another writer gets in between this one's read and its write, once."""
-
-        def around(self, market, start, end):
-            found = read(market, start, end)
-            if racing:
-                fold(racing.pop())
-            return found
-
-    Raced("bars", clients.dynamodb()).fold([Trades.of(BTC, [trade(3, 0)])], [], None, 30)
-
-    assert table().between(BTC, NOON, NOON + MINUTE)[0].ranges == ((1, 3),)
-
-
-def test_endless_contention_is_told_by_name():
-    fold(trade(1, 0))
-
-    class Raced(BarTable):
-        """Reads a version nobody holds any more, each time."""
-
-        def around(self, market, start, end):
-            return {
-                key: stored._replace(version=stored.version + 7)
-                for key, stored in BarTable.around(self, market, start, end).items()
-            }
-
-    with pytest.raises(ContendedError, match="kraken:BTC-USD"):
-        Raced("bars", clients.dynamodb()).fold([Trades.of(BTC, [trade(2, 0)])], [], None, 30)
-
-
 def test_neighbours_are_found_across_a_long_quiet_stretch():
-    fold(trade(1, 0))
+    fold([trade(1, 0)])
     fold(mark=Watermark(BTC, NOON + 300 * MINUTE, 1))
-    fold(trade(2, 300))
+    fold([trade(2, 300)])
 
     stored = table().between(BTC, NOON, NOON + 400 * MINUTE)
     assert len(stored) == 301
@@ -106,17 +60,17 @@ def test_neighbours_are_found_across_a_long_quiet_stretch():
 
 def test_the_latest_bar_is_the_newest_that_holds_trades():
     assert table().latest(BTC) is None
-    fold(trade(1, 0), trade(2, 3))
+    fold([trade(1, 0), trade(2, 3)])
     fold(mark=Watermark(BTC, NOON + 30 * MINUTE, 2))
 
     assert table().latest(BTC).last_id == 2
 
 
-def test_an_item_expires_after_the_retention():
-    fold(trade(1, 0))
+def test_an_item_says_when_it_expires():
+    fold([trade(1, 0)], expires=NOON + MINUTE)
     item = clients.dynamodb().scan(TableName="bars")["Items"][0]
 
-    assert int(item["expires"]["N"]) == (NOON + MINUTE) // 1_000_000 + 30 * 86_400
+    assert int(item["expires"]["N"]) == (NOON + MINUTE) // SECOND
 
 
 def test_the_feed_state_only_moves_forward():
@@ -136,11 +90,3 @@ def test_the_champion_is_the_one_promoted_last():
         state.promote(champion)
 
     assert state.champion().package == "group/2"
-
-
-def test_a_closed_minute_with_a_late_trade_stays_closed_and_counts_it():
-    fold(trade(1, 0))
-    fold(mark=Watermark(BTC, NOON + 2 * MINUTE, 1))
-    late = table().fold([Trades.of(BTC, [trade(2, 1)])], [], Watermark(BTC, NOON + 2 * MINUTE, 1), 30)
-
-    assert [(bar.start, bar.trade_count, bar.closed, bar.complete) for bar in late] == [(NOON + MINUTE, 1, True, False)]

@@ -2,21 +2,29 @@
 
 A bar depends on the SET of its trades only: the ranges of trade ids it holds decide which trades are new to it, so
 order, batching, repetition and retries leave it the same. It is `complete` when the ids prove it: what it holds is one
-unbroken run that joins the trade before its minute and the trade after it.
+unbroken run that joins the trade before its minute and the trade after it. A venue's own bar (a kline) has no ids: it
+stands in for trades nobody has, proves nothing, and gives way to the first trade of its minute.
 """
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, compress
+from enum import StrEnum
+from itertools import compress
 from operator import mul
 
+from btc.ranges import Ranges, count, runs, union, unseen
 from btc.tape import Watermark
 from btc.times import FOREVER, MINUTE, minute_of
 from btc.trades import Market, Trades
 
-Ranges = tuple[tuple[int, int], ...]
-"""Runs of ids, (first, last) both held, ascending, never touching."""
+
+class Source(StrEnum):
+    """What a bar was made from."""
+
+    TRADES = "trades"
+    KLINES = "klines"
+    """The venue's own bar of that minute, or a file's: no ids, so never proven."""
 
 
 class NotMinutesError(ValueError):
@@ -38,10 +46,11 @@ class Bar:
     low: int
     close: int
     volume: int = 0
-    turnover: int = 0
-    buy_volume: int = 0
+    turnover: int | None = 0
+    """None, like the two below, where a kline does not tell."""
+    buy_volume: int | None = 0
     """The part of `volume` in which the taker bought."""
-    trade_count: int = 0
+    trade_count: int | None = 0
     ranges: Ranges = ()
     prior_id: int | None = None
     """The last id known to lie before this minute."""
@@ -50,6 +59,7 @@ class Bar:
     closed: bool = False
     """A watermark has passed the end."""
     minutes: int = 1
+    source: Source = Source.TRADES
 
     @property
     def end(self) -> int:
@@ -62,6 +72,11 @@ class Bar:
     @property
     def last_id(self) -> int | None:
         return self.ranges[-1][1] if self.ranges else None
+
+    @property
+    def traded(self) -> bool:
+        """Whether it stands for trades: those it holds by their ids, or those a kline tells of."""
+        return bool(self.ranges) or (self.source is Source.KLINES and self.trade_count != 0)
 
     @property
     def complete(self) -> bool:
@@ -108,11 +123,39 @@ def add(bar: Bar, more: Bar) -> Bar:
         low=min(bar.low, more.low),
         close=max(bar, more, key=lambda part: part.ranges[-1][1]).close,
         volume=bar.volume + more.volume,
-        turnover=bar.turnover + more.turnover,
-        buy_volume=bar.buy_volume + more.buy_volume,
-        trade_count=bar.trade_count + more.trade_count,
+        turnover=_sum((bar.turnover, more.turnover)),
+        buy_volume=_sum((bar.buy_volume, more.buy_volume)),
+        trade_count=_sum((bar.trade_count, more.trade_count)),
         ranges=union(bar.ranges, more.ranges),
     )
+
+
+def join(newer: Bar, older: Bar) -> Bar:
+    """What two stores hold of one minute, as one bar: trades before klines, all ids, every fact about their neighbours.
+
+    Where both hold trades the other lacks and some in common, sums cannot be taken apart: the fuller bar stays, and
+    its ranges tell what it holds.
+    """
+    if newer.source != older.source:
+        return newer if newer.source is Source.TRADES else older
+    if newer.source is Source.KLINES:
+        return newer
+    held = union(newer.ranges, older.ranges)
+    fuller = max(newer, older, key=lambda bar: (count(bar.ranges), -1 if bar.prior_id is None else bar.prior_id))
+    apart = count(held) == count(newer.ranges) + count(older.ranges)
+    whole = add(newer, older) if apart and newer.ranges and older.ranges else fuller
+    return replace(
+        whole,
+        prior_id=max((bar.prior_id for bar in (newer, older) if bar.prior_id is not None), default=None),
+        next_id=min((bar.next_id for bar in (newer, older) if bar.next_id is not None), default=None),
+        closed=newer.closed or older.closed,
+    )
+
+
+def _sum(parts: Iterable[int | None]) -> int | None:
+    """None where one of the parts is not known."""
+    known = list(parts)
+    return None if None in known else sum(part for part in known if part is not None)
 
 
 def merge(bars: Mapping[int, Bar], trades: Trades) -> dict[int, Bar]:
@@ -131,17 +174,18 @@ def prove(bars: Mapping[int, Bar], watermarks: Iterable[Watermark]) -> dict[int,
     """The bars joined to their neighbours, closed where a watermark has passed, with the minutes proven empty between.
 
     `bars` are those of one market, by start: for each minute that has changed the nearest bar with trades on either
-    side, and all between. A minute that has no trades and no proof that it had none gets no bar.
+    side, and all between. A minute that has no trades and no proof that it had none gets no bar, or keeps its kline.
     """
     marks = sorted(watermarks, key=lambda mark: mark.time)
     alive = marks[-1].time if marks else 0
     traded = sorted((bar for bar in bars.values() if bar.ranges), key=lambda bar: bar.start)
+    quiet_starts = [bar.start for bar in bars.values() if not bar.ranges and bar.source is Source.TRADES]
     proven = dict(bars)
     for before, bar, after in zip([None, *traded], traded, [*traded[1:], None], strict=False):
         last_id = bar.ranges[-1][1]
         joined = replace(bar, prior_id=before.last_id) if before else bar
         proven[bar.start] = replace(joined, next_id=_next_id(joined, last_id, after, marks))
-        for start in _quiet_minutes(bar, last_id, after, marks, bars):
+        for start in _quiet_minutes(bar, last_id, after, marks, quiet_starts):
             quiet = bars.get(start) or flat(bar, start, None)
             proven[start] = replace(flat(bar, start, _next_id(quiet, last_id, after, marks)), closed=quiet.closed)
     return {start: replace(bar, closed=bar.closed or bar.end <= alive) for start, bar in sorted(proven.items())}
@@ -192,14 +236,15 @@ def combine(start: int, minutes: int, bars: Sequence[Bar]) -> Bar:
         low=min(bar.low for bar in parts),
         close=parts[-1].close,
         volume=sum(bar.volume for bar in parts),
-        turnover=sum(bar.turnover for bar in parts),
-        buy_volume=sum(bar.buy_volume for bar in parts),
-        trade_count=sum(bar.trade_count for bar in parts),
+        turnover=_sum(bar.turnover for bar in parts),
+        buy_volume=_sum(bar.buy_volume for bar in parts),
+        trade_count=_sum(bar.trade_count for bar in parts),
         ranges=union(*(bar.ranges for bar in parts)),
         prior_id=parts[0].prior_id if whole else None,
         next_id=parts[-1].next_id if whole else None,
         closed=whole and all(bar.closed for bar in parts),
         minutes=minutes,
+        source=max((bar.source for bar in parts), key=lambda source: source is Source.KLINES),
     )
 
 
@@ -215,44 +260,3 @@ def unbroken_until(bars: Sequence[Bar]) -> tuple[int, int]:
         if after is None or len(bar.ranges) > 1 or after.ranges[0][0] != first_run_end + 1:
             return first_run_end, bar.start
     raise NotMinutesError("no bar among them holds trades")
-
-
-def runs(ids: Sequence[int]) -> Ranges:
-    """Ascending distinct ids as the runs they form."""
-    if ids[-1] - ids[0] == len(ids) - 1:
-        return ((ids[0], ids[-1]),)
-    return union((identity, identity) for identity in ids)
-
-
-def spell(ranges: Ranges) -> str:
-    """Runs as text, `100-250,260-270`, as tables and files keep them."""
-    return ",".join(f"{first}-{last}" for first, last in ranges)
-
-
-def read_ranges(text: str) -> Ranges:
-    """The runs that `spell` wrote."""
-    return tuple((int(first), int(last)) for first, _, last in (run.partition("-") for run in text.split(",") if run))
-
-
-def union(*several: Iterable[tuple[int, int]]) -> Ranges:
-    """The ids of all the runs together; runs that touch become one."""
-    joined: list[tuple[int, int]] = []
-    for first, last in sorted(chain(*several)):
-        if joined and first <= joined[-1][1] + 1:
-            joined[-1] = (joined[-1][0], max(joined[-1][1], last))
-        else:
-            joined.append((first, last))
-    return tuple(joined)
-
-
-def unseen(ranges: Ranges, trades: Trades) -> Trades:
-    """The trades whose ids lie in none of the runs; trades come in the order of their ids."""
-    if not ranges or trades.ids[0] > ranges[-1][1] or trades.ids[-1] < ranges[0][0]:
-        return trades
-    firsts = [first for first, _ in ranges]
-
-    def held(identity: int) -> bool:
-        run = bisect_right(firsts, identity) - 1
-        return run >= 0 and identity <= ranges[run][1]
-
-    return trades.take([row for row, identity in enumerate(trades.ids) if not held(identity)])

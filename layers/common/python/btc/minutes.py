@@ -7,7 +7,7 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from btc.bars import Bar
+from btc.bars import Bar, Source
 from btc.times import MINUTE
 from btc.units import UNIT
 
@@ -38,7 +38,7 @@ class Minutes:
     buy_volume: Floats
     trade_count: Floats
     known: npt.NDArray[np.bool_]
-    """A bar is there, and its trades are proven complete."""
+    """A bar is there, and its trades are proven complete, or it is the venue's own."""
 
     @classmethod
     def of_bars(cls, bars: Sequence[Bar]) -> Self:
@@ -47,20 +47,20 @@ class Minutes:
             raise BrokenMinutesError("features are made from bars of one minute: take them uncombined")
         rows = sorted(bars, key=lambda bar: bar.start)
         table = np.array(
-            [
-                (bar.start, bar.open, bar.high, bar.low, bar.close, bar.volume, bar.buy_volume, bar.trade_count)
-                for bar in rows
-            ],
-            dtype=np.int64,
-        ).reshape(len(rows), 8)
-        start, *prices, volume, buy_volume, trade_count = (np.ascontiguousarray(column) for column in table.T)
+            [(bar.start, bar.open, bar.high, bar.low, bar.close, bar.volume) for bar in rows], dtype=np.int64
+        ).reshape(len(rows), 6)
+        start, *prices, volume = (np.ascontiguousarray(column) for column in table.T)
+        buy_volume, trade_count = (
+            np.array([np.nan if value is None else value for value in column], dtype=np.float64)
+            for column in ([bar.buy_volume for bar in rows], [bar.trade_count for bar in rows])
+        )
         return cls.of_columns(
             start,
             *(column / UNIT for column in prices),
             volume=volume / UNIT,
             buy_volume=buy_volume / UNIT,
-            trade_count=trade_count.astype(np.float64),
-            known=np.array([bar.complete for bar in rows], dtype=np.bool_),
+            trade_count=trade_count,
+            known=np.array([bar.complete or bar.source is Source.KLINES for bar in rows], dtype=np.bool_),
         )
 
     @classmethod

@@ -69,7 +69,7 @@ class AggregateBars(Settings):
     bars_table: str
     state_table: str
     retention_days: int
-    """How long the online table keeps a bar; the lake keeps it for good."""
+    """How long the online table keeps a bar after its last change; the lake keeps it for good."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -54,13 +54,15 @@ def bars(market: Market, interval: str, found: Sequence[Bar], alive: Watermark |
 def bar_view(bar: Bar) -> dict[str, Any]:
     return {
         "start": iso(bar.start),
-        **{name: _decimal(getattr(bar, name)) for name in ("open", "high", "low", "close", "volume", "buy_volume")},
-        "turnover": _decimal(bar.turnover, 16),
+        **{name: _decimal(getattr(bar, name)) for name in ("open", "high", "low", "close", "volume")},
+        "buy_volume": None if bar.buy_volume is None else _decimal(bar.buy_volume),
+        "turnover": None if bar.turnover is None else _decimal(bar.turnover, 16),
         "trade_count": bar.trade_count,
         "first_trade_id": bar.first_id,
         "last_trade_id": bar.last_id,
         "closed": bar.closed,
         "complete": bar.complete,
+        "source": bar.source,
     }
 
 

@@ -7,7 +7,8 @@ from typing import Final
 import awswrangler as wr
 import pandas as pd
 
-from btc.bars import Bar, spell
+from btc.bars import Bar
+from btc.ranges import spell
 from btc.times import date, to_datetime
 from btc.trades import Market
 from btc.units import from_units
@@ -22,6 +23,7 @@ BAR_TYPES: Final = {
     "ranges": "string",
     "closed": "boolean",
     "complete": "boolean",
+    "source": "string",
 }
 """Columns of `bars` and their Athena types; venue, symbol and date are its partitions."""
 
@@ -46,19 +48,19 @@ def frame(bars: Sequence[Bar]) -> pd.DataFrame:
             "start": pd.Series([to_datetime(bar.start).replace(tzinfo=None) for bar in bars], dtype="datetime64[us]"),
             **{name: _decimals(bars, name, 8) for name in ("open", "high", "low", "close", "volume", "buy_volume")},
             "turnover": _decimals(bars, "turnover", 16),
-            "trade_count": pd.Series([bar.trade_count for bar in bars], dtype="int64"),
-            **{name: _ids(bars, name) for name in ("first_id", "last_id", "prior_id", "next_id")},
+            **{name: _counts(bars, name) for name in ("trade_count", "first_id", "last_id", "prior_id", "next_id")},
             "ranges": pd.Series([spell(bar.ranges) for bar in bars], dtype="string"),
             "closed": [bar.closed for bar in bars],
             "complete": [bar.complete for bar in bars],
+            "source": pd.Series([str(bar.source) for bar in bars], dtype="string"),
         },
         columns=list(BAR_TYPES),
     )
 
 
-def _decimals(bars: Sequence[Bar], name: str, scale: int) -> list[Decimal]:
-    return [from_units(getattr(bar, name), scale) for bar in bars]
+def _decimals(bars: Sequence[Bar], name: str, scale: int) -> list[Decimal | None]:
+    return [None if (units := getattr(bar, name)) is None else from_units(units, scale) for bar in bars]
 
 
-def _ids(bars: Sequence[Bar], name: str) -> pd.Series:
+def _counts(bars: Sequence[Bar], name: str) -> pd.Series:
     return pd.Series([getattr(bar, name) for bar in bars], dtype="Int64")

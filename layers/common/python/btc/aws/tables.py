@@ -3,34 +3,27 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import reduce
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from btc import bars, times
-from btc.bars import Bar
-from btc.tape import Watermark
-from btc.times import MINUTE, iso, minute_of, parse_iso
-from btc.trades import Market, Trades
+from btc import ranges, times
+from btc.bars import Bar, Source
+from btc.times import MINUTE, iso, parse_iso
+from btc.trades import Market
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 Item = Mapping[str, Any]
 
-PATIENCE: Final = 10
-"""How often a write may meet another writer's before the batch is left to be delivered again."""
-
 WRITERS: Final = 4
 """Writes under way at once: a batch of history is thousands of bars, and each write is mostly waiting."""
 
 _PAGE: Final = 1000
-_NUMBERS: Final = ("open", "high", "low", "close", "volume", "turnover", "buy_volume", "trade_count")
-
-
-class ContendedError(RuntimeError):
-    """Other writers kept changing the same bars; the batch should be delivered again."""
+_NUMBERS: Final = ("open", "high", "low", "close", "volume")
+_TOLD: Final = ("turnover", "buy_volume", "trade_count", "prior_id", "next_id")
+"""What a bar may not know: then its item has no such attribute."""
 
 
 class Stored(NamedTuple):
@@ -45,21 +38,21 @@ def bar_item(bar: Bar) -> dict[str, Any]:
     item: dict[str, Any] = {"market": {"S": str(bar.market)}, "start": {"S": iso(bar.start)}}
     item |= {name: {"N": str(getattr(bar, name))} for name in _NUMBERS}
     item |= {"closed": {"BOOL": bar.closed}, "complete": {"BOOL": bar.complete}}
-    item["ranges"] = {"S": bars.spell(bar.ranges)}
-    joins = {"prior_id": bar.prior_id, "next_id": bar.next_id}
-    return item | {name: {"N": str(value)} for name, value in joins.items() if value is not None}
+    item |= {"ranges": {"S": ranges.spell(bar.ranges)}, "source": {"S": bar.source}}
+    return item | {name: {"N": str(value)} for name in _TOLD if (value := getattr(bar, name)) is not None}
 
 
 def bar_of(item: Item) -> Bar:
     """The bar an item holds: what `bar_item` was given."""
+    told: dict[str, Any] = {name: int(item[name]["N"]) if name in item else None for name in _TOLD}
     return Bar(
         market=Market.parse(item["market"]["S"]),
         start=parse_iso(item["start"]["S"]),
         **{name: int(item[name]["N"]) for name in _NUMBERS},
-        ranges=bars.read_ranges(item["ranges"]["S"]),
-        prior_id=int(item["prior_id"]["N"]) if "prior_id" in item else None,
-        next_id=int(item["next_id"]["N"]) if "next_id" in item else None,
+        **told,
+        ranges=ranges.read(item["ranges"]["S"]),
         closed=item["closed"]["BOOL"],
+        source=Source(item["source"]["S"]) if "source" in item else Source.TRADES,
     )
 
 
@@ -98,60 +91,41 @@ class BarTable:
         return next((stored.bar for stored in self._walk(market, "<", times.FOREVER) if stored.bar.ranges), None)
 
     def around(self, market: Market, first: int, last: int) -> dict[int, Stored]:
-        """The bars by start from the nearest with trades before minute `first` to the nearest after minute `last`."""
+        """The bars by start from the nearest with trades before minute `first` to the nearest after minute `last`.
+
+        A kline with trades ends the search too: nothing joins across trades that nobody has.
+        """
         found: dict[int, Stored] = {}
         for stored in self._walk(market, "<", first):
             found[stored.bar.start] = stored
-            if stored.bar.ranges:
+            if stored.bar.traded:
                 break
         for stored in self._walk(market, ">=", first, limit=min((last - first) // MINUTE + 3, _PAGE)):
             found[stored.bar.start] = stored
-            if stored.bar.ranges and stored.bar.start > last:
+            if stored.bar.traded and stored.bar.start > last:
                 break
         return found
 
-    def fold(
-        self, trades: Sequence[Trades], watermarks: Sequence[Watermark], alive: Watermark | None, retention_days: int
-    ) -> list[Bar]:
-        """Merge trades of one market into its bars, join, prove and close them; returns the bars that changed.
+    def replace(self, changed: Sequence[Bar], over: Mapping[int, Stored], expires: int) -> list[Bar]:
+        """Write each bar over what was read of its minute, if anything; those for which the table held just that.
 
-        `watermarks` are new ones; `alive` is the one known before them, up to which all bars are closed already.
-        Safe to repeat and to race: each bar is written over the version read, and a conflict starts again from what the
-        other writer left. Raises ContendedError where that never ends.
+        Items go at `expires` (µs). The live market's one or two bars wait for each other.
         """
-        market = trades[0].market if trades else watermarks[0].market
-        touched = [edge for part in trades for edge in (min(part.times), max(part.times))]
-        if watermarks:
-            # Every bar since the last watermark may close now, however long ago its trades came.
-            touched += [alive.time if alive else 0, *(mark.time for mark in watermarks)]
-        first, last = minute_of(min(touched)), minute_of(max(touched))
-        for _ in range(PATIENCE):
-            stored = self.around(market, first, last)
-            known = {start: entry.bar for start, entry in stored.items()}
-            proven = bars.prove(reduce(bars.merge, trades, known), [*watermarks, *([alive] if alive else [])])
-            changed = [bar for start, bar in proven.items() if bar != known.get(start)]
-            if self._write(changed, stored, retention_days):
-                return changed
-        raise ContendedError(f"{market}: other writers changed the same bars {PATIENCE} times in a row")
-
-    def _write(self, changed: Sequence[Bar], stored: Mapping[int, Stored], retention_days: int) -> bool:
-        """Whether every bar was written over what was read; the live market's one or two wait for each other."""
 
         def put(bar: Bar) -> bool:
-            return self._put(bar, stored.get(bar.start), retention_days)
+            return self._put(bar, over.get(bar.start), expires)
 
         if len(changed) <= WRITERS:
-            return all(put(bar) for bar in changed)
-        with ThreadPoolExecutor(WRITERS) as pool:
-            return all(list(pool.map(put, changed)))
+            written = [put(bar) for bar in changed]
+        else:
+            with ThreadPoolExecutor(WRITERS) as pool:
+                written = list(pool.map(put, changed))
+        return [bar for bar, done in zip(changed, written, strict=True) if done]
 
-    def _put(self, bar: Bar, over: Stored | None, retention_days: int) -> bool:
+    def _put(self, bar: Bar, over: Stored | None, expires: int) -> bool:
         """Whether the bar was written; False where the table no longer holds the version it was made from."""
         version = over.version if over else 0
-        item = bar_item(bar) | {
-            "version": {"N": str(version + 1)},
-            "expires": {"N": str((bar.end + retention_days * times.DAY) // times.SECOND)},
-        }
+        item = bar_item(bar) | {"version": {"N": str(version + 1)}, "expires": {"N": str(expires // times.SECOND)}}
         if over:
             return put_if(self.client, self.name, item, "version = :version", {":version": {"N": str(version)}})
         return put_if(self.client, self.name, item, "attribute_not_exists(version)")

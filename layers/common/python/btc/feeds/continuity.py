@@ -2,8 +2,8 @@
 
 from collections import deque
 
-from btc import bars
-from btc.bars import Ranges
+from btc import ranges
+from btc.ranges import Ranges
 from btc.tape import Watermark
 from btc.trades import Market, Trades
 
@@ -50,11 +50,11 @@ class Continuity:
             self.last_id = ids[-1]
             self.time = max(self.time, new.times[-1])
             return new
-        held = bars.union([(0, self.last_id)], self._ahead)
-        new = bars.unseen(held, new)
+        held = ranges.union([(0, self.last_id)], self._ahead)
+        new = ranges.unseen(held, new)
         if new.ids:
             self._recent.append(new)
-            self._hold(bars.union(held, bars.runs(new.ids)))
+            self._hold(ranges.union(held, ranges.runs(new.ids)))
         return new
 
     def _hold(self, held: Ranges) -> None:
@@ -68,7 +68,7 @@ class Continuity:
         hole = self.missing
         if hole:
             assert self._settled is not None
-            self._hold(bars.union([(0, hole[1])], self._ahead))
+            self._hold(ranges.union([(0, hole[1])], self._ahead))
             # They were made, at a time nobody knows: a claim that stayed below them would call their minute whole.
             self._settled = max(self._settled, hole[1])
         return hole

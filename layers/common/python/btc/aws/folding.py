@@ -1,0 +1,72 @@
+"""Trades and watermarks of one market into the bars of the online store: safe to repeat, to race and to interrupt."""
+
+from collections.abc import Sequence
+from functools import reduce
+from typing import Final
+
+from btc import bars
+from btc.aws.state import StateTable
+from btc.aws.tables import BarTable
+from btc.bars import Bar
+from btc.tape import Watermark
+from btc.times import FOREVER, minute_of
+from btc.trades import Trades
+
+PATIENCE: Final = 10
+"""How often the bars may turn out changed by others before the batch is left to be delivered again."""
+
+
+class ContendedError(RuntimeError):
+    """Other writers kept changing the same bars; the batch should be delivered again."""
+
+
+def fold(
+    table: BarTable, state: StateTable, trades: Sequence[Trades], watermarks: Sequence[Watermark], expires: int
+) -> list[Bar]:
+    """Merge trades of one market into its bars, join, prove and close them; returns the bars that changed.
+
+    Each bar is written over the version that was read. But what a bar says of its neighbours comes from their rows,
+    which another writer may change meanwhile: so the bars are read again after each write, until a read finds nothing
+    left to do. Of two writers at once, the one that reads last sees what both have written. Raises ContendedError where
+    that never ends.
+    """
+    market = trades[0].market if trades else watermarks[0].market
+    alive = state.watermark(market)
+    # A watermark within the minute already closed has nothing to tell.
+    marks = [mark for mark in watermarks if alive is None or minute_of(mark.time) > minute_of(alive.time)]
+    if not trades and not marks:
+        return []
+    first, last = _span(trades, marks, alive)
+    newest = max(marks, key=lambda mark: mark.time, default=None)
+    changed: dict[int, Bar] = {}
+    for _ in range(PATIENCE):
+        stored = table.around(market, first, last)
+        known = {start: entry.bar for start, entry in stored.items()}
+        proven = bars.prove(reduce(bars.merge, trades, known), [*marks, *([alive] if alive else [])])
+        new = [bar for start, bar in proven.items() if bar != known.get(start) and start <= _horizon(known, last)]
+        if not new and newest is None:
+            return list(changed.values())
+        written = table.replace(new, stored, expires)
+        changed |= {bar.start: bar for bar in written}
+        if len(written) == len(new):
+            # Before the last look, so that a bar which comes in behind it is closed by its own writer.
+            if newest:
+                state.advance(newest)
+                newest = None
+            alive = state.watermark(market)
+    raise ContendedError(f"{market}: other writers changed the same bars {PATIENCE} times in a row")
+
+
+def _span(trades: Sequence[Trades], marks: Sequence[Watermark], alive: Watermark | None) -> tuple[int, int]:
+    """The first and the last minute that may change."""
+    touched = [edge for part in trades for edge in (min(part.times), max(part.times))]
+    if marks:
+        # Every bar since the last watermark may close now, however long ago its trades came.
+        touched += [alive.time if alive else 0, *(mark.time for mark in marks)]
+    return minute_of(min(touched)), minute_of(max(touched))
+
+
+def _horizon(known: dict[int, Bar], last: int) -> int:
+    """Where what was read ends: at the neighbour after minute `last`, whose own later neighbours are not known here."""
+    end = max(known, default=0)
+    return end if end > last and known[end].traded else FOREVER
