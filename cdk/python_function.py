@@ -12,6 +12,8 @@ from cdk.settings import Stage
 
 ROOT = Path(__file__).parents[1]
 RUNTIME = lambda_.Runtime.PYTHON_3_13
+METRICS = "PredictBitcoin"
+"""The namespace of all metrics."""
 NOT_DEPLOYED = ["**/__pycache__", "**/*.pyc", ".DS_Store"]
 
 
@@ -92,7 +94,7 @@ def environment(name: str, settings: Settings) -> dict[str, str]:
     return {
         **settings.to_env(),
         "POWERTOOLS_SERVICE_NAME": name,
-        "POWERTOOLS_METRICS_NAMESPACE": "PredictBitcoin",
+        "POWERTOOLS_METRICS_NAMESPACE": METRICS,
         "POWERTOOLS_LOG_LEVEL": "INFO",
     }
 

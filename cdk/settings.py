@@ -28,6 +28,10 @@ class Stage:
     forecast_retention_days: int = 60
     aggregate_window_s: int = 1
     archive_window_s: int = 60
+    audit_minutes: int = 15
+    """How often the bars are audited."""
+    audit_days: int = 7
+    """How far back."""
     max_bar_age_s: int = 600
     max_model_age_days: int = 30
 
@@ -69,6 +73,7 @@ LOCAL = replace(
     name="local",
     emulated=True,
     archive_window_s=2,
+    audit_minutes=5,
     batch_ms=100,
 )
 

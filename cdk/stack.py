@@ -7,6 +7,7 @@ from aws_cdk.aws_lambda_destinations import S3Destination
 from constructs import Construct
 
 from cdk.api import Api
+from cdk.audits import Audits
 from cdk.bars import Bars
 from cdk.failures import Failures
 from cdk.forecasts import Forecasts
@@ -29,6 +30,7 @@ class PredictBitcoin(Stack):
 
         self.trades = Trades(self, "Trades", stage=stage).stream
         self.bars = Bars(self, "Bars", stage=stage, layers=layers, trades=self.trades, failures=batches)
+        self.audits = Audits(self, "Audits", stage=stage, layers=layers, bars=self.bars, trades=self.trades)
         self.lake = Lake(self, "Lake", stage=stage)
         self.archive = Archive(
             self, "Archive", stage=stage, layers=layers, bars=self.bars, lake=self.lake, failures=batches
@@ -61,6 +63,11 @@ class PredictBitcoin(Stack):
         bars.grant(aggregate_bars, "dynamodb:Query", "dynamodb:PutItem")
         state.grant(aggregate_bars, "dynamodb:GetItem", "dynamodb:PutItem")
 
+        audit_bars = self.audits.function
+        bars.grant(audit_bars, "dynamodb:Query")
+        state.grant(audit_bars, "dynamodb:GetItem")
+        self.trades.grant(audit_bars, "kinesis:PutRecords")
+
         archive_bars = self.archive.function
         bars.grant(archive_bars, "dynamodb:Query")
         self.lake.bucket.grant_put(archive_bars, "bars/*")
@@ -91,7 +98,12 @@ class PredictBitcoin(Stack):
             "Monitoring",
             trades=self.trades,
             streamed=streamed,
-            functions={**streamed, "PromoteModel": self.training.promote, "Api": self.api.function},
+            functions={
+                **streamed,
+                "AuditBars": self.audits.function,
+                "PromoteModel": self.training.promote,
+                "Api": self.api.function,
+            },
             api=self.api.api,
         )
 

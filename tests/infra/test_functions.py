@@ -12,6 +12,7 @@ from tests.infra.assembly import ROOT, Assembly, Json, place, resolved
 SETTINGS: dict[str, type[settings.Settings]] = {
     "aggregate_bars": settings.AggregateBars,
     "archive_bars": settings.ArchiveBars,
+    "audit_bars": settings.AuditBars,
     "forecast": settings.Forecast,
     "promote_model": settings.PromoteModel,
     "api": settings.Api,

@@ -44,7 +44,7 @@ def aws() -> Iterator[None]:
         "POWERTOOLS_SERVICE_NAME": "test",
     }
     with mock.patch.dict(os.environ, environment), mock_aws():
-        for make in (clients.dynamodb, clients.s3, clients.sagemaker):
+        for make in (clients.dynamodb, clients.kinesis, clients.s3, clients.sagemaker):
             make.cache_clear()
         for name, keys in KEYS.items():
             clients.dynamodb().create_table(

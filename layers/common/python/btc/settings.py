@@ -73,6 +73,20 @@ class AggregateBars(Settings):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class AuditBars(Settings):
+    bars_table: str
+    state_table: str
+    stream: str
+    markets: tuple[str, ...]
+    """`venue:SYMBOL`"""
+    look_back_days: int
+    every_minutes: int
+    """How often a run comes: what a venue lacks is asked for again by it."""
+    rest_url: str
+    """Empty: each venue's public address."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ArchiveBars(Settings):
     bars_table: str
     lake_bucket: str

@@ -1,16 +1,20 @@
 """AWS clients, made once a process and only where they are used."""
 
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_kinesis import KinesisClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker import SageMakerClient
+
+FAILURES: Final = (BotoCoreError, ClientError)
+"""What a call to AWS may raise once no retry is left."""
 
 # Standard mode retries throttling and broken connections with jitter; what still fails goes to the caller, whose
 # batch is then delivered again.

@@ -90,6 +90,11 @@ class BarTable:
         """The newest bar that holds trades: its last id is the last trade the table knows."""
         return next((stored.bar for stored in self._walk(market, "<", times.FOREVER) if stored.bar.ranges), None)
 
+    def onwards(self, market: Market, start: int) -> list[Bar]:
+        """The bars from `start` on, oldest first, behind the nearest before it with trades, if their ids are known."""
+        before = next((stored.bar for stored in self._walk(market, "<", start) if stored.bar.traded), None)
+        return [*([before] if before and before.ranges else []), *self.between(market, start, times.FOREVER)]
+
     def around(self, market: Market, first: int, last: int) -> dict[int, Stored]:
         """The bars by start from the nearest with trades before minute `first` to the nearest after minute `last`.
 

@@ -1,0 +1,68 @@
+"""The audit runs by itself, may ask and send and no more, and is missed when it does not run."""
+
+import json
+
+from tests.infra.assembly import Assembly, Json, resolved
+
+
+def schedule(assembly: Assembly) -> Json:
+    target = f"<{assembly.logical_id('audit_bars')}.Arn>"
+    schedules = [resolved(each["Properties"]) for each in assembly.of_type("Scheduler::Schedule").values()]
+    [found] = [each for each in schedules if each["Target"]["Arn"] == target]
+    properties: Json = found
+    return properties
+
+
+def allowed(assembly: Assembly, role: str) -> dict[str, str]:
+    """The actions a role may take, and on what."""
+    rights = {}
+    for policy in assembly.of_type("IAM::Policy").values():
+        properties = resolved(policy["Properties"])
+        if properties["Roles"] == [f"<{role}>"]:
+            for statement in properties["PolicyDocument"]["Statement"]:
+                actions = statement["Action"]
+                rights |= dict.fromkeys([actions] if isinstance(actions, str) else actions, statement["Resource"])
+    return rights
+
+
+def test_bars_are_audited_each_quarter_of_an_hour_by_a_role_that_can_do_nothing_else(dev: Assembly) -> None:
+    made = schedule(dev)
+
+    assert made["ScheduleExpression"] == "rate(15 minutes)"
+    assert made["FlexibleTimeWindow"] == {"Mode": "OFF"}
+    role = made["Target"]["RoleArn"].removeprefix("<").removesuffix(".Arn>")
+    assert allowed(dev, role) == {"lambda:InvokeFunction": made["Target"]["Arn"]}
+
+
+def test_the_audit_reads_bars_and_state_and_sends_trades_and_no_more(dev: Assembly) -> None:
+    role = resolved(dev.functions["audit_bars"]["Properties"]["Role"]).removeprefix("<").removesuffix(".Arn>")
+
+    rights = allowed(dev, role)
+
+    [stream] = dev.of_type("Kinesis::Stream")
+    assert set(rights) == {"dynamodb:Query", "dynamodb:GetItem", "kinesis:PutRecords"}
+    assert rights["kinesis:PutRecords"] == f"<{stream}.Arn>"
+
+
+def test_a_run_is_over_before_the_next_begins(dev: Assembly, local: Assembly) -> None:
+    for assembly, minutes in ((dev, 15), (local, 5)):
+        function = assembly.functions["audit_bars"]["Properties"]
+        assert function["Environment"]["Variables"]["EVERY_MINUTES"] == str(minutes)
+    assert dev.functions["audit_bars"]["Properties"]["Timeout"] < 15 * 60
+
+
+def test_minutes_that_stay_unproven_are_told_and_so_is_an_audit_that_does_not_run(dev: Assembly) -> None:
+    [alarm] = [
+        each["Properties"]
+        for each in dev.of_type("CloudWatch::Alarm").values()
+        if "UnprovenMinutes" in json.dumps(each["Properties"].get("Metrics", ""))
+    ]
+
+    told = [each["MetricStat"]["Metric"] for each in alarm["Metrics"] if "MetricStat" in each]
+    assert {metric["Namespace"] for metric in told} == {"PredictBitcoin"}
+    assert {part["Name"]: part["Value"] for part in told[0]["Dimensions"]} == {
+        "service": "audit_bars",
+        "venue": "kraken",
+        "symbol": "BTC-USD",
+    }
+    assert alarm["TreatMissingData"] == "breaching"
