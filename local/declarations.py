@@ -50,6 +50,15 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Schedule:
+    """A schedule's expression and the function it invokes."""
+
+    name: str
+    expression: str
+    function_arn: str
+
+
+@dataclass(frozen=True, slots=True)
 class Pipeline:
     """A SageMaker pipeline as the emulator holds it."""
 
@@ -138,6 +147,19 @@ def rules(deployed: Deployed) -> list[Rule]:
         for rule in deployed.of_type("AWS::Events::Rule")
         if "EventPattern" in rule.properties
     ]
+
+
+def schedules(deployed: Deployed) -> list[Schedule]:
+    """What runs a function by the clock: schedules and rules; a schedule of anything else does not run here."""
+    targets = [
+        (resource, resource.properties["ScheduleExpression"], target["Arn"])
+        for kind in ("AWS::Scheduler::Schedule", "AWS::Events::Rule")
+        for resource in deployed.of_type(kind)
+        if "ScheduleExpression" in resource.properties and resource.properties.get("State") != "DISABLED"
+        for target in [resource.properties.get("Target"), *resource.properties.get("Targets", ())]
+        if target
+    ]
+    return [Schedule(resource.created.ref, text, arn) for resource, text, arn in targets if ":lambda:" in arn]
 
 
 def pipeline(deployed: Deployed) -> Pipeline:

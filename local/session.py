@@ -93,13 +93,14 @@ class Session:
         with self.screen.phase("start the emulator") as phase:
             phase.tell(self.stack.start_emulator().endpoint_url)
         self._deploy(assembly)
+        simulated = self._start_exchange()
         with self.screen.phase("start functions and API") as phase:
-            self.stack.start_functions()
+            self.stack.start_functions(overrides=simulated)
             self.stack.start_deliveries(only=[AGGREGATE])
             self.served = self.stack.start_api()
             phase.tell(self.served.url)
         with self.screen.phase(f"start the feed ({self.options.feed})"):
-            self._start_feed()
+            self.stack.start_ingest({"HISTORY_DAYS": str(self.options.history_days), **simulated})
 
     def fill(self) -> None:
         """Wait until bars reach the present and the lake holds them. Raises StackError when they never do."""
@@ -110,6 +111,7 @@ class Session:
         # as large as it may, where two hundred small ones would fight the writer for two cores.
         with self.screen.phase("write the lake", expected) as phase:
             self.stack.start_deliveries(only=READERS)
+            self.stack.start_schedules()
             began = time.monotonic()
             self._wait("the lake was never written", HISTORY_S, lambda: self._archived(phase, began))
 
@@ -191,12 +193,12 @@ class Session:
             deployed = self.stack.deploy(assembly, phase.tell)
             phase.tell(f"{len(deployed.resources)} resources of {assembly.stack}")
 
-    def _start_feed(self) -> None:
-        overrides = {"HISTORY_DAYS": str(self.options.history_days)}
-        if self.options.feed == "sim":
-            days = ["--history-days", str(self.options.history_days + 1)]
-            overrides |= self.stack.start_exchange(days)
-        self.stack.start_ingest(overrides)
+    def _start_exchange(self) -> dict[str, str]:
+        """Where the simulated exchange is, for those who ask a venue; nothing where the real one is meant."""
+        if self.options.feed != "sim":
+            return {}
+        with self.screen.phase("open the simulated exchange"):
+            return self.stack.start_exchange(["--history-days", str(self.options.history_days + 1)])
 
     def _filled(self, phase: Phase, expected: int) -> bool:
         table = self._dynamodb().describe_table(TableName=self._settings().bars_table)["Table"]

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,6 +24,7 @@ from local.processes import Process, interpreter, tail
 from local.resources import Deployed, deploy, pseudo_parameters
 from local.rest import Gateway, Route
 from local.runtime import managed_runtime
+from local.schedules import Scheduler
 from local.streams import Emulator
 from local.template import ROOT, Assembly
 
@@ -63,6 +64,7 @@ class Stack:
         self._parts.callback(shutil.rmtree, self.folder, ignore_errors=True)
         self._emulator: Emulator | None = None
         self._deployed: Deployed | None = None
+        self._scheduler: Scheduler | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -96,12 +98,17 @@ class Stack:
         self._deployed = deploy(assembly, self.emulator, tell)
         return self._deployed
 
-    def start_functions(self, only: Sequence[str] = ()) -> None:
-        """Let every function (or those named) accept invocations; their processes begin with the first."""
+    def start_functions(self, only: Sequence[str] = (), overrides: Mapping[str, str] | None = None) -> None:
+        """Let every function (or those named) accept invocations; their processes begin with the first.
+
+        `overrides` takes the place of what their environments say, where they say it.
+        """
         for spec in self._specs():
             if only and spec.name not in only:
                 continue
-            function = Function(spec, self.log(spec.name)).start()
+            told = {name: value for name, value in (overrides or {}).items() if name in spec.environment}
+            adapted = replace(spec, environment={**spec.environment, **told})
+            function = Function(adapted, self.log(spec.name)).start()
             self._parts.callback(function.stop)
             self.functions[spec.name] = function
 
@@ -114,6 +121,13 @@ class Stack:
                 delivery = Delivery(mapping, function.invoke, self.emulator).start()
                 self._parts.callback(delivery.stop)
                 self.deliveries[function.spec.name] = delivery
+
+    def start_schedules(self) -> None:
+        """Invoke the functions that run by the clock, each when its schedule says so."""
+        functions = {function.spec.arn: function.invoke for function in self.functions.values()}
+        declared = [each for each in declarations.schedules(self.deployed) if each.function_arn in functions]
+        self._scheduler = Scheduler(declared, functions).start()
+        self._parts.callback(self._scheduler.stop)
 
     def start_api(self) -> Served:
         """Serve the REST API of the template over HTTP."""
@@ -169,6 +183,9 @@ class Stack:
 
     def check(self) -> None:
         """Raises StackError, ProcessError or DeliveryError where a part has ended or keeps failing."""
+        for name, result in self._scheduler.results.items() if self._scheduler else ():
+            if result.error:
+                raise StackError(f"{name} failed: {result.error.message}")
         for process in self.processes.values():
             process.check()
         for name, delivery in self.deliveries.items():
