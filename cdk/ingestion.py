@@ -37,12 +37,12 @@ class Ingestion(Construct):
     """The task that fills the stream."""
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, stage: Stage, trades: kinesis.IStream, bars: dynamodb.ITable
+        self, scope: Construct, construct_id: str, *, stage: Stage, trades: kinesis.IStream, state: dynamodb.ITable
     ) -> None:
         super().__init__(scope, construct_id)
         self.settings = IngestTrades(
             stream=trades.stream_name,
-            bars_table=bars.table_name,
+            state_table=state.table_name,
             venue=stage.venue,
             symbols=stage.symbols,
             history_days=stage.history_days,

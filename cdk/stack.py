@@ -46,7 +46,7 @@ class PredictBitcoin(Stack):
             on_failure=S3Destination(self.failures.bucket),
         )
         self.api = Api(self, "Api", stage=stage, layers=layers, bars=self.bars, forecasts=self.forecasts)
-        self.ingestion = Ingestion(self, "Ingestion", stage=stage, trades=self.trades, bars=self.bars.table)
+        self.ingestion = Ingestion(self, "Ingestion", stage=stage, trades=self.trades, state=self.bars.state)
         self._grant()
         self._watch()
         self._tell(stage)
@@ -57,7 +57,7 @@ class PredictBitcoin(Stack):
 
         ingest_trades = self.ingestion.task.task_role
         self.trades.grant(ingest_trades, "kinesis:PutRecords")
-        bars.grant(ingest_trades, "dynamodb:Query")
+        state.grant(ingest_trades, "dynamodb:GetItem")
 
         aggregate_bars = self.bars.aggregate
         bars.grant(aggregate_bars, "dynamodb:Query", "dynamodb:PutItem")

@@ -1,7 +1,7 @@
 """The Fargate task: a venue's trades into the stream `trades`, until it is told to stop.
 
 Exits 0 on SIGTERM or SIGINT with everything delivered, 1 where the venue refuses, its history stays away, or the
-stream takes no more; the next start continues from the last trade the bars know.
+stream takes no more; the next start continues from the last watermark the bars know.
 """
 
 import os
@@ -14,22 +14,21 @@ from typing import Final
 from aws_lambda_powertools import Logger, Metrics
 
 from btc.aws import clients
+from btc.aws.state import StateTable
 from btc.aws.streams import TradeStream, UndeliveredError
-from btc.aws.tables import BarTable
-from btc.bars import unbroken_until
 from btc.feeds.connection import Connection
 from btc.feeds.feed import HistoryError
 from btc.feeds.venues import venue_of
 from btc.settings import IngestTrades
-from btc.times import DAY
+from btc.times import DAY, SECOND
 from btc.trades import Market
 from functions.ingest_trades.ingestion import Ingestion, RefusedError
 from functions.ingest_trades.report import Report
 
 DRAIN_S: Final = 20.0
 """How long the stream may refuse at the end: Fargate kills 30 s after it asked to stop."""
-LOOK_BACK: Final = DAY
-"""How far before the newest bar a start looks for holes."""
+STEP_BACK: Final = 10 * SECOND
+"""How much earlier than the watermark (µs) its later trades may be, where the venue's clock steps back."""
 
 logger = Logger(service="ingest_trades")
 metrics = Metrics(namespace="PredictBitcoin", service="ingest_trades")
@@ -113,18 +112,19 @@ def build(settings: IngestTrades, stop: Stop) -> Ingestion:
 
 
 def catch_up(ingestion: Ingestion, market: Market, settings: IngestTrades) -> None:
-    """From the last trade the bars know, or from `history_days` ago, to the present."""
-    table = BarTable(settings.bars_table, clients.dynamodb())
-    newest = table.latest(market)
-    if newest is None:
+    """From the last watermark that the bars know, or from `history_days` ago, to the present.
+
+    Up to a watermark every trade was sent, or given up: what is missing there nonetheless is the audit's to find. All
+    that was made later is sent, again or not, and nothing is claimed beyond a hole in it.
+    """
+    mark = StateTable(settings.state_table, clients.dynamodb()).watermark(market)
+    if mark is None:
         since = ingestion.history.now() - settings.history_days * DAY
-        logger.info("no bars yet: history from the venue", extra={"market": str(market), "since": since})
+        logger.info("no watermark yet: history from the venue", extra={"market": str(market), "since": since})
         ingestion.catch_up(market, None, since)
         return
-    # A hole that the last run left behind lies before its newest trade: what follows the oldest one is fetched again.
-    last_id, since = unbroken_until(table.between(market, newest.start - LOOK_BACK, newest.end))
-    logger.info("continuing", extra={"market": str(market), "last_id": last_id})
-    ingestion.catch_up(market, last_id, since)
+    logger.info("continuing", extra={"market": str(market), "last_id": mark.last_id})
+    ingestion.catch_up(market, mark.last_id, mark.time - STEP_BACK)
 
 
 if __name__ == "__main__":

@@ -17,11 +17,11 @@ from urllib.request import Request, urlopen
 import boto3
 import pytest
 
-from btc import bars, ranges, tape
-from btc.aws.tables import BarTable
+from btc import ranges, tape
+from btc.aws.state import StateTable
 from btc.settings import IngestTrades
 from btc.tape import Watermark
-from btc.times import FOREVER, MINUTE, SECOND
+from btc.times import FOREVER, SECOND
 from btc.trades import Market, Trades
 
 if TYPE_CHECKING:
@@ -53,22 +53,16 @@ class Stack:
         self.dynamodb: DynamoDBClient = boto3.client("dynamodb", **credentials)
         self.kinesis.create_stream(StreamName="trades", ShardCount=1)
         self.dynamodb.create_table(
-            TableName="bars",
-            KeySchema=[
-                {"AttributeName": "market", "KeyType": "HASH"},
-                {"AttributeName": "start", "KeyType": "RANGE"},
-            ],
-            AttributeDefinitions=[
-                {"AttributeName": "market", "AttributeType": "S"},
-                {"AttributeName": "start", "AttributeType": "S"},
-            ],
+            TableName="state",
+            KeySchema=[{"AttributeName": "name", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "name", "AttributeType": "S"}],
             BillingMode="PAY_PER_REQUEST",
         )
 
     def start(self, **changes: Any) -> subprocess.Popen[str]:
         settings = {
             "stream": "trades",
-            "bars_table": "bars",
+            "state_table": "state",
             "venue": "kraken",
             "symbols": ("BTC-USD",),
             "history_days": 1,
@@ -208,27 +202,25 @@ def assert_marks_claim_only_what_is_held(entries: list[Trades | Watermark]) -> N
         marked = entry.time
 
 
-def test_a_restart_continues_from_the_last_trade_the_bars_know(stack: Stack) -> None:
+def test_a_restart_continues_from_the_watermark_the_bars_know(stack: Stack) -> None:
     process = stack.start(history_days=0)
-    until(lambda: stack.alive_until() > 0)
+    until(lambda: stack.alive_until() > now() - 3 * SECOND)
     stop(process)
     entries = stack.entries()
-    table = BarTable("bars", stack.dynamodb)
-    parts = [entry for entry in entries if isinstance(entry, Trades)]
-    known = parts[:1]
-    table.replace(list(bars.merge({}, known[0]).values()), {}, FOREVER)
-    bar = table.latest(BTC)
-    assert bar is not None
-    assert bar.ranges
+    marks = [entry for entry in entries if isinstance(entry, Watermark)]
+    known = marks[len(marks) // 2]
+    StateTable("state", stack.dynamodb).advance(known)
+    sent = len(entries)
 
     process = stack.start()
-    until(lambda: stack.held()[-1][1] > parts[-1].ids[-1] + 5)
+    until(lambda: stack.alive_until() > now() - 3 * SECOND and len(stack.entries()) > sent)
     log = stop(process)
 
-    assert len(stack.held()) == 1
-    assert stack.held()[0][0] == parts[0].ids[0]
-    assert [line["last_id"] for line in log if line.get("message") == "continuing"] == [bar.ranges[0][1]]
-    assert bar.end - bar.start == MINUTE
+    again = stack.entries()[sent:]
+    ids = sorted(identity for entry in again if isinstance(entry, Trades) for identity in entry.ids)
+    assert ids == list(range(known.last_id + 1, ids[-1] + 1)), "all that the watermark did not know of, and no more"
+    assert [line["last_id"] for line in log if line.get("message") == "continuing"] == [known.last_id]
+    assert all(mark.time > known.time for mark in again if isinstance(mark, Watermark))
 
 
 def test_a_task_that_waits_for_a_venue_out_of_reach_stops_when_it_is_told_to(stack: Stack) -> None:

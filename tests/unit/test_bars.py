@@ -190,23 +190,6 @@ def test_only_distinct_minutes_of_one_market_combine():
         bars.combine(NOON + MINUTE, 5, [bar])
 
 
-@given(tapes(min_size=3), st.data())
-def test_going_on_from_where_ids_are_unbroken_meets_every_trade_that_is_missing(tape, data):
-    lost = data.draw(st.sets(st.sampled_from(tape[1:-1])))
-    held = [trade for trade in tape if trade not in lost]
-    last_id, since = bars.unbroken_until(list(fold(held).values()))
-
-    assert all(trade.trade_id > last_id for trade in lost)
-    assert {trade.trade_id for trade in held if trade.trade_id <= last_id} == set(range(tape[0].trade_id, last_id + 1))
-    assert all(trade.time >= since for trade in tape if trade.trade_id > last_id)
-    assert lost or last_id == tape[-1].trade_id
-
-
-def test_without_trades_there_is_nowhere_to_go_on_from():
-    with pytest.raises(bars.NotMinutesError, match="no bar among them holds trades"):
-        bars.unbroken_until([])
-
-
 @given(tapes(min_size=2), st.data())
 def test_what_two_stores_hold_of_a_minute_joins_to_what_their_trades_make(tape, data):
     part = data.draw(st.lists(st.sampled_from(tape), unique=True))

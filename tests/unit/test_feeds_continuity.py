@@ -125,3 +125,20 @@ def test_whatever_the_order_every_trade_passes_once_and_the_holes_are_the_ids_no
         if mark:
             by_then = [trade.trade_id for trade in tape if trade.time <= mark.time]
             assert set(by_then) <= {*range(ids[0], frontier + 1)} or not above
+
+
+@given(tapes(min_size=2), st.data())
+def test_whoever_goes_on_from_a_watermark_meets_every_trade_that_has_not_passed(
+    tape: list[Trade], data: st.DataObject
+) -> None:
+    """A task that ends anywhere leaves nothing out, as long as the next one begins at its last watermark."""
+    held = Continuity(BTC, last_id=tape[0].trade_id - 1, time=tape[0].time - 1)
+    passed: set[int] = set()
+    mark = None
+    for part in data.draw(st.lists(st.lists(st.sampled_from(tape), min_size=1), min_size=1)):
+        passed |= set(held.add(Trades.of(BTC, part)).ids)
+        if data.draw(st.booleans()):
+            mark = held.watermark(held.time - 1) or mark
+
+    missing = [trade for trade in tape if trade.trade_id not in passed]
+    assert mark is None or all(trade.trade_id > mark.last_id and trade.time > mark.time for trade in missing)

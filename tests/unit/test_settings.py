@@ -7,7 +7,7 @@ from btc.trades import Market
 
 INGEST = IngestTrades(
     stream="trades",
-    bars_table="bars",
+    state_table="state",
     venue="kraken",
     symbols=("BTC-USD", "ETH-USD"),
     history_days=7,

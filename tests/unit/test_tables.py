@@ -58,12 +58,13 @@ def test_neighbours_are_found_across_a_long_quiet_stretch():
     assert {bar.next_id for bar in stored[1:-1]} == {2}
 
 
-def test_the_latest_bar_is_the_newest_that_holds_trades():
-    assert table().latest(BTC) is None
+def test_the_bars_from_a_time_on_come_behind_the_nearest_that_holds_trades():
     fold([trade(1, 0), trade(2, 3)])
     fold(mark=Watermark(BTC, NOON + 30 * MINUTE, 2))
 
-    assert table().latest(BTC).last_id == 2
+    minutes = [(bar.start - NOON) // MINUTE for bar in table().onwards(BTC, NOON + 20 * MINUTE)]
+    assert minutes == [3, *range(20, 30)]
+    assert len(table().onwards(BTC, NOON)) == 30
 
 
 def test_an_item_says_when_it_expires():

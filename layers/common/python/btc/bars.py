@@ -246,17 +246,3 @@ def combine(start: int, minutes: int, bars: Sequence[Bar]) -> Bar:
         minutes=minutes,
         source=max((bar.source for bar in parts), key=lambda source: source is Source.KLINES),
     )
-
-
-def unbroken_until(bars: Sequence[Bar]) -> tuple[int, int]:
-    """(last id, start of its minute) up to which the ids of these bars, at least one with trades, leave none out.
-
-    Where they do leave one out, that is the end of what comes before the oldest hole: whoever goes on from there
-    meets every trade that is missing.
-    """
-    traded = sorted((bar for bar in bars if bar.ranges), key=lambda bar: bar.start)
-    for bar, after in zip(traded, [*traded[1:], None], strict=False):
-        first_run_end = bar.ranges[0][1]
-        if after is None or len(bar.ranges) > 1 or after.ranges[0][0] != first_run_end + 1:
-            return first_run_end, bar.start
-    raise NotMinutesError("no bar among them holds trades")

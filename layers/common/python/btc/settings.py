@@ -45,11 +45,11 @@ class Settings:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IngestTrades(Settings):
     stream: str
-    bars_table: str
+    state_table: str
     venue: str
     symbols: tuple[str, ...]
     history_days: int
-    """How far back an empty table is filled from the venue's REST history."""
+    """How far back bars are filled, where there are none yet, from the venue's REST history."""
     batch_ms: int
     """The longest a trade waits for others to share its record."""
     watermark_lag_ms: int

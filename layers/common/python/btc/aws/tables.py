@@ -86,10 +86,6 @@ class BarTable:
         """The stored bars whose start lies in [start, end), oldest first."""
         return [stored.bar for stored in self._walk(market, "BETWEEN", start, end - MINUTE)]
 
-    def latest(self, market: Market) -> Bar | None:
-        """The newest bar that holds trades: its last id is the last trade the table knows."""
-        return next((stored.bar for stored in self._walk(market, "<", times.FOREVER) if stored.bar.ranges), None)
-
     def onwards(self, market: Market, start: int) -> list[Bar]:
         """The bars from `start` on, oldest first, behind the nearest before it with trades, if their ids are known."""
         before = next((stored.bar for stored in self._walk(market, "<", start) if stored.bar.traded), None)
