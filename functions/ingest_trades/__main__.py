@@ -8,8 +8,10 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, wait
+from threading import Thread
+from typing import Final, TypeVar
 
 from aws_lambda_powertools import Logger, Metrics
 
@@ -29,6 +31,8 @@ DRAIN_S: Final = 20.0
 """How long the stream may refuse at the end: Fargate kills 30 s after it asked to stop."""
 STEP_BACK: Final = 10 * SECOND
 """How much earlier than the watermark (µs) its later trades may be, where the venue's clock steps back."""
+
+Answer = TypeVar("Answer")
 
 logger = Logger(service="ingest_trades")
 metrics = Metrics(namespace="PredictBitcoin", service="ingest_trades")
@@ -59,6 +63,26 @@ class Stop:
             if self.wanted:
                 raise StoppedError
             time.sleep(min(left, 0.1))
+
+    def attend(self, ask: Callable[[], Answer]) -> Answer:
+        """What `ask` gives or raises; raises StoppedError as soon as the task is told to stop, and leaves it to itself.
+
+        A venue that stalls keeps no one: neither a connection nor the look-up of its name can be broken off, so they
+        are waited for in a thread that does not outlive the task.
+        """
+        answer: Future[Answer] = Future()
+
+        def run() -> None:
+            try:
+                answer.set_result(ask())
+            except Exception as error:
+                answer.set_exception(error)
+
+        Thread(target=run, daemon=True).start()
+        while not self.wanted:
+            if wait([answer], 0.1).done:
+                return answer.result()
+        raise StoppedError
 
 
 def main(environment: Mapping[str, str]) -> int:
@@ -102,9 +126,9 @@ def build(settings: IngestTrades, stop: Stop) -> Ingestion:
     url = feed.address(settings.websocket_url or feed.url, settings.symbols)
     return Ingestion(
         feed=feed,
-        history=venue.history(settings.rest_url, stop.sleep),
+        history=venue.history(settings.rest_url, stop.sleep, stop.attend),
         stream=TradeStream(clients.kinesis(), settings.stream, batch_s=settings.batch_ms / 1000),
-        connect=lambda: Connection.open(url),
+        connect=lambda: stop.attend(lambda: Connection.open(url)),
         log=logger,
         lag=settings.watermark_lag_ms * 1000,
         stopped=stop,

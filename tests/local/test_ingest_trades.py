@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -229,6 +230,25 @@ def test_a_task_that_waits_for_a_venue_out_of_reach_stops_when_it_is_told_to(sta
     assert task.poll() is None
 
     assert "told to stop while waiting for the venue" in {line.get("message") for line in stop(task)}
+
+
+@pytest.fixture
+def stalled() -> Iterator[int]:
+    """The port of a venue that takes every connection and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.mark.parametrize("part", ["rest_url", "websocket_url"])
+def test_a_task_stops_within_five_seconds_where_the_venue_stalls(stack: Stack, stalled: int, part: str) -> None:
+    scheme = "http" if part == "rest_url" else "ws"
+    task = stack.start(history_days=0, **{part: f"{scheme}://127.0.0.1:{stalled}"})
+    time.sleep(4)
+    assert task.poll() is None
+
+    began = time.monotonic()
+    stop(task)
+    assert time.monotonic() - began < 2
 
 
 def test_a_symbol_the_venue_does_not_know_ends_the_task_with_the_venues_words(stack: Stack) -> None:

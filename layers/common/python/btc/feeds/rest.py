@@ -17,6 +17,7 @@ _BUSY: Final = {408, 418, 425, 429, *range(500, 600)}
 _JSON: Final = msgspec.json.Decoder(msgspec.Raw)
 
 Answer = TypeVar("Answer")
+Attend = Callable[[Callable[[], urllib3.BaseHTTPResponse]], urllib3.BaseHTTPResponse]
 
 
 class NotTradesError(ValueError):
@@ -53,6 +54,8 @@ class Rest(ABC):
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     jitter: Callable[[], float] = random.random
+    attend: Attend = lambda ask: ask()
+    """Waits for an answer, for whoever may be called away meanwhile."""
     retries: int = 0
     """How often an answer had to be asked for again, in all."""
     _ready_at: float = 0.0
@@ -101,7 +104,8 @@ class Rest(ABC):
 
     def _get(self, path: str) -> bytes:
         try:
-            answer = self.http.request("GET", self.url + path, headers={**self.http.headers, **self.headers()})
+            headers = {**self.http.headers, **self.headers()}
+            answer = self.attend(lambda: self.http.request("GET", self.url + path, headers=headers))
         except urllib3.exceptions.HTTPError as error:
             raise BusyError(f"{type(error).__name__}: {error}") from error
         self._ready_at = max(self._ready_at, self.clock() + self.pause_after(answer.headers))

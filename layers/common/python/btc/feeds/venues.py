@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from btc.feeds.binance import Binance
@@ -12,6 +12,7 @@ from btc.feeds.coinbase_rest import CoinbaseRest
 from btc.feeds.feed import Feed, History
 from btc.feeds.kraken import Kraken
 from btc.feeds.kraken_rest import KrakenRest
+from btc.feeds.rest import Attend
 
 
 class UnknownVenueError(ValueError):
@@ -28,9 +29,12 @@ class Venue:
     feed: Callable[[], Feed]
     rest: type[BinanceRest] | type[CoinbaseRest] | type[KrakenRest]
 
-    def history(self, url: str = "", sleep: Callable[[float], None] = time.sleep) -> History:
+    def history(
+        self, url: str = "", sleep: Callable[[float], None] = time.sleep, attend: Attend = lambda ask: ask()
+    ) -> History:
         """The venue's history at its public address and pace, or at `url`, a server of our own without a limit."""
-        return self.rest(url=url, interval=0.0, sleep=sleep) if url else self.rest(sleep=sleep)
+        rest = self.rest(sleep=sleep, attend=attend)
+        return replace(rest, url=url, interval=0.0) if url else rest
 
 
 VENUES: Final = {
