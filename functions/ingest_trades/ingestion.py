@@ -1,5 +1,6 @@
 """From a venue's feed into the stream: history first, then live trades, holes repaired, watermarks never across one."""
 
+import math
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,11 +24,16 @@ from btc.feeds.feed import (
 )
 from btc.times import SECOND
 from btc.trades import Market, Trades
+from functions.ingest_trades.malformed import SetAside
 from functions.ingest_trades.tracks import Tally, Track
 
 PING_EVERY: Final = 1.0
 ACKNOWLEDGED_WITHIN: Final = 10.0
 LONGEST_PAUSE: Final = 60.0
+WORKS_FOR: Final = 10.0
+"""A connection that ends sooner has failed, whatever it brought: venues ban whoever comes back too often."""
+HALTED_PAUSE: Final = 5.0
+"""The shortest while a venue does not match orders: it wants no crowd when it goes on."""
 REPAIR_TRIES: Final = 6
 """How often the venue's history is searched for a hole's trades before the hole is left as it is."""
 
@@ -62,7 +68,9 @@ class Ingestion:
     jitter: Callable[[], float] = random.random
     tally: Tally = field(default_factory=Tally)
     _tracks: dict[Market, Track] = field(default_factory=dict)
+    _set_aside: SetAside = field(default_factory=SetAside)
     _closing: bool = False
+    _acknowledge_by: float = 0.0
 
     def catch_up(self, market: Market, last_id: int | None, since: int) -> None:
         """Send the trades above `last_id`, or all, from `since` (µs) up to the venue's present. Raises HistoryError."""
@@ -86,14 +94,18 @@ class Ingestion:
         """Stream until stopped, connecting again as often as it takes. Raises RefusedError, HistoryError."""
         failures = 0
         while not self.stopped():
-            before = self.tally.trades
+            before, opened, cause = self.tally.trades, self.clock(), None
             try:
                 with self.connect() as connection:
                     self._follow(connection)
             except ConnectionLostError as error:
-                failures = 0 if self.tally.trades > before else failures + 1
+                cause = str(error)
+            worked = self.tally.trades > before and self.clock() - opened >= WORKS_FOR
+            failures = 0 if worked else failures + 1
+            if (cause or not worked) and not self.stopped():
                 pause = min(2.0**failures, LONGEST_PAUSE) * (0.5 + self.jitter() / 2)
-                self.log.warning("connection lost", extra={"cause": str(error), "again_in_s": round(pause, 1)})
+                pause = pause if self.tally.matching else max(pause, HALTED_PAUSE)
+                self.log.warning("connection lost", extra={"cause": cause, "again_in_s": round(pause, 1)})
                 self._wait(pause)
 
     def _follow(self, connection: Connection) -> None:
@@ -106,6 +118,7 @@ class Ingestion:
         for frame in self.feed.subscribe([market.symbol for market in self._tracks]):
             connection.send(frame)
         opened = heard = self.clock()
+        self._acknowledge_by = opened + ACKNOWLEDGED_WITHIN
         pinged = opened - PING_EVERY
         while not self.stopped() and not self._closing:
             now = self.clock()
@@ -126,7 +139,7 @@ class Ingestion:
                 self._read(frames)
             elif now - heard > self.feed.silence:
                 raise ConnectionLostError(f"no frame of any kind for {now - heard:.0f} s")
-            if now - opened > ACKNOWLEDGED_WITHIN and not all(track.acknowledged for track in self._tracks.values()):
+            if now > self._acknowledge_by and not all(track.acknowledged for track in self._tracks.values()):
                 raise ConnectionLostError(f"not every subscription was acknowledged within {ACKNOWLEDGED_WITHIN:g} s")
             self._look_up()
             self._repair()
@@ -184,15 +197,19 @@ class Ingestion:
         match event:
             case Refused(None, reason):
                 raise ConnectionLostError(f"the venue refuses: {reason}")
+            case Refused(symbol, reason) if not self.tally.matching:
+                raise ConnectionLostError(f"the venue halts and refuses the trades of {symbol}: {reason}")
             case Refused(symbol, reason):
                 raise RefusedError(f"the venue refuses the trades of {symbol}: {reason}")
             case Status(text, matching):
+                self.tally.matching = matching
+                # A venue that halts may keep a subscription waiting until it goes on.
+                self._acknowledge_by = self.clock() + ACKNOWLEDGED_WITHIN if matching else math.inf
                 (self.log.info if matching else self.log.warning)("venue status", extra={"status": text})
-            case Malformed(cause, frame):
+            case Malformed():
                 self.tally.malformed += 1
-                self.log.warning(
-                    "malformed frame", extra={"cause": cause, "frame": frame[:500].decode(errors="replace")}
-                )
+                if entry := self._set_aside.entry(event, self.clock()):
+                    self.log.warning("malformed frame", extra=entry)
             case _:
                 self.tally.ignored += 1
 

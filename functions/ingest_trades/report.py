@@ -57,5 +57,6 @@ class Report:
         if tally.venue_time and tally.trade_time:
             lag = max(tally.venue_time - tally.trade_time, 0) / 1000
             self.metrics.add_metric("TradeAge", MetricUnit.Milliseconds, lag)
+        self.metrics.add_metric("VenueHalted", MetricUnit.Count, int(not tally.matching))
         self.metrics.add_metric("BufferedBytes", MetricUnit.Bytes, stream.buffered_bytes)
         self.metrics.flush_metrics()

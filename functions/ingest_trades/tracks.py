@@ -16,6 +16,8 @@ class Tally:
     ignored: int = 0
     malformed: int = 0
     connections: int = 0
+    matching: bool = True
+    """Whether the venue's engine makes trades, by its own last word; without one it is taken to."""
     gaps: int = 0
     """Holes found."""
     unrepaired: int = 0
