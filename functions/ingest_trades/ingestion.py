@@ -25,15 +25,11 @@ from btc.feeds.feed import (
 from btc.times import SECOND
 from btc.trades import Market, Trades
 from functions.ingest_trades.malformed import SetAside
+from functions.ingest_trades.reconnects import WORKS_FOR, Reconnects
 from functions.ingest_trades.tracks import Tally, Track
 
 PING_EVERY: Final = 1.0
 ACKNOWLEDGED_WITHIN: Final = 10.0
-LONGEST_PAUSE: Final = 60.0
-WORKS_FOR: Final = 10.0
-"""A connection that ends sooner has failed, whatever it brought: venues ban whoever comes back too often."""
-HALTED_PAUSE: Final = 5.0
-"""The shortest while a venue does not match orders: it wants no crowd when it goes on."""
 REPAIR_TRIES: Final = 6
 """How often the venue's history is searched for a hole's trades before the hole is left as it is."""
 
@@ -92,21 +88,23 @@ class Ingestion:
 
     def run(self) -> None:
         """Stream until stopped, connecting again as often as it takes. Raises RefusedError, HistoryError."""
-        failures = 0
+        reconnects = Reconnects()
         while not self.stopped():
-            before, opened, cause = self.tally.trades, self.clock(), None
+            before, opened, cause = self.tally.trades, self.clock(), ""
             try:
                 with self.connect() as connection:
                     self._follow(connection)
             except ConnectionLostError as error:
                 cause = str(error)
+            if (not cause and not self._closing) or self.stopped():
+                continue
             worked = self.tally.trades > before and self.clock() - opened >= WORKS_FOR
-            failures = 0 if worked else failures + 1
-            if (cause or not worked) and not self.stopped():
-                pause = min(2.0**failures, LONGEST_PAUSE) * (0.5 + self.jitter() / 2)
-                pause = pause if self.tally.matching else max(pause, HALTED_PAUSE)
-                self.log.warning("connection lost", extra={"cause": cause, "again_in_s": round(pause, 1)})
-                self._wait(pause)
+            pause = reconnects.pause(worked=worked, asked=not cause, halted=not self.tally.matching)
+            pause *= 0.5 + self.jitter() / 2
+            self.log.warning(
+                "connection lost", extra={"cause": cause or "the venue asked", "again_in_s": round(pause, 1)}
+            )
+            self._wait(pause)
 
     def _follow(self, connection: Connection) -> None:
         """Subscribe and pass on what comes, until stopped. Raises ConnectionLostError."""
