@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +21,11 @@ from btc.feeds.venues import venue_of
 from btc.tape import Watermark
 from btc.times import FOREVER, MINUTE, minute_of, parse_iso
 from btc.trades import Market, Trades
+from local import declarations
+from local.schedules import Scheduler
 from local.stack import Stack
 from local.template import synthesised
+from tests.local.delivering import until
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack"), pytest.mark.timeout(300)]
 
@@ -91,7 +95,7 @@ def system() -> Iterator[System]:
         stack.start_emulator()
         stack.deploy(synthesised())
         # A forecast needs four hours of bars.
-        addresses = stack.start_exchange(["--history-days", "0.25", "--trades-per-minute", "6"])
+        addresses = stack.start_exchange(["--history-days", "0.25", "--trades-per-minute", "12"])
         stack.start_functions(FUNCTIONS, overrides=addresses)
         stack.start_deliveries()
         history = venue_of(BTC.venue).history(addresses["REST_URL"])
@@ -116,10 +120,17 @@ def rows(system: System, wanted: Callable[[int], bool]) -> Trades:
     return system.history.take([row for row, identity in enumerate(system.history.ids) if wanted(identity)])
 
 
+def young(system: System) -> list[int]:
+    """Ids of trades so young that a hole among them is asked for at every run."""
+    since = system.mark.time - 30 * MINUTE
+    pairs = zip(system.history.ids, system.history.times, strict=True)
+    return [identity for identity, at in pairs if since <= at < system.mark.time]
+
+
 def test_the_audit_fills_a_hole_and_its_next_run_finds_nothing(empty: System) -> None:
     system = empty
-    ids = system.history.ids
-    lost = {*ids[100:140], ids[200], *ids[300:302]}
+    recent = young(system)
+    lost = {*recent[3:20], recent[22], *recent[-4:-2]}
     system.send(rows(system, lambda identity: identity not in lost), system.mark)
     holed = system.bars()
     assert sum(not bar.complete for bar in holed[1:-1]) >= 3
@@ -131,7 +142,29 @@ def test_the_audit_fills_a_hole_and_its_next_run_finds_nothing(empty: System) ->
     assert (second["UnprovenMinutes"], second["spans"], second["UnrepairableMinutes"]) == (0, 0, 0)
     whole = [bar for bar in system.bars()[1:] if bar.end <= system.mark.time]
     assert all(bar.complete and bar.closed for bar in whole)
-    assert sum(bar.trade_count or 0 for bar in system.bars()) == len(ids)
+    assert sum(bar.trade_count or 0 for bar in system.bars()) == len(system.history)
+
+
+def test_the_templates_schedule_runs_the_audit(empty: System) -> None:
+    system = empty
+    lost = young(system)[5]
+    system.send(rows(system, lambda identity: identity != lost), system.mark)
+    began, origin = time.time(), time.monotonic()
+    function = system.stack.functions["audit_bars"]
+
+    def quickly() -> float:
+        """Five minutes pass in a second."""
+        return began + 300 * (time.monotonic() - origin)
+
+    scheduler = Scheduler(declarations.schedules(system.stack.deployed), {function.spec.arn: function.invoke}, quickly)
+    scheduler.start()
+    until(lambda: bool(scheduler.results))
+    scheduler.stop()
+
+    [result] = scheduler.results.values()
+    assert result.error is None
+    system.settle()
+    assert sum(bar.trade_count or 0 for bar in system.bars()) == len(system.history)
 
 
 def test_late_trades_of_a_closed_minute_reach_the_lake_and_bring_no_forecast_of_the_past(empty: System) -> None:

@@ -156,6 +156,8 @@ def test_metrics_tell_of_each_market_apart(audit, venue):
         ("test", "kraken", "ETH-USD"),
     ]
     assert [line["RepairedTrades"] for line in lines] == [[1.0], [3.0]]
+    [told] = lines[0]["_aws"]["CloudWatchMetrics"]
+    assert [set(dimensions) for dimensions in told["Dimensions"]] == [{"service", "venue", "symbol"}]
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
