@@ -179,7 +179,7 @@ def prove(bars: Mapping[int, Bar], watermarks: Iterable[Watermark]) -> dict[int,
     marks = sorted(watermarks, key=lambda mark: mark.time)
     alive = marks[-1].time if marks else 0
     traded = sorted((bar for bar in bars.values() if bar.ranges), key=lambda bar: bar.start)
-    quiet_starts = [bar.start for bar in bars.values() if not bar.ranges and bar.source is Source.TRADES]
+    quiet_starts = sorted(bar.start for bar in bars.values() if not bar.ranges and bar.source is Source.TRADES)
     proven = dict(bars)
     for before, bar, after in zip([None, *traded], traded, [*traded[1:], None], strict=False):
         last_id = bar.ranges[-1][1]
@@ -192,14 +192,14 @@ def prove(bars: Mapping[int, Bar], watermarks: Iterable[Watermark]) -> dict[int,
 
 
 def _quiet_minutes(
-    bar: Bar, last_id: int, after: Bar | None, marks: Sequence[Watermark], known: Iterable[int]
+    bar: Bar, last_id: int, after: Bar | None, marks: Sequence[Watermark], known: Sequence[int]
 ) -> set[int]:
-    """The minutes between two neighbours that have a bar, or are to get one because the ids prove them empty."""
+    """The minutes between two neighbours that have a bar (`known`, ascending) or get one: their ids prove them empty."""
     until = max((minute_of(mark.time) for mark in marks if mark.last_id == last_id), default=bar.end)
     if after:
         until = after.start if after.ranges[0][0] == last_id + 1 else min(until, after.start)
     horizon = after.start if after else FOREVER
-    return {*range(bar.end, until, MINUTE), *(start for start in known if bar.end <= start < horizon)}
+    return {*range(bar.end, until, MINUTE), *known[bisect_left(known, bar.end) : bisect_left(known, horizon)]}
 
 
 def _next_id(bar: Bar, last_id: int, after: Bar | None, marks: Sequence[Watermark]) -> int | None:
