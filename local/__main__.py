@@ -5,18 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
-from typing import Final, NoReturn
+from typing import Final
 
 from rich.table import Table
 
 from btc.aws.folding import ContendedError
 from btc.feeds.replay import CaptureError
+from local import interrupts
 from local import replay as replaying
 from local.delivery import DeliveryError
 from local.intrinsics import TemplateError
@@ -47,12 +46,12 @@ FAILURES: Final = (
 def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> int:
     """Returns the exit status: 0, 1 with the reason on standard error, 130 when interrupted."""
     options = _parser(environment).parse_args(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGHUP, _interrupt)
+    interrupts.heed()
     screen = Screen()
     try:
         return _replay(options, screen) if options.command == "replay" else _run(options, screen)
     except KeyboardInterrupt:
+        interrupts.heard()
         screen.say("stopped")
         return 130 if getattr(options, "once", False) else 0
     except FAILURES as error:
@@ -133,10 +132,6 @@ def _parameter(text: str) -> tuple[str, str]:
     if not (name and equals):
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
     return name, value
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from local import declarations, events, pipeline
+from local import declarations, events, interrupts, pipeline
 from local.delivery import Delivery
 from local.events import Bus
 from local.intrinsics import Created, Resolver
@@ -70,6 +70,7 @@ class Stack:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        interrupts.heard()
         self._parts.close()
 
     @property
