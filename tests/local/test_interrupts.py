@@ -11,7 +11,7 @@ from local import interrupts
 
 @pytest.fixture(autouse=True)
 def heeding(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.getsignal(number) for number in numbers}
     monkeypatch.setattr(interrupts, "AGAIN_S", 0.05)
     interrupts.heed()
