@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import boto3
@@ -22,6 +22,9 @@ from btc.settings import Settings
 from btc.tape import Watermark
 from btc.times import FOREVER
 from btc.trades import Trade, by_market
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 FUNCTIONS = Path(__file__).parents[2] / "functions"
 CONTEXT = SimpleNamespace(
@@ -46,17 +49,21 @@ def aws() -> Iterator[None]:
     with mock.patch.dict(os.environ, environment), mock_aws():
         for make in (clients.dynamodb, clients.s3, clients.sagemaker):
             make.cache_clear()
-        for name, keys in KEYS.items():
-            clients.dynamodb().create_table(
-                TableName=name,
-                KeySchema=[
-                    {"AttributeName": key, "KeyType": kind} for key, kind in zip(keys, ("HASH", "RANGE"), strict=False)
-                ],
-                AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
-                BillingMode="PAY_PER_REQUEST",
-            )
+        create_tables(clients.dynamodb())
         boto3.client("s3").create_bucket(Bucket="lake")
         yield
+
+
+def create_tables(client: "DynamoDBClient") -> None:
+    for name, keys in KEYS.items():
+        client.create_table(
+            TableName=name,
+            KeySchema=[
+                {"AttributeName": key, "KeyType": kind} for key, kind in zip(keys, ("HASH", "RANGE"), strict=False)
+            ],
+            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
+            BillingMode="PAY_PER_REQUEST",
+        )
 
 
 def fold(trades: Iterable[Trade] = (), mark: Watermark | None = None, expires: int = FOREVER) -> list[Bar]:
