@@ -43,7 +43,13 @@ def event(trades: Sequence[Trade]) -> dict[str, Any]:
     return kinesis_event(list(tape.cut(Trades.of(MARKET, trades))))
 
 
+def thousands(trades: Sequence[Trade]) -> list[dict[str, Any]]:
+    return [event(trades[first : first + 1000]) for first in range(0, len(trades), 1000)]
+
+
 def handled(module: Any, events: list[dict[str, Any]]) -> Callable[[], Shelf]:
+    """The work on these events, with an empty table before them; it gives the table after them."""
+
     def run() -> Shelf:
         shelf = Shelf()
         module.clients = SimpleNamespace(dynamodb=lambda: shelf)
@@ -55,23 +61,32 @@ def handled(module: Any, events: list[dict[str, Any]]) -> Callable[[], Shelf]:
     return run
 
 
-def rows() -> list[Row]:
+def handler() -> Any:
+    """The function's module as deployed, quiet."""
     os.environ |= {"POWERTOOLS_METRICS_NAMESPACE": "Bench", "POWERTOOLS_SERVICE_NAME": "bench"}
     os.environ["POWERTOOLS_LOG_LEVEL"] = "ERROR"
-    settings = AggregateBars(bars_table="bars", state_table="state", retention_days=30)
-    module, usual = load("aggregate_bars", settings), load("aggregate_bars", settings)
+    return load("aggregate_bars", AggregateBars(bars_table="bars", state_table="state", retention_days=30))
 
-    def with_pandas_(batch: tape.Batch, market: Market, expires: int) -> int:
-        return with_pandas.aggregate(batch, market, expires, usual.clients.dynamodb())
 
-    usual.aggregate = with_pandas_  # type: ignore[attr-defined]
+def handler_with_pandas() -> Any:
+    module = handler()
+
+    def aggregate(batch: tape.Batch, market: Market, expires: int) -> int:
+        return with_pandas.aggregate(batch, market, expires, module.clients.dynamodb())
+
+    module.aggregate = aggregate
+    return module
+
+
+def rows() -> list[Row]:
     trades = recorded(10_000)
-    whole = [event(trades)]
-    thousands = [event(trades[first : first + 1000]) for first in range(0, len(trades), 1000)]
-    agree(handled(module, whole)(), handled(module, thousands)(), handled(usual, thousands)())
-    alone, ours, pandas = best_seconds(
-        handled(module, whole), handled(module, thousands), handled(usual, thousands), rounds=15
+    rivals = (
+        handled(handler(), [event(trades)]),
+        handled(handler(), thousands(trades)),
+        handled(handler_with_pandas(), thousands(trades)),
     )
+    agree(*(run() for run in rivals))
+    alone, ours, pandas = best_seconds(*rivals, rounds=15)
     return [
         Row(
             "aggregate_trades_per_s",
