@@ -127,8 +127,12 @@ def read(records: Iterable[Mapping[str, Any]]) -> Batch:
 
 
 def _runs(ids: Sequence[int]) -> list[int]:
+    if not ids:
+        return []
+    if list(ids) == list(range(ids[0], ids[0] + len(ids))):
+        return [ids[0], len(ids)]
     ends = [row for row, (before, after) in enumerate(pairwise(ids), 1) if after != before + 1]
-    return [number for row, end in pairwise([0, *ends, len(ids)]) for number in (ids[row], end - row)] if ids else []
+    return [number for row, end in pairwise([0, *ends, len(ids)]) for number in (ids[row], end - row)]
 
 
 def _ids(runs: Sequence[int], count: int) -> Sequence[int]:
