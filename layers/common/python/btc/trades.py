@@ -64,6 +64,18 @@ class Trades:
             bytes(trade.taker_buys for trade in rows),
         )
 
+    @classmethod
+    def chain(cls, parts: Sequence["Trades"]) -> "Trades":
+        """The columns of one market's parts, at least one, behind each other."""
+        return cls(
+            parts[0].market,
+            [identity for part in parts for identity in part.ids],
+            [time for part in parts for time in part.times],
+            [price for part in parts for price in part.prices],
+            [size for part in parts for size in part.sizes],
+            b"".join(part.taker_buys for part in parts),
+        )
+
     def __len__(self) -> int:
         return len(self.ids)
 
