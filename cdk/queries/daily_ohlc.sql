@@ -5,9 +5,10 @@ SELECT venue, symbol, date,
        min(low) FILTER (WHERE volume > 0) AS low,
        max_by(close, start) FILTER (WHERE volume > 0) AS close,
        sum(volume) AS volume,
-       CAST(sum(turnover) AS double) / CAST(sum(volume) FILTER (WHERE turnover IS NOT NULL AND volume > 0) AS double) AS vwap,
+       CAST(sum(turnover) AS double)
+         / nullif(CAST(sum(volume) FILTER (WHERE turnover IS NOT NULL) AS double), 0) AS vwap,
        sum(trade_count) AS trades,
-       count_if(complete) = 1440 AS proven
+       count(*) FILTER (WHERE complete) = 1440 AS proven
 FROM bars
 WHERE date >= date_format(current_date - interval '30' day, '%Y-%m-%d')
 GROUP BY venue, symbol, date

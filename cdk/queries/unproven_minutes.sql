@@ -12,10 +12,10 @@ days AS (
   CROSS JOIN UNNEST(sequence(CAST(first_date AS date), current_date, interval '1' day)) AS calendar (day)
 )
 SELECT days.venue, days.symbol, days.date, days.minutes,
-       days.minutes - count_if(complete) AS unproven,
+       days.minutes - count(*) FILTER (WHERE complete) AS unproven,
        days.minutes - count(start) AS absent,
-       count_if(source = 'klines') AS klines,
-       count_if(start IS NOT NULL AND NOT complete AND source = 'trades') AS incomplete
+       count(*) FILTER (WHERE source = 'klines') AS klines,
+       count(*) FILTER (WHERE NOT complete AND source = 'trades') AS incomplete
 FROM days
 LEFT JOIN recent ON recent.venue = days.venue AND recent.symbol = days.symbol AND recent.date = days.date
 GROUP BY days.venue, days.symbol, days.date, days.minutes
