@@ -9,8 +9,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from btc import tape
-from btc.aws import clients
-from btc.aws.lake import Lake
+from btc.aws.tape import Tape
 from btc.settings import ArchiveTrades
 from btc.trades import Trades
 
@@ -27,9 +26,9 @@ def settings() -> ArchiveTrades:
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     batch = tape.read(event["Records"])
-    lake = Lake(settings().lake_bucket, clients.s3())
+    archive = Tape(settings().lake_bucket)
     markets = [Trades.chain(parts) for parts in batch.trades.values()]
-    keys = [key for trades in markets for key in lake.add_trades(trades)]
+    keys = [key for trades in markets for key in archive.add(trades)]
     metrics.add_metric("TradesArchived", MetricUnit.Count, sum(map(len, markets)))
     logger.info("archived", extra={"records": batch.records, "trades": sum(map(len, markets)), "objects": len(keys)})
     if batch.unread:

@@ -4,6 +4,7 @@ import base64
 import importlib.util
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from unittest import mock
 
 import boto3
 import pytest
+from botocore.client import BaseClient
 from moto import mock_aws
 
 from btc import tape
@@ -64,6 +66,20 @@ def create_tables(client: "DynamoDBClient") -> None:
             AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
             BillingMode="PAY_PER_REQUEST",
         )
+
+
+@contextmanager
+def called() -> Iterator[set[str]]:
+    """The operations asked of AWS within the block: what a function must be allowed to do."""
+    operations: set[str] = set()
+    ask = BaseClient._make_api_call
+
+    def asked(client: BaseClient, operation: str, arguments: dict[str, Any]) -> Any:
+        operations.add(operation)
+        return ask(client, operation, arguments)
+
+    with mock.patch.object(BaseClient, "_make_api_call", asked):
+        yield operations
 
 
 def fold(trades: Iterable[Trade] = (), mark: Watermark | None = None, expires: int = FOREVER) -> list[Bar]:

@@ -13,7 +13,7 @@ from btc.settings import ArchiveBars
 from btc.tape import Watermark
 from btc.times import DAY, MINUTE, day_of, iso
 from btc.trades import Trade
-from tests.unit.aws import CONTEXT, aws, fold, load
+from tests.unit.aws import CONTEXT, aws, called, fold, load
 from tests.unit.market import BTC, NOON
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -67,6 +67,15 @@ def test_bars_across_midnight_go_to_their_own_days(archive):
 
     assert len(day()) == 12 * 60 - 1
     assert len(day(1)) == 1
+
+
+def test_nothing_is_asked_of_aws_but_to_query_and_to_read_and_write_the_day(archive):
+    changed = minutes_of(1, 2, closed_until=3)
+    with called() as operations:
+        archive(changed)
+        archive(changed)
+
+    assert operations == {"Query", "GetObject", "PutObject"}
 
 
 def forget(*minutes: int):

@@ -11,7 +11,7 @@ from btc.aws.forecasts import ForecastTable
 from btc.forecasts import HORIZONS, LEVELS, Outcome, Scored
 from btc.settings import ArchiveForecasts
 from btc.times import DAY, MINUTE, day_of, iso
-from tests.unit.aws import CONTEXT, aws, load
+from tests.unit.aws import CONTEXT, aws, called, load
 from tests.unit.market import BTC, NOON
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -104,12 +104,14 @@ def test_an_outcome_joins_its_forecast_once_it_is_known_and_stays(archive):
 
 def test_writing_twice_or_late_leaves_the_same_object(archive):
     made = say(NOON)
-    archive(made)
+    with called() as operations:
+        archive(made)
     before = objects()
     archive(made[:1])
     archive(reversed(made))
 
     assert objects() == before
+    assert operations == {"Query", "GetObject", "PutObject"}
 
 
 def test_what_expired_in_the_table_stays_in_the_lake_and_starts_nothing(archive):

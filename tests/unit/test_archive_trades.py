@@ -13,7 +13,7 @@ from btc.settings import ArchiveTrades
 from btc.tape import Watermark
 from btc.times import MINUTE, day_of
 from btc.trades import Market, Trade, Trades
-from tests.unit.aws import CONTEXT, aws, kinesis_event, load
+from tests.unit.aws import CONTEXT, aws, called, kinesis_event, load
 from tests.unit.market import BTC, NOON, tapes
 from tests.unit.test_parquet import athena
 
@@ -109,6 +109,13 @@ def test_what_comes_before_an_unreadable_record_is_kept_and_the_stream_resumes_a
 
     assert answer == {"batchItemFailures": [{"itemIdentifier": "1"}]}
     assert read() == trades(BTC, 1)
+
+
+def test_nothing_is_asked_of_aws_but_to_put(archive):
+    with called() as operations:
+        archive(trades(BTC, 1, 2), trades(BTC, 3, minute=HALF_A_DAY))
+
+    assert operations == {"PutObject"}
 
 
 def test_watermarks_alone_leave_no_object(archive):

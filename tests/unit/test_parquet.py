@@ -47,6 +47,17 @@ def test_a_kline_comes_back_with_what_it_does_not_know():
     assert parquet.bars_of(parquet.bars([kline]), BTC) == [kline]
 
 
+@given(tapes())
+def test_objects_of_an_earlier_layout_are_still_read(tape):
+    """Times were written as INT96 and bars had no source."""
+    rows = list(bars.merge({}, Trades.of(BTC, tape)).values())
+    earlier = BytesIO()
+    table = pq.read_table(BytesIO(parquet.bars(rows))).drop_columns("source")
+    pq.write_table(table, earlier, use_deprecated_int96_timestamps=True)
+
+    assert parquet.bars_of(earlier.getvalue(), BTC) == rows
+
+
 @given(tapes(), st.data())
 def test_trades_come_back_by_id_each_once_however_they_were_cut_and_repeated(tape, data):
     repeated = tape + data.draw(st.lists(st.sampled_from(tape), max_size=20))

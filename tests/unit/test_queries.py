@@ -1,13 +1,13 @@
 """The named queries answer what the trades say: run over the lake that the functions wrote, in DuckDB."""
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import boto3
-import duckdb
 import pytest
 import sqlglot
 from sqlglot import exp
@@ -75,7 +75,7 @@ KLINE = Bar(
 class Athena:
     """The lake's tables in a folder of hive partitions, asked in Athena's dialect at a time of our choosing."""
 
-    database: duckdb.DuckDBPyConnection
+    database: Any
 
     def rows(self, query: str) -> list[dict[str, Any]]:
         tree = sqlglot.parse_one(query, read="athena").transform(_at_now)
@@ -96,12 +96,14 @@ def _at_now(node: exp.Expression) -> exp.Expression:
 
 
 @pytest.fixture(scope="module")
-def athena(tmp_path_factory: pytest.TempPathFactory) -> Athena:
+def athena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Athena]:
     folder = tmp_path_factory.mktemp("lake")
     # The account is a fixture of each test: here it lives as long as it takes to fill the lake and fetch it.
     for _ in aws.__wrapped__():
         fill()
         fetch(folder)
+    import duckdb  # noqa: PLC0415 - whatever still refers to it when Python ends makes it complain of leaks
+
     database = duckdb.connect()
     for name in TABLES:
         place = str(folder / name / "**" / "*.parquet")
@@ -110,7 +112,8 @@ def athena(tmp_path_factory: pytest.TempPathFactory) -> Athena:
             f"CREATE VIEW {name} AS"  # noqa: S608 - our own folder
             f" SELECT * FROM read_parquet('{place}', hive_partitioning = true, hive_types = {types})"
         )
-    return Athena(database)
+    yield Athena(database)
+    database.close()
 
 
 def fill() -> None:

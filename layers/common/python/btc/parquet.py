@@ -15,7 +15,7 @@ from btc.bars import Bar, Source
 from btc.forecasts import Forecast, Outcome, Scored
 from btc.lake import Columns
 from btc.ranges import read, spell
-from btc.trades import Market, Trade, Trades
+from btc.trades import Market, Trades
 from btc.units import SCALE, from_units
 
 _TYPES: Final = {
@@ -78,13 +78,15 @@ def trades(rows: Trades) -> pa.Table:
 
 def trades_of(contents: Iterable[bytes], market: Market) -> Trades:
     """The trades of the tape's objects, by id, each id once."""
-    names = ("price", "size")
-    rows = (
-        Trade(market, row["trade_id"], row["time"], *(_units(row[name], SCALE) for name in names), row["taker_buys"])
-        for content in contents
-        for row in _rows(content)
-    )
-    return Trades.of(market, rows).in_order()
+    rows = [row for content in contents for row in _rows(content)]
+    return Trades(
+        market,
+        ids=[row["trade_id"] for row in rows],
+        times=[row["time"] for row in rows],
+        prices=[_units(row["price"], SCALE) for row in rows],
+        sizes=[_units(row["size"], SCALE) for row in rows],
+        taker_buys=bytes(row["taker_buys"] for row in rows),
+    ).in_order()
 
 
 def forecasts(rows: Sequence[Scored]) -> bytes:

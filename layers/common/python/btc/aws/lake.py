@@ -1,16 +1,10 @@
-"""The bucket of the lake: objects rewritten over what was read of them, and the tape's, which are only added."""
+"""The lake's objects that are rewritten: each only over what was read of it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import awswrangler as wr
-import pandas as pd
 from botocore.exceptions import ClientError
-
-from btc import lake, parquet
-from btc.times import day_of
-from btc.trades import Trades
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -54,23 +48,6 @@ class Lake:
                 return True
         raise ContendedError(f"{key}: other writers rewrote it {PATIENCE} times in a row")
 
-    def add_trades(self, trades: Trades) -> list[str]:
-        """One object a day of them, each trade once; returns their keys. The same trades leave the same objects."""
-        return [self._put_tape(day, part) for day, part in _by_day(trades.in_order())]
-
-    def _put_tape(self, day: int, trades: Trades) -> str:
-        key = lake.tape_key(trades.market, day, trades.ids)
-        wr.s3.to_parquet(
-            parquet.trades(trades).to_pandas(types_mapper=pd.ArrowDtype),
-            path=f"s3://{self.bucket}/{key}",
-            index=False,
-            dtype=dict(lake.TAPE),
-            compression="zstd",
-            # Its defaults would round times to milliseconds and write them in a format that Parquet has given up.
-            pyarrow_additional_kwargs={"coerce_timestamps": "us", "flavor": None, "version": "2.6"},
-        )
-        return key
-
     def _read(self, key: str) -> _Stored | None:
         try:
             answer = self.client.get_object(Bucket=self.bucket, Key=key)
@@ -93,11 +70,3 @@ class Lake:
                 return False
             raise
         return True
-
-
-def _by_day(trades: Trades) -> Iterator[tuple[int, Trades]]:
-    """Trades keep their order; a clock that steps back over midnight leaves two days all the same."""
-    rows: dict[int, list[int]] = {}
-    for row, time in enumerate(trades.times):
-        rows.setdefault(day_of(time), []).append(row)
-    return ((day, trades.take(rows[day])) for day in sorted(rows))
