@@ -1,5 +1,7 @@
 """Repeats are dropped, holes are known, and no watermark claims more than is held."""
 
+import tracemalloc
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -125,3 +127,20 @@ def test_whatever_the_order_every_trade_passes_once_and_the_holes_are_the_ids_no
         if mark:
             by_then = [trade.trade_id for trade in tape if trade.time <= mark.time]
             assert set(by_then) <= {*range(ids[0], frontier + 1)} or not above
+
+
+def test_behind_a_long_hole_a_trade_costs_a_few_bytes() -> None:
+    held = Continuity(BTC)
+    held.add(trades(1))
+    tracemalloc.start()
+    for first in range(10, 100_010, 100):
+        held.add(trades(*range(first, first + 100)))
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert held.missing == (2, 9)
+    assert kept < 20 * 100_000
+    assert held.add(trades(*range(2, 10))).ids == list(range(2, 10))
+    mark = held.watermark(NOON + 10**9)
+    assert mark is not None
+    assert mark.last_id == 100_009
