@@ -1,5 +1,6 @@
 """Forecasts: made when a bar closes, by the champion that promotion left."""
 
+from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk.aws_lambda_event_sources import DynamoEventSource
 from constructs import Construct
@@ -25,7 +26,13 @@ class Forecasts(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         self.table = on_demand_table(
-            self, "Table", key="series", sort_key="target_time", stage=stage, time_to_live_attribute="expires"
+            self,
+            "Table",
+            key="series",
+            sort_key="target_time",
+            stage=stage,
+            stream=dynamodb.StreamViewType.NEW_IMAGE,
+            time_to_live_attribute="expires",
         )
         self.function = PythonFunction(
             self,

@@ -1,39 +1,20 @@
 """The offline store: a bucket of Parquet, the tables Athena sees in it, and a workgroup that cannot run up a bill."""
 
+from pathlib import Path
+
 from aws_cdk import Aws, Duration
 from aws_cdk import aws_athena as athena
 from aws_cdk import aws_glue as glue
-from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
-from aws_cdk.aws_lambda_event_sources import DynamoEventSource
 from constructs import Construct
 
-from btc.settings import ArchiveBars
-from cdk.bars import Bars
-from cdk.python_function import Layers, PythonFunction, removal_policy
+from btc.lake import PARTITIONS, TABLES
+from cdk.python_function import removal_policy
 from cdk.settings import Stage
 
-BAR_COLUMNS = {
-    "start": "timestamp",
-    **dict.fromkeys(("open", "high", "low", "close"), "decimal(18,8)"),
-    **dict.fromkeys(("volume", "buy_volume"), "decimal(28,8)"),
-    "turnover": "decimal(38,16)",
-    "trade_count": "bigint",
-    **dict.fromkeys(("first_id", "last_id", "prior_id", "next_id"), "bigint"),
-    "ranges": "string",
-    "closed": "boolean",
-    "complete": "boolean",
-    "source": "string",
-}
-"""What btc.aws.lake writes; a test holds the two together."""
-
-UNPROVEN_DAYS = """
-SELECT venue, symbol, date, count(*) AS minutes, count_if(NOT complete) AS unproven, sum(trade_count) AS trades
-FROM bars
-WHERE date >= date_format(current_date - interval '30' day, '%Y-%m-%d')
-GROUP BY venue, symbol, date
-ORDER BY date DESC
-""".strip()
+QUERIES = Path(__file__).parent / "queries"
+"""One file a named query, its first line a comment that says what it tells."""
 
 
 def private_bucket(scope: Construct, construct_id: str, *, stage: Stage) -> s3.Bucket:
@@ -51,7 +32,7 @@ def private_bucket(scope: Construct, construct_id: str, *, stage: Stage) -> s3.B
 
 
 class Lake(Construct):
-    """Bars by venue, symbol and date, one object each."""
+    """Bars, tape and forecasts by venue, symbol and date."""
 
     def __init__(self, scope: Construct, construct_id: str, *, stage: Stage) -> None:
         super().__init__(scope, construct_id)
@@ -65,7 +46,8 @@ class Lake(Construct):
             database_input=glue.CfnDatabase.DatabaseInputProperty(name=name),
             database_name=name,
         )
-        self.bars = _bars_table(self, database=self.database, bucket=self.bucket, stage=stage)
+        for table in TABLES:
+            _table(self, table, database=self.database, bucket=self.bucket, stage=stage)
         self.workgroup = athena.CfnWorkGroup(
             self,
             "Workgroup",
@@ -83,84 +65,71 @@ class Lake(Construct):
                 ),
             ),
         )
+        for path in sorted(QUERIES.glob("*.sql")):
+            self._query(path, stage)
+
+    def grant_add(self, grantee: iam.IGrantable, table: str) -> None:
+        """May put objects of one table, and see none."""
+        iam.Grant.add_to_principal(
+            grantee=grantee, actions=["s3:PutObject"], resource_arns=[self.bucket.arn_for_objects(f"{table}/*")]
+        )
+
+    def grant_rewrite(self, grantee: iam.IGrantable, table: str) -> None:
+        """May put objects of one table over those that are there. Whoever may not list a bucket is refused what is not
+        there, instead of being told so.
+        """
+        objects = self.bucket.arn_for_objects(f"{table}/*")
+        iam.Grant.add_to_principal(grantee=grantee, actions=["s3:GetObject", "s3:PutObject"], resource_arns=[objects])
+        iam.Grant.add_to_principal(grantee=grantee, actions=["s3:ListBucket"], resource_arns=[self.bucket.bucket_arn])
+
+    def _query(self, path: Path, stage: Stage) -> None:
+        text = path.read_text()
         query = athena.CfnNamedQuery(
             self,
-            "UnprovenDays",
-            name="days with unproven minutes",
-            database=name,
-            query_string=UNPROVEN_DAYS,
+            path.stem.title().replace("_", ""),
+            name=path.stem.replace("_", " "),
+            description=text.partition("\n")[0].removeprefix("-- "),
+            database=str(self.database.database_name),
+            query_string=text,
             work_group=stage.prefix,
         )
         query.add_resource_dependency(self.workgroup)
         query.add_resource_dependency(self.database)
 
 
-class Archive(Construct):
-    """Bars that close or change, into the lake."""
-
-    def __init__(  # noqa: PLR0913 - one argument a part it is joined to
-        self,
-        scope: Construct,
-        construct_id: str,
-        *,
-        stage: Stage,
-        layers: Layers,
-        bars: Bars,
-        lake: Lake,
-        failures: lambda_.IEventSourceDlq,
-    ) -> None:
-        super().__init__(scope, construct_id)
-        self.function = PythonFunction(
-            self,
-            "ArchiveBars",
-            name="archive_bars",
-            description="Rewrites each changed day of bars in the lake",
-            settings=ArchiveBars(bars_table=bars.table.table_name, lake_bucket=lake.bucket.bucket_name),
-            layers=layers.named("common", "powertools", "awswrangler"),
-            stage=stage,
-            memory_mb=1024,
-            timeout_s=120,
-        )
-        self.function.add_event_source(
-            DynamoEventSource(
-                bars.table,
-                starting_position=lambda_.StartingPosition.TRIM_HORIZON,
-                batch_size=1000,
-                max_batching_window=Duration.seconds(stage.archive_window_s),
-                bisect_batch_on_error=True,
-                retry_attempts=10,
-                on_failure=failures,
-            )
-        )
-
-
-def _bars_table(scope: Construct, *, database: glue.CfnDatabase, bucket: s3.Bucket, stage: Stage) -> glue.CfnTable:
+def _table(
+    scope: Construct, name: str, *, database: glue.CfnDatabase, bucket: s3.Bucket, stage: Stage
+) -> glue.CfnTable:
     """Partitions are computed from the query, so that none has ever to be registered."""
-    location = f"s3://{bucket.bucket_name}/bars/"
+    location = f"s3://{bucket.bucket_name}/{name}/"
     column = glue.CfnTable.ColumnProperty
+    projected = {"venue": {stage.venue, *stage.lake_venues}, "symbol": {*stage.symbols, *stage.lake_symbols}}
+    enums = {
+        f"projection.{key}.{field}": value
+        for key, values in projected.items()
+        for field, value in (("type", "enum"), ("values", ",".join(sorted(values))))
+    }
     return glue.CfnTable(
         scope,
-        "Bars",
+        name.title(),
         catalog_id=database.catalog_id,
         database_name=database.ref,
         table_input=glue.CfnTable.TableInputProperty(
-            name="bars",
+            name=name,
             table_type="EXTERNAL_TABLE",
-            partition_keys=[column(name=name, type="string") for name in ("venue", "symbol", "date")],
+            partition_keys=[column(name=key, type="string") for key in PARTITIONS],
             parameters={
                 "classification": "parquet",
                 "projection.enabled": "true",
-                "projection.venue.type": "enum",
-                "projection.venue.values": stage.venue,
-                "projection.symbol.type": "enum",
-                "projection.symbol.values": ",".join(stage.symbols),
+                **enums,
                 "projection.date.type": "date",
                 "projection.date.format": "yyyy-MM-dd",
-                "projection.date.range": "2010-01-01,NOW",
-                "storage.location.template": location + "venue=${venue}/symbol=${symbol}/date=${date}/",
+                # A forecast made before midnight is for the day after.
+                "projection.date.range": "2010-01-01,NOW+1DAYS",
+                "storage.location.template": location + "/".join(f"{key}=${{{key}}}" for key in PARTITIONS) + "/",
             },
             storage_descriptor=glue.CfnTable.StorageDescriptorProperty(
-                columns=[column(name=name, type=kind) for name, kind in BAR_COLUMNS.items()],
+                columns=[column(name=key, type=kind) for key, kind in TABLES[name].items()],
                 location=location,
                 input_format="org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
                 output_format="org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",

@@ -28,6 +28,11 @@ class Stage:
     forecast_retention_days: int = 60
     aggregate_window_s: int = 1
     archive_window_s: int = 60
+    """How long changed bars wait before their day in the lake is rewritten."""
+    forecast_window_s: int = 300
+    """The same for forecasts, whose days are several times larger and which nobody trains on."""
+    tape_window_s: int = 300
+    """How much of the tape goes into one object; Lambda waits no longer."""
     audit_minutes: int = 15
     """How often the bars are audited."""
     audit_days: int = 7
@@ -45,6 +50,9 @@ class Stage:
     total_rate_per_s: int = 50
     """Of all keys and of those who need none: what the open path can cost at most."""
     query_scan_limit_gb: int = 1
+    lake_venues: tuple[str, ...] = ("binance", "coinbase", "kraken")
+    """Where queries look beside the stage's own market: history may be filled from other venues."""
+    lake_symbols: tuple[str, ...] = ("BTC-USD", "BTC-USDT")
 
     keep_data: bool = False
     """What holds data survives the stack, can be restored to a point in time, and is protected from deletion."""
@@ -73,6 +81,8 @@ LOCAL = replace(
     name="local",
     emulated=True,
     archive_window_s=2,
+    forecast_window_s=2,
+    tape_window_s=2,
     audit_minutes=5,
     batch_ms=100,
 )

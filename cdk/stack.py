@@ -7,12 +7,13 @@ from aws_cdk.aws_lambda_destinations import S3Destination
 from constructs import Construct
 
 from cdk.api import Api
+from cdk.archive import Archive
 from cdk.audits import Audits
 from cdk.bars import Bars
 from cdk.failures import Failures
 from cdk.forecasts import Forecasts
 from cdk.ingestion import Ingestion, Trades
-from cdk.lake import Archive, Lake
+from cdk.lake import Lake
 from cdk.monitoring import Monitoring
 from cdk.python_function import Layers
 from cdk.settings import Stage
@@ -32,10 +33,18 @@ class PredictBitcoin(Stack):
         self.bars = Bars(self, "Bars", stage=stage, layers=layers, trades=self.trades, failures=batches)
         self.audits = Audits(self, "Audits", stage=stage, layers=layers, bars=self.bars, trades=self.trades)
         self.lake = Lake(self, "Lake", stage=stage)
-        self.archive = Archive(
-            self, "Archive", stage=stage, layers=layers, bars=self.bars, lake=self.lake, failures=batches
-        )
         self.forecasts = Forecasts(self, "Forecasts", stage=stage, layers=layers, bars=self.bars, failures=batches)
+        self.archive = Archive(
+            self,
+            "Archive",
+            stage=stage,
+            layers=layers,
+            lake=self.lake,
+            trades=self.trades,
+            bars=self.bars.table,
+            forecasts=self.forecasts.table,
+            failures=batches,
+        )
         self.training = Training(
             self,
             "Training",
@@ -68,9 +77,15 @@ class PredictBitcoin(Stack):
         state.grant(audit_bars, "dynamodb:GetItem")
         self.trades.grant(audit_bars, "kinesis:PutRecords")
 
-        archive_bars = self.archive.function
+        self.lake.grant_add(self.archive.trades, "tape")
+
+        archive_bars = self.archive.bars
         bars.grant(archive_bars, "dynamodb:Query")
-        self.lake.bucket.grant_put(archive_bars, "bars/*")
+        self.lake.grant_rewrite(archive_bars, "bars")
+
+        archive_forecasts = self.archive.forecasts
+        forecasts.grant(archive_forecasts, "dynamodb:Query")
+        self.lake.grant_rewrite(archive_forecasts, "forecasts")
 
         forecast = self.forecasts.function
         bars.grant(forecast, "dynamodb:Query")
@@ -90,7 +105,9 @@ class PredictBitcoin(Stack):
     def _watch(self) -> None:
         streamed = {
             "AggregateBars": self.bars.aggregate,
-            "ArchiveBars": self.archive.function,
+            "ArchiveTrades": self.archive.trades,
+            "ArchiveBars": self.archive.bars,
+            "ArchiveForecasts": self.archive.forecasts,
             "Forecast": self.forecasts.function,
         }
         Monitoring(

@@ -1,28 +1,34 @@
-"""The command line: `python -m local` runs the whole system, `python -m local replay …` sends captures through it."""
+"""The command line: `python -m local` runs the whole system, `replay` sends captures through it, and `rebuild` compares
+a day of its lake with what the tape makes again.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
-import signal
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
-from typing import Final, NoReturn
+from typing import Final
 
 from rich.table import Table
 
 from btc.aws.folding import ContendedError
 from btc.feeds.replay import CaptureError
+from btc.times import parse_iso
+from btc.trades import Market
+from local import interrupts
+from local import rebuild as rebuilding
 from local import replay as replaying
 from local.delivery import DeliveryError
 from local.intrinsics import TemplateError
 from local.lambdas import FunctionStoppedError
 from local.pipeline import PipelineError
 from local.processes import ProcessError
+from local.running import NotRunningError
 from local.screen import Screen
 from local.session import Options, run
 from local.stack import StackError
@@ -33,26 +39,28 @@ FAILURES: Final = (
     ContendedError,
     DeliveryError,
     FunctionStoppedError,
+    NotRunningError,
     PipelineError,
     ProcessError,
     StackError,
     SynthesisError,
     TemplateError,
     TimeoutError,
+    rebuilding.LakeError,
     replaying.UnknownVenueError,
 )
 """What ends a run with a reason instead of a trace."""
 
 
 def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> int:
-    """Returns the exit status: 0, 1 with the reason on standard error, 130 when interrupted."""
+    """Returns the exit status: 0, 1 with the reason on standard error or a difference, 130 when interrupted."""
     options = _parser(environment).parse_args(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGHUP, _interrupt)
+    interrupts.heed()
     screen = Screen()
     try:
-        return _replay(options, screen) if options.command == "replay" else _run(options, screen)
+        return COMMANDS[options.command](options, screen)
     except KeyboardInterrupt:
+        interrupts.heard()
         screen.say("stopped")
         return 130 if getattr(options, "once", False) else 0
     except FAILURES as error:
@@ -87,6 +95,15 @@ def _replay(options: argparse.Namespace, screen: Screen) -> int:
     return 0
 
 
+def _rebuild(options: argparse.Namespace, _screen: Screen) -> int:
+    comparison = rebuilding.rebuild(options.lake, options.market, options.date, time.time_ns() // 1000)
+    print(comparison)
+    return 0 if comparison.equal else 1
+
+
+COMMANDS: Final = {None: _run, "replay": _replay, "rebuild": _rebuild}
+
+
 def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     parser.add_argument(
@@ -118,7 +135,15 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     replay.add_argument("--symbol", required=True, help="canonical, as in BTC-USD")
     replay.add_argument("--bars", required=True, type=Path, metavar="OUT.parquet", help="where the bars go")
     replay.add_argument("captures", nargs="+", type=Path, help="frames a line, or a page of REST trades; may be .gz")
+    rebuild = commands.add_parser("rebuild", help="make a day's bars again from the tape, and compare them")
+    rebuild.add_argument("--lake", metavar="s3://BUCKET|FOLDER", help="instead of the running stack's")
+    rebuild.add_argument("--market", required=True, type=Market.parse, metavar="VENUE:SYMBOL")
+    rebuild.add_argument("--date", required=True, type=_date, metavar="YYYY-MM-DD", help="a day in UTC")
     return parser
+
+
+def _date(text: str) -> int:
+    return parse_iso(f"{text}T00:00:00Z")
 
 
 def _feed(text: str) -> str:
@@ -133,10 +158,6 @@ def _parameter(text: str) -> tuple[str, str]:
     if not (name and equals):
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
     return name, value
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from btc.trades import Market
 from local import pictures
 from local.pipeline import Execution
 from local.processes import tail
+from local.running import announced
 from local.screen import Phase, Screen
 from local.stack import Served, Stack, StackError
 from local.template import Assembly, synthesised
@@ -34,7 +35,7 @@ PRESENT_S: Final = 150
 FIRST_FORECAST_S: Final = 150.0
 HISTORY_S: Final = 900.0
 AGGREGATE: Final = "aggregate_bars"
-READERS: Final = ("archive_bars", "forecast")
+READERS: Final = ("archive_bars", "archive_forecasts", "archive_trades", "forecast")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,6 +261,11 @@ def run(options: Options, screen: Screen) -> Summary:
 
 def _follow(session: Session, options: Options, screen: Screen) -> Summary:
     session.start()
+    with announced(session.stack.emulator.endpoint_url, session.stack.deployed.outputs):
+        return _see_through(session, options, screen)
+
+
+def _see_through(session: Session, options: Options, screen: Screen) -> Summary:
     session.fill()
     version = session.train()
     forecast = session.first_forecast(version)

@@ -9,11 +9,12 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
-from local import declarations, events, pipeline
+from local import declarations, events, interrupts, pipeline
 from local.delivery import Delivery
 from local.events import Bus
 from local.intrinsics import Created, Resolver
@@ -29,6 +30,7 @@ from local.streams import Emulator
 from local.template import ROOT, Assembly
 
 Tell = Callable[[str], None]
+INGEST: Final = "ingest_trades"
 
 
 class StackError(RuntimeError):
@@ -62,6 +64,7 @@ class Stack:
         self.processes: dict[str, Process] = {}
         self._parts = ExitStack()
         self._parts.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        self._revive: Callable[[], Process]
         self._emulator: Emulator | None = None
         self._deployed: Deployed | None = None
         self._scheduler: Scheduler | None = None
@@ -72,6 +75,7 @@ class Stack:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        interrupts.heard()
         self._parts.close()
 
     @property
@@ -148,9 +152,10 @@ class Stack:
         return {"WEBSOCKET_URL": addresses["websocket"], "REST_URL": addresses["rest"]}
 
     def start_ingest(self, overrides: Mapping[str, str]) -> Process:
-        """Run the ingest task with its container's environment, but for `overrides`."""
+        """Run the ingest task with its container's environment, but for `overrides`; killed, it is started again."""
         environment = {**declarations.task_environment(self.deployed), **overrides}
-        return self._start("ingest_trades", ["-m", "functions.ingest_trades"], environment)
+        self._revive = partial(self.start_ingest, overrides)
+        return self._start(INGEST, ["-m", "functions.ingest_trades"], environment)
 
     def run_pipeline(self, parameters: Mapping[str, str], tell: Tell = silent) -> Execution:
         """Run the training pipeline to its end. Raises PipelineError."""
@@ -182,12 +187,19 @@ class Stack:
         return heard
 
     def check(self) -> None:
-        """Raises StackError, ProcessError or DeliveryError where a part has ended or keeps failing."""
+        """Raises StackError, ProcessError or DeliveryError where a part has ended or keeps failing.
+
+        An ingest task that was killed is replaced, as the service that it belongs to would do; one that gave up by
+        itself has said why, and would do so again.
+        """
         for name, result in self._scheduler.results.items() if self._scheduler else ():
             if result.error:
                 raise StackError(f"{name} failed: {result.error.message}")
-        for process in self.processes.values():
-            process.check()
+        for name, process in list(self.processes.items()):
+            if name == INGEST and process.status is not None and process.status < 0:
+                self._revive()
+            else:
+                process.check()
         for name, delivery in self.deliveries.items():
             delivery.idle()
             counters = delivery.counters()

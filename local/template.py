@@ -19,6 +19,7 @@ _INPUTS = (
     "cdk.json",
     "cdk",
     "functions",
+    "layers/common/python/btc/lake.py",
     "layers/common/python/btc/settings.py",
     "training/pipeline.py",
     "requirements.lock",

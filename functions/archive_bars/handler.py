@@ -1,4 +1,4 @@
-"""DynamoDB `bars` stream → S3 lake: rewrites the day of every closed bar that changed from the online store."""
+"""DynamoDB `bars` stream → S3 lake: joins the day of every closed bar that changed, whole, into the lake's object."""
 
 import os
 from functools import cache
@@ -8,10 +8,11 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from btc.aws import clients, lake
+from btc.aws import archiving, clients
+from btc.aws.lake import Lake
 from btc.aws.tables import BarTable, changed_bars
 from btc.settings import ArchiveBars
-from btc.times import DAY, day_of
+from btc.times import day_of
 
 logger = Logger()
 metrics = Metrics()
@@ -26,9 +27,8 @@ def settings() -> ArchiveBars:
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
     table = BarTable(settings().bars_table, clients.dynamodb())
+    lake = Lake(settings().lake_bucket, clients.s3())
     days = sorted({(bar.market, day_of(bar.start)) for bar in changed_bars(event["Records"])})
-    for market, day in days:
-        bars = [bar for bar in table.between(market, day, day + DAY) if bar.closed]
-        path = lake.write_bars(settings().lake_bucket, market, day, bars)
-        logger.info("day written", extra={"path": path, "bars": len(bars)})
-    metrics.add_metric("DaysWritten", MetricUnit.Count, len(days))
+    written = sum(archiving.archive_bars(lake, table, market, day) for market, day in days)
+    metrics.add_metric("DaysWritten", MetricUnit.Count, written)
+    logger.info("archived", extra={"records": len(event["Records"]), "days": len(days), "written": written})

@@ -1,13 +1,14 @@
 """What the task tells of itself: one structured line and one set of metrics an interval."""
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 if TYPE_CHECKING:
+    from btc.aws.streams import Counters
     from functions.ingest_trades.ingestion import Ingestion
 
 EVERY_S: Final = 60.0
@@ -30,7 +31,7 @@ class Report:
     metrics: Metrics
     every_s: float = EVERY_S
     _last: float = 0.0
-    _sent: dict[str, int] | None = None
+    _sent: dict[str, int] = field(default_factory=dict)
 
     def tick(self) -> None:
         now = time.monotonic()
@@ -47,10 +48,9 @@ class Report:
         self.logger.info("ingested", extra={**asdict(tally), "stream": counters, "buffered": stream.buffered_bytes})
         sums = {name: int(getattr(tally, attribute)) for name, attribute in _SUMS.items()}
         sums |= {"StreamRetries": counters["retries"], "StreamBytes": counters["bytes"]}
-        before = self._sent or {}
-        for name, total in sums.items():
-            self.metrics.add_metric(name, MetricUnit.Count, total - before.get(name, 0))
-        self._sent = sums
+        for name, more in self._since_the_last(sums).items():
+            self.metrics.add_metric(name, MetricUnit.Count, more)
+        self._send_batch_sizes(stream.counters)
         if tally.last_frame:
             age = time.monotonic() - tally.last_frame
             self.metrics.add_metric("FeedAge", MetricUnit.Seconds, age)
@@ -60,3 +60,18 @@ class Report:
         self.metrics.add_metric("VenueHalted", MetricUnit.Count, int(not tally.matching))
         self.metrics.add_metric("BufferedBytes", MetricUnit.Bytes, stream.buffered_bytes)
         self.metrics.flush_metrics()
+
+    def _send_batch_sizes(self, counters: "Counters") -> None:
+        """How well trades share records, and records requests; nothing where there were none."""
+        sent = counters.records + counters.retries
+        sums = {"sealed": counters.trades, "batches": counters.batches, "sent": sent, "requests": counters.requests}
+        more = self._since_the_last(sums)
+        if more["batches"]:
+            self.metrics.add_metric("TradesPerRecord", MetricUnit.Count, more["sealed"] / more["batches"])
+        if more["requests"]:
+            self.metrics.add_metric("RecordsPerRequest", MetricUnit.Count, more["sent"] / more["requests"])
+
+    def _since_the_last(self, sums: dict[str, int]) -> dict[str, int]:
+        more = {name: total - self._sent.get(name, 0) for name, total in sums.items()}
+        self._sent |= sums
+        return more

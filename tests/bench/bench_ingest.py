@@ -11,6 +11,7 @@ import struct
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
@@ -20,11 +21,12 @@ from unittest import mock
 from websocket import WebSocket
 
 from btc.aws.streams import TradeStream
+from btc.feeds import kraken
 from btc.feeds.connection import Connection, ReadAhead
 from btc.feeds.continuity import Continuity
 from btc.feeds.kraken import Kraken
 from btc.trades import Market, Trades
-from tests.bench.measure import Row
+from tests.bench.measure import Row, best_seconds
 
 if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient
@@ -151,18 +153,53 @@ def rows() -> list[Row]:
         with plain_websocket_client():
             theirs.append(usual(wire, trades))
     rate, usual_rate, quicker_rate = (trades / min(turn[0] for turn in turns) for turns in (mine, theirs, quicker))
-    bound = _decode_rate(texts, trades)
+    size, limits = sum(map(len, texts)), _limits(texts, wire)
     sizes = mine[0][1].bytes / trades, theirs[0][1].bytes / trades
     units = _units_per_trade(texts)
     usually = "websocket-client's defaults, json, one record a trade"
     return [
-        Row("ingest_trades_per_s", rate, "trades/s of CPU", "the same frames' typed JSON alone", rate / bound),
+        Row("ingest_trades_per_s", rate, "trades/s of CPU", "frames of a socket into packed records", None),
         Row("ingest_vs_usual", rate, "trades/s of CPU", usually, rate / usual_rate),
         Row("ingest_vs_usual_with_wsaccel", rate, "trades/s of CPU", f"{usually}, wsaccel", rate / quicker_rate),
         Row("ingest_bytes_per_trade", sizes[0], "bytes", "one JSON record a trade", sizes[1] / sizes[0]),
         Row(
             "kinesis_cost_vs_one_record_each", units * 1e6, "units/M trades at 1,000/s", "one record a trade", 1 / units
         ),
+        *(_share(name, size / min(turn[0] for turn in mine), what, size / seconds) for name, what, seconds in limits),
+    ]
+
+
+def _share(name: str, ours: float, what: str, limit: float) -> Row:
+    return Row(name, ours / 1e6, "MB/s of CPU", f"{limit / 1e6:,.0f} MB/s: {what}", ours / limit)
+
+
+def _limits(texts: Sequence[bytes], wire: bytes) -> list[tuple[str, str, float]]:
+    """(row, what, CPU seconds for all frames) of the least that a way through these bytes must do, and of less."""
+    socket_ = ReadAhead(skip_utf8_validation=True, enable_multithread=False)
+    connection, decoder = Connection(socket_), kraken._QUICK
+
+    def receive(handle: Callable[[bytes], object]) -> Callable[[], None]:
+        def run() -> None:
+            count = 0
+            while count < len(texts):
+                for text in connection.receive(1.0):
+                    handle(text)
+                    count += 1
+
+        return run
+
+    def each(handle: Callable[[bytes], object]) -> float:
+        return min(best_seconds(lambda: deque(map(handle, texts), maxlen=0), rounds=TURNS))
+
+    return [
+        ("ingest_bytes_decoded_per_s", "their typed decode alone, msgspec", each(decoder.decode)),
+        (
+            "ingest_bytes_vs_receive_and_decode",
+            "received and decoded, nothing else",
+            min(received(wire, socket_, receive(decoder.decode)) for _ in range(TURNS)),
+        ),
+        ("ingest_bytes_vs_utf8", "checked to be UTF-8", each(bytes.decode)),
+        ("ingest_bytes_vs_copy", "copied in memory", each(bytearray)),
     ]
 
 
@@ -195,22 +232,3 @@ def _units_per_trade(texts: Sequence[bytes]) -> float:
             stream.pump()
     stream.flush(1)
     return sink.records / sent
-
-
-def _decode_rate(texts: Sequence[bytes], trades: int) -> float:
-    """The bound that any way through these bytes has: reading them as typed JSON."""
-    from btc.feeds import kraken  # noqa: PLC0415 - the decoder under the parser, private to it
-
-    best = min(_timed(lambda: [kraken._QUICK.decode(text) for text in texts]) for _ in range(TURNS))
-    return trades / best
-
-
-def _timed(run: Callable[[], object]) -> float:
-    start = time.thread_time()
-    run()
-    return time.thread_time() - start
-
-
-if __name__ == "__main__":
-    for row in rows():
-        print(json.dumps(row._asdict()))

@@ -7,7 +7,7 @@ def test_bars_are_keyed_by_market_and_start_and_tell_of_their_changes(dev: Assem
     [table] = [
         each["Properties"]
         for each in dev.of_type("DynamoDB::Table").values()
-        if "StreamSpecification" in each["Properties"]
+        if each["Properties"]["KeySchema"][0]["AttributeName"] == "market"
     ]
 
     assert [(key["AttributeName"], key["KeyType"]) for key in table["KeySchema"]] == [

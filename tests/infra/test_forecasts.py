@@ -31,10 +31,11 @@ def test_a_forecast_waits_for_no_batch(dev: Assembly) -> None:
     assert "MaximumBatchingWindowInSeconds" not in dev.event_source("forecast")
 
 
-def test_forecasts_are_keyed_by_series_and_target_time(dev: Assembly) -> None:
-    keys = [
-        [key["AttributeName"] for key in table["Properties"]["KeySchema"]]
+def test_forecasts_are_keyed_by_series_and_target_time_and_tell_of_their_changes(dev: Assembly) -> None:
+    tables = {
+        tuple(key["AttributeName"] for key in table["Properties"]["KeySchema"]): table["Properties"]
         for table in dev.of_type("DynamoDB::Table").values()
-    ]
+    }
 
-    assert ["series", "target_time"] in keys
+    told = tables["series", "target_time"]["StreamSpecification"]["StreamViewType"]
+    assert told in ("NEW_IMAGE", "NEW_AND_OLD_IMAGES")

@@ -12,6 +12,8 @@ from tests.infra.assembly import ROOT, Assembly, Json, place, resolved
 SETTINGS: dict[str, type[settings.Settings]] = {
     "aggregate_bars": settings.AggregateBars,
     "archive_bars": settings.ArchiveBars,
+    "archive_forecasts": settings.ArchiveForecasts,
+    "archive_trades": settings.ArchiveTrades,
     "audit_bars": settings.AuditBars,
     "forecast": settings.Forecast,
     "promote_model": settings.PromoteModel,
@@ -80,7 +82,7 @@ def test_a_function_runs_the_python_and_the_machine_its_layers_were_built_for(na
         assert layer["Properties"]["CompatibleArchitectures"] == ["arm64"]
 
 
-@pytest.mark.parametrize("name", ["aggregate_bars", "archive_bars", "forecast"])
+@pytest.mark.parametrize("name", ["aggregate_bars", "archive_bars", "archive_forecasts", "archive_trades", "forecast"])
 def test_a_batch_that_no_retry_delivers_is_kept(name: str, dev: Assembly) -> None:
     source = dev.event_source(name)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from btc.times import MINUTE
 from local.screen import Screen
 from local.session import Options, Session, Summary
 from local.stack import Stack
@@ -96,6 +98,24 @@ def test_an_unknown_symbol_is_a_problem(run: Run) -> None:
     assert kind == "application/problem+json"
     assert problem["title"]
     assert "DOGE-USD" in problem["detail"]
+
+
+def test_an_ingest_task_that_is_killed_is_replaced_and_leaves_no_hole(run: Run) -> None:
+    stack, before = run.session.stack, run.session.state().watermark(run.session.market)
+    assert before is not None
+    os.kill(stack.processes["ingest_trades"].pid, signal.SIGKILL)
+    killed = time.time_ns() // 1000
+
+    until = time.monotonic() + 120
+    while (mark := run.session.state().watermark(run.session.market)) is None or mark.time < killed + MINUTE:
+        stack.check()
+        assert time.monotonic() < until, "the feed did not come back"
+        time.sleep(0.5)
+
+    stack.deliveries["aggregate_bars"].wait_idle(30)
+    since = [bar for bar in run.session.bars() if before.time - MINUTE < bar.start < killed]
+    assert since
+    assert all(bar.complete for bar in since)
 
 
 def _streaming(folder: Path) -> tuple[subprocess.Popen[str], set[int]]:

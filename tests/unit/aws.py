@@ -4,13 +4,15 @@ import base64
 import importlib.util
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import boto3
 import pytest
+from botocore.client import BaseClient
 from moto import mock_aws
 
 from btc import tape
@@ -22,6 +24,9 @@ from btc.settings import Settings
 from btc.tape import Watermark
 from btc.times import FOREVER
 from btc.trades import Trade, by_market
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 FUNCTIONS = Path(__file__).parents[2] / "functions"
 CONTEXT = SimpleNamespace(
@@ -46,17 +51,35 @@ def aws() -> Iterator[None]:
     with mock.patch.dict(os.environ, environment), mock_aws():
         for make in (clients.dynamodb, clients.kinesis, clients.s3, clients.sagemaker):
             make.cache_clear()
-        for name, keys in KEYS.items():
-            clients.dynamodb().create_table(
-                TableName=name,
-                KeySchema=[
-                    {"AttributeName": key, "KeyType": kind} for key, kind in zip(keys, ("HASH", "RANGE"), strict=False)
-                ],
-                AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
-                BillingMode="PAY_PER_REQUEST",
-            )
+        create_tables(clients.dynamodb())
         boto3.client("s3").create_bucket(Bucket="lake")
         yield
+
+
+def create_tables(client: "DynamoDBClient") -> None:
+    for name, keys in KEYS.items():
+        client.create_table(
+            TableName=name,
+            KeySchema=[
+                {"AttributeName": key, "KeyType": kind} for key, kind in zip(keys, ("HASH", "RANGE"), strict=False)
+            ],
+            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
+            BillingMode="PAY_PER_REQUEST",
+        )
+
+
+@contextmanager
+def called() -> Iterator[set[str]]:
+    """The operations asked of AWS within the block: what a function must be allowed to do."""
+    operations: set[str] = set()
+    ask = BaseClient._make_api_call
+
+    def asked(client: BaseClient, operation: str, arguments: dict[str, Any]) -> Any:
+        operations.add(operation)
+        return ask(client, operation, arguments)
+
+    with mock.patch.object(BaseClient, "_make_api_call", asked):
+        yield operations
 
 
 def fold(trades: Iterable[Trade] = (), mark: Watermark | None = None, expires: int = FOREVER) -> list[Bar]:

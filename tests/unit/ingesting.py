@@ -1,7 +1,11 @@
 """The task's loop over a scripted connection and history, on a clock that only they move."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from typing import Final
+
+from botocore.exceptions import ClientError
 
 from btc import tape
 from btc.aws.streams import TradeStream
@@ -87,6 +91,47 @@ class Sink:
 
     def trades(self) -> list[Trades]:
         return [entry for entry in self.entries if isinstance(entry, Trades)]
+
+
+class Shard(Sink):
+    """A shard that refuses everything until a moment of the clock, then takes 1 MB a second as Kinesis does."""
+
+    BYTES_A_SECOND: Final = 1_000_000
+
+    def __init__(self, clock: Clock, opens: float) -> None:
+        super().__init__()
+        self.clock, self.opens = clock, opens
+        self.second, self.room = 0, 0
+
+    def put_records(self, StreamName: str, Records: list[dict[str, bytes]]) -> dict[str, object]:  # noqa: N803
+        if self.clock.now < self.opens:
+            raise ClientError({"Error": {"Code": "ProvisionedThroughputExceededException"}}, "PutRecords")
+        if int(self.clock.now) != self.second:
+            self.second, self.room = int(self.clock.now), self.BYTES_A_SECOND
+        sizes = accumulate(len(record["Data"]) for record in Records)
+        fitting = [size <= self.room for size in sizes]
+        taken = Records[: sum(fitting)]
+        self.room -= sum(len(record["Data"]) for record in taken)
+        super().put_records(StreamName, taken)
+        refusal = {"ErrorCode": "ProvisionedThroughputExceededException"}
+        return {"Records": [{} if fits else refusal for fits in fitting]}
+
+
+def a_thousand_a_second(stream: TradeStream, market: Market, clock: Clock, until: float) -> Iterator[int]:
+    """Feeds the stream in steps of a tenth of a second, with a watermark each second; tells the last id after each."""
+    last_id = 0
+    while clock.now < until:
+        ids = list(range(last_id + 1, last_id + 101))
+        last_id = ids[-1]
+        times = [NOON + identity * 1000 for identity in ids]
+        prices = [6_350_190_000_000 + identity * 7919 % 1000 * 10**7 for identity in ids]
+        sizes = [4_134 + identity * 104_729 % 10**8 for identity in ids]
+        stream.put(Trades(market, ids, times, prices, sizes, b"\x01" * len(ids)))
+        if last_id % 1000 == 0:
+            stream.put(Watermark(market, times[-1], last_id))
+        clock.sleep(0.1)
+        stream.pump()
+        yield last_id
 
 
 def trades(market: Market, *ids: int) -> Trades:

@@ -1,5 +1,7 @@
 """Repeats are dropped, holes are known, and no watermark claims more than is held."""
 
+import tracemalloc
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -142,3 +144,20 @@ def test_whoever_goes_on_from_a_watermark_meets_every_trade_that_has_not_passed(
 
     missing = [trade for trade in tape if trade.trade_id not in passed]
     assert mark is None or all(trade.trade_id > mark.last_id and trade.time > mark.time for trade in missing)
+
+
+def test_behind_a_long_hole_a_trade_costs_a_few_bytes() -> None:
+    held = Continuity(BTC)
+    held.add(trades(1))
+    tracemalloc.start()
+    for first in range(10, 100_010, 100):
+        held.add(trades(*range(first, first + 100)))
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert held.missing == (2, 9)
+    assert kept < 20 * 100_000
+    assert held.add(trades(*range(2, 10))).ids == list(range(2, 10))
+    mark = held.watermark(NOON + 10**9)
+    assert mark is not None
+    assert mark.last_id == 100_009

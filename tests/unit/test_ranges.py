@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from btc import ranges
+from btc.trades import Market, Trades
 
 IDS = st.sets(st.integers(0, 60), min_size=1)
 
@@ -31,3 +32,18 @@ def test_a_union_holds_the_ids_of_both(some, others):
 @given(IDS)
 def test_runs_come_back_from_their_text(ids):
     assert ranges.read(ranges.spell(ranges.runs(sorted(ids)))) == ranges.runs(sorted(ids))
+
+
+@given(IDS, IDS)
+def test_unseen_are_the_trades_that_no_run_holds(held, ids):
+    offered = trades(sorted(ids))
+
+    assert set(ranges.unseen(ranges.runs(sorted(held)), offered).ids) == ids - held
+
+
+def test_a_repeat_of_what_is_held_has_nothing_unseen():
+    assert not len(ranges.unseen(((3, 9), (20, 30)), trades(range(22, 28))))
+
+
+def trades(ids):
+    return Trades(Market("kraken", "BTC-USD"), ids, list(ids), list(ids), list(ids), b"\x01" * len(ids))

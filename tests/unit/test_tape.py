@@ -2,6 +2,7 @@
 
 import contextlib
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,8 +57,24 @@ def test_a_batch_without_trades_is_no_record():
 
 def test_columns_of_unequal_length_are_refused():
     whole = Trades(BTC, [1, 2], [NOON, NOON], [5, 5], [1, 1], b"\x01\x00")
-    short = Trades(BTC, [1, 2], [NOON], [5, 5], [1, 1], b"\x01\x00")
+    short = Trades(BTC, [1, 2], [NOON, NOON], [5], [1, 1], b"\x01\x00")
 
     assert len(tape.decode(tape.encode(whole))) == 2
     with pytest.raises(tape.UnreadableError, match="unequal"):
         tape.decode(tape.encode(short))
+
+
+def test_runs_that_promise_more_ids_than_there_are_trades_are_refused_before_they_are_made():
+    record = msgspec.msgpack.encode(["trades/1", str(BTC), [1, 10**15], [NOON], [5], [1], b"\x01"])
+
+    with pytest.raises(tape.UnreadableError, match="no 1 ids"):
+        tape.decode(record)
+
+
+def test_ids_without_a_hole_take_no_room():
+    records = [
+        tape.encode(Trades(BTC, range(7, 7 + size), [5] * size, [5] * size, [1] * size, b"\x01" * size))
+        for size in (100, 101)
+    ]
+
+    assert len(records[1]) - len(records[0]) == 4

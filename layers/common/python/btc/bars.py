@@ -160,8 +160,13 @@ def _sum(parts: Iterable[int | None]) -> int | None:
 
 def merge(bars: Mapping[int, Bar], trades: Trades) -> dict[int, Bar]:
     """The bars of one market, by start, with these trades in them; trades they hold already change nothing."""
+    return merge_minutes(bars, trades.in_order().by_minute())
+
+
+def merge_minutes(bars: Mapping[int, Bar], minutes: Iterable[tuple[int, Trades]]) -> dict[int, Bar]:
+    """The same for trades that are cut into minutes already: (start, its trades in the order of their ids)."""
     merged = dict(bars)
-    for start, part in trades.in_order().by_minute():
+    for start, part in minutes:
         bar = merged.get(start)
         if bar is None:
             merged[start] = of(start, part)
@@ -183,18 +188,23 @@ def prove(bars: Mapping[int, Bar], watermarks: Iterable[Watermark]) -> dict[int,
     proven = dict(bars)
     for before, bar, after in zip([None, *traded], traded, [*traded[1:], None], strict=False):
         last_id = bar.ranges[-1][1]
-        joined = replace(bar, prior_id=before.last_id) if before else bar
-        proven[bar.start] = replace(joined, next_id=_next_id(joined, last_id, after, marks))
+        prior_id = before.last_id if before else bar.prior_id
+        next_id = _next_id(bar, last_id, after, marks)
+        if (prior_id, next_id) != (bar.prior_id, bar.next_id):
+            proven[bar.start] = replace(bar, prior_id=prior_id, next_id=next_id)
         for start in _quiet_minutes(bar, last_id, after, marks, quiet_starts):
             quiet = bars.get(start) or flat(bar, start, None)
             proven[start] = replace(flat(bar, start, _next_id(quiet, last_id, after, marks)), closed=quiet.closed)
-    return {start: replace(bar, closed=bar.closed or bar.end <= alive) for start, bar in sorted(proven.items())}
+    return {
+        start: bar if bar.closed or bar.end > alive else replace(bar, closed=True)
+        for start, bar in sorted(proven.items())
+    }
 
 
 def _quiet_minutes(
     bar: Bar, last_id: int, after: Bar | None, marks: Sequence[Watermark], known: Sequence[int]
 ) -> set[int]:
-    """The minutes between two neighbours that have a bar (`known`, ascending) or get one: their ids prove them empty."""
+    """The minutes between two neighbours that have a bar (`known`, ascending) or get one, as ids prove them empty."""
     until = max((minute_of(mark.time) for mark in marks if mark.last_id == last_id), default=bar.end)
     if after:
         until = after.start if after.ranges[0][0] == last_id + 1 else min(until, after.start)

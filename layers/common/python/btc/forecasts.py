@@ -54,6 +54,28 @@ class Forecast:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the future said of a forecast."""
+
+    realised_price: float
+    """The last price at the target time."""
+    pinball_loss: float
+    """The mean over LEVELS, in dollars."""
+    covered: bool
+    """Whether the realised price lies between the outermost quantiles."""
+    baseline_pinball_loss: float | None = None
+    """The baseline's for the same target; None where that was not made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A forecast with its outcome, once that is known."""
+
+    forecast: Forecast
+    outcome: Outcome | None = None
+
+
 def of(  # noqa: PLR0913 - what a forecast is made of
     market: Market,
     as_of: int,

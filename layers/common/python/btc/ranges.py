@@ -48,6 +48,9 @@ def unseen(ranges: Ranges, trades: Trades) -> Trades:
     if not ranges or trades.ids[0] > ranges[-1][1] or trades.ids[-1] < ranges[0][0]:
         return trades
     firsts = [first for first, _ in ranges]
+    around = bisect_right(firsts, trades.ids[0]) - 1
+    if around >= 0 and trades.ids[-1] <= ranges[around][1]:
+        return trades[:0]
 
     def held(identity: int) -> bool:
         run = bisect_right(firsts, identity) - 1

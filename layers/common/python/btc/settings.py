@@ -93,6 +93,17 @@ class ArchiveBars(Settings):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ArchiveTrades(Settings):
+    lake_bucket: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArchiveForecasts(Settings):
+    forecasts_table: str
+    lake_bucket: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Forecast(Settings):
     bars_table: str
     forecasts_table: str

@@ -1,12 +1,13 @@
 """Records of the stream `trades`: a batch of trades of one market, or a watermark, as versioned msgpack.
 
-Columns hold differences between neighbours: ids and times step by little, so that most numbers take one to four
-bytes instead of nine. Readers know a record by its tag; a new layout gets a new tag beside the old ones.
+Ids are told as the runs they form, times and prices as differences between neighbours: they step by little, so that
+most numbers take one to four bytes instead of nine. Readers know a record by its tag; a new layout gets a new tag
+beside the old ones.
 """
 
 from binascii import a2b_base64
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import accumulate, pairwise
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate, chain, pairwise
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -31,7 +32,8 @@ class Watermark(NamedTuple):
 
 class _Trades1(msgspec.Struct, array_like=True, tag="trades/1", frozen=True):
     market: str
-    ids: list[int]
+    runs: list[int]
+    """First id and length of each run of consecutive ids, one pair behind the other."""
     times: list[int]
     prices: list[int]
     sizes: list[int]
@@ -54,7 +56,7 @@ def encode(entry: Trades | Watermark) -> bytes:
     if isinstance(entry, Watermark):
         return _ENCODER.encode(_Watermark1(market, entry.time, entry.last_id))
     return _ENCODER.encode(
-        _Trades1(market, _steps(entry.ids), _steps(entry.times), _steps(entry.prices), entry.sizes, entry.taker_buys)
+        _Trades1(market, _runs(entry.ids), _steps(entry.times), _steps(entry.prices), entry.sizes, entry.taker_buys)
     )
 
 
@@ -67,12 +69,13 @@ def decode(data: bytes) -> Trades | Watermark:
         raise UnreadableError(f"not a record of the trade stream: {error}") from error
     if isinstance(record, _Watermark1):
         return Watermark(market, record.time, record.last_id)
-    columns = record.ids, record.times, record.prices, record.sizes, record.taker_buys
-    if not record.ids:
+    if not record.times:
         raise UnreadableError("a batch without trades")
+    ids = _ids(record.runs, len(record.times))
+    columns = record.times, record.prices, record.sizes, record.taker_buys
     if len({len(column) for column in columns}) != 1:
         raise UnreadableError(f"columns of unequal length {[len(column) for column in columns]}")
-    return Trades(market, _sums(record.ids), _sums(record.times), _sums(record.prices), record.sizes, record.taker_buys)
+    return Trades(market, ids, _sums(record.times), _sums(record.prices), record.sizes, record.taker_buys)
 
 
 def cut(trades: Trades, max_bytes: int = MAX_BYTES) -> Iterator[bytes]:
@@ -121,6 +124,24 @@ def read(records: Iterable[Mapping[str, Any]]) -> Batch:
             trades.setdefault(entry.market, []).append(entry)
         count += 1
     return Batch(trades, watermarks, count, None, None)
+
+
+def _runs(ids: Sequence[int]) -> list[int]:
+    if not ids:
+        return []
+    if list(ids) == list(range(ids[0], ids[0] + len(ids))):
+        return [ids[0], len(ids)]
+    ends = [row for row, (before, after) in enumerate(pairwise(ids), 1) if after != before + 1]
+    return [number for row, end in pairwise([0, *ends, len(ids)]) for number in (ids[row], end - row)]
+
+
+def _ids(runs: Sequence[int], count: int) -> Sequence[int]:
+    """What `_runs` was given: a range where it is one run, as nearly always. Never more ids than `count`."""
+    lengths = runs[1::2]
+    if len(runs) % 2 or min(lengths, default=0) < 1 or sum(lengths) != count:
+        raise UnreadableError(f"runs {list(runs)} are no {count} ids")
+    ranges = [range(first, first + length) for first, length in zip(runs[::2], lengths, strict=True)]
+    return ranges[0] if len(ranges) == 1 else list(chain(*ranges))
 
 
 def _steps(column: list[int]) -> list[int]:

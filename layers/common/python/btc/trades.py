@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from operator import le, lt
+from operator import lt
 from typing import NamedTuple
 
 from btc.times import MINUTE, minute_of
@@ -43,7 +43,8 @@ class Trades:
     """Many trades of one market as columns of equal length: the shape of a record on the stream, and of a fold."""
 
     market: Market
-    ids: list[int]
+    ids: Sequence[int]
+    """A list, or the range of step one that says the same."""
     times: list[int]
     prices: list[int]
     sizes: list[int]
@@ -63,8 +64,29 @@ class Trades:
             bytes(trade.taker_buys for trade in rows),
         )
 
+    @classmethod
+    def chain(cls, parts: Sequence["Trades"]) -> "Trades":
+        """The columns of one market's parts, at least one, behind each other."""
+        return cls(
+            parts[0].market,
+            [identity for part in parts for identity in part.ids],
+            [time for part in parts for time in part.times],
+            [price for part in parts for price in part.prices],
+            [size for part in parts for size in part.sizes],
+            b"".join(part.taker_buys for part in parts),
+        )
+
     def __len__(self) -> int:
         return len(self.ids)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Trades):
+            return NotImplemented
+        return (self.market, list(self.ids), self.times, self.prices, self.sizes, self.taker_buys) == (
+            *(other.market, list(other.ids), other.times, other.prices, other.sizes, other.taker_buys),
+        )
+
+    __hash__ = None  # type: ignore[assignment]
 
     def __iter__(self) -> Iterator[Trade]:
         columns = zip(self.ids, self.times, self.prices, self.sizes, map(bool, self.taker_buys), strict=True)
@@ -88,19 +110,19 @@ class Trades:
 
     def in_order(self) -> "Trades":
         """By id, each id once: repeats of a trade are the same trade."""
-        if all(map(lt, self.ids, self.ids[1:])):
+        if isinstance(self.ids, range) or all(map(lt, self.ids, self.ids[1:])):
             return self
         return self.take([row for _, row in sorted({identity: row for row, identity in enumerate(self.ids)}.items())])
 
     def by_minute(self) -> Iterator[tuple[int, "Trades"]]:
         """(start of a minute, its trades) for every minute touched; trades keep their order."""
         times = self.times
-        if all(map(le, times, times[1:])):
+        if times == sorted(times):  # the quickest way to see it
             first = 0
             while first < len(times):
                 start = minute_of(times[first])
                 after = bisect_left(times, start + MINUTE, first)
-                yield start, self[first:after]
+                yield start, self if after - first == len(times) else self[first:after]
                 first = after
             return
         # An exchange's clock may step back between two ids: then a minute's trades do not lie in one run.

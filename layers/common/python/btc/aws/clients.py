@@ -1,13 +1,16 @@
-"""AWS clients, made once a process and only where they are used."""
+"""AWS clients, made once a process and only where they are used.
+
+What makes them is imported with the first of them: botocore costs a start more than all else together. It is botocore
+and not boto3, which wraps it, because boto3 brings its S3 transfers along.
+"""
 
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 if TYPE_CHECKING:
+    from botocore.config import Config
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_kinesis import KinesisClient
     from mypy_boto3_s3 import S3Client
@@ -18,30 +21,46 @@ FAILURES: Final = (BotoCoreError, ClientError)
 
 # Standard mode retries throttling and broken connections with jitter; what still fails goes to the caller, whose
 # batch is then delivered again.
-_CONFIG = Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=3, read_timeout=10)
+_OPTIONS: Final = {"retries": {"mode": "standard", "max_attempts": 5}, "connect_timeout": 3, "read_timeout": 10}
 
 
 @cache
 def dynamodb() -> "DynamoDBClient":
-    client: DynamoDBClient = boto3.client("dynamodb", config=_CONFIG)
+    client: DynamoDBClient = _session().create_client("dynamodb", config=_config())
     return client
 
 
 @cache
 def kinesis() -> "KinesisClient":
     """Without retries of its own: the producer knows which records failed, and keeps their order."""
-    config = _CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}, read_timeout=5))
-    client: KinesisClient = boto3.client("kinesis", config=config)
+    config = _config(retries={"mode": "standard", "total_max_attempts": 1}, read_timeout=5)
+    client: KinesisClient = _session().create_client("kinesis", config=config)
     return client
 
 
 @cache
 def s3() -> "S3Client":
-    client: S3Client = boto3.client("s3", config=_CONFIG)
+    """boto3's, which can download files."""
+    import boto3  # noqa: PLC0415
+
+    client: S3Client = boto3.client("s3", config=_config())
     return client
 
 
 @cache
 def sagemaker() -> "SageMakerClient":
-    client: SageMakerClient = boto3.client("sagemaker", config=_CONFIG)
+    client: SageMakerClient = _session().create_client("sagemaker", config=_config())
     return client
+
+
+@cache
+def _session() -> Any:
+    from botocore.session import get_session  # noqa: PLC0415
+
+    return get_session()
+
+
+def _config(**changes: Any) -> "Config":
+    from botocore.config import Config  # noqa: PLC0415
+
+    return Config(**{**_OPTIONS, **changes})

@@ -1,7 +1,6 @@
 """Trades and watermarks of one market into the bars of the online store: safe to repeat, to race and to interrupt."""
 
 from collections.abc import Sequence
-from functools import reduce
 from typing import Final
 
 from btc import bars
@@ -36,13 +35,14 @@ def fold(
     marks = [mark for mark in watermarks if alive is None or minute_of(mark.time) > minute_of(alive.time)]
     if not trades and not marks:
         return []
-    first, last = _span(trades, marks, alive)
+    minutes = [minute for part in trades for minute in part.in_order().by_minute()]
+    first, last = _span([start for start, _ in minutes], marks, alive)
     newest = max(marks, key=lambda mark: mark.time, default=None)
     changed: dict[int, Bar] = {}
     for _ in range(PATIENCE):
         stored = table.around(market, first, last)
         known = {start: entry.bar for start, entry in stored.items()}
-        proven = bars.prove(reduce(bars.merge, trades, known), [*marks, *([alive] if alive else [])])
+        proven = bars.prove(bars.merge_minutes(known, minutes), [*marks, *([alive] if alive else [])])
         new = [bar for start, bar in proven.items() if bar != known.get(start) and start <= _horizon(known, last)]
         if not new and newest is None:
             return list(changed.values())
@@ -57,13 +57,13 @@ def fold(
     raise ContendedError(f"{market}: other writers changed the same bars {PATIENCE} times in a row")
 
 
-def _span(trades: Sequence[Trades], marks: Sequence[Watermark], alive: Watermark | None) -> tuple[int, int]:
-    """The first and the last minute that may change."""
-    touched = [edge for part in trades for edge in (min(part.times), max(part.times))]
+def _span(traded: Sequence[int], marks: Sequence[Watermark], alive: Watermark | None) -> tuple[int, int]:
+    """The first and the last minute that may change; `traded` are the starts of those with trades."""
+    touched = [*traded]
     if marks:
         # Every bar since the last watermark may close now, however long ago its trades came.
-        touched += [alive.time if alive else 0, *(mark.time for mark in marks)]
-    return minute_of(min(touched)), minute_of(max(touched))
+        touched += [minute_of(alive.time) if alive else 0, *(minute_of(mark.time) for mark in marks)]
+    return min(touched), max(touched)
 
 
 def _horizon(known: dict[int, Bar], last: int) -> int:

@@ -1,16 +1,26 @@
 """The online store of forecasts in DynamoDB."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from btc import times
 from btc.aws.tables import Item, put_if
-from btc.forecasts import Forecast
-from btc.times import iso, parse_iso
+from btc.forecasts import Forecast, Outcome, Scored
+from btc.times import MINUTE, day_of, iso, parse_iso
 from btc.trades import Market
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+
+def changed_days(records: Iterable[Mapping[str, Any]]) -> set[tuple[Market, int]]:
+    """The markets and days whose forecasts the records of the table's stream changed; expired ones change none."""
+    images = [record["dynamodb"]["NewImage"] for record in records if "NewImage" in record["dynamodb"]]
+    return {
+        (Market.parse(image["series"]["S"].rpartition(":")[0]), day_of(parse_iso(image["target_time"]["S"])))
+        for image in images
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +57,22 @@ class ForecastTable:
         )
         return _forecast_of(market, horizon, page["Items"][0]) if page["Items"] else None
 
+    def between(self, market: Market, horizon: int, start: int, end: int) -> list[Scored]:
+        """The forecasts whose target lies in [start, end), oldest first, with their outcomes where these are known."""
+        pages = self.client.get_paginator("query").paginate(
+            TableName=self.name,
+            KeyConditionExpression="series = :series AND target_time BETWEEN :first AND :last",
+            ExpressionAttributeValues={
+                ":series": {"S": _series(market, horizon)},
+                ":first": {"S": iso(start)},
+                ":last": {"S": iso(end - MINUTE)},
+            },
+            ConsistentRead=True,
+        )
+        return [
+            Scored(_forecast_of(market, horizon, item), _outcome_of(item)) for page in pages for item in page["Items"]
+        ]
+
 
 def _series(market: Market, horizon: int) -> str:
     return f"{market}:{horizon}"
@@ -64,4 +90,16 @@ def _forecast_of(market: Market, horizon: int, item: Item) -> Forecast:
         probability_up=float(item["probability_up"]["N"]),
         model_version=item["model_version"]["S"],
         baseline=item["baseline"]["BOOL"],
+    )
+
+
+def _outcome_of(item: Item) -> Outcome | None:
+    if "realised_price" not in item:
+        return None
+    baseline = item.get("baseline_pinball_loss")
+    return Outcome(
+        realised_price=float(item["realised_price"]["N"]),
+        pinball_loss=float(item["pinball_loss"]["N"]),
+        covered=item["covered"]["BOOL"],
+        baseline_pinball_loss=float(baseline["N"]) if baseline else None,
     )

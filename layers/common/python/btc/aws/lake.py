@@ -1,66 +1,72 @@
-"""The offline store: one Parquet object a day and market, rewritten whole, so that writing twice changes nothing."""
+"""The lake's objects that are rewritten: each only over what was read of it."""
 
-from collections.abc import Sequence
-from decimal import Decimal
-from typing import Final
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import awswrangler as wr
-import pandas as pd
+from botocore.exceptions import ClientError
 
-from btc.bars import Bar
-from btc.ranges import spell
-from btc.times import date, to_datetime
-from btc.trades import Market
-from btc.units import from_units
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
-BAR_TYPES: Final = {
-    "start": "timestamp",
-    **dict.fromkeys(("open", "high", "low", "close"), "decimal(18,8)"),
-    **dict.fromkeys(("volume", "buy_volume"), "decimal(28,8)"),
-    "turnover": "decimal(38,16)",
-    "trade_count": "bigint",
-    **dict.fromkeys(("first_id", "last_id", "prior_id", "next_id"), "bigint"),
-    "ranges": "string",
-    "closed": "boolean",
-    "complete": "boolean",
-    "source": "string",
-}
-"""Columns of `bars` and their Athena types; venue, symbol and date are its partitions."""
+PATIENCE: Final = 10
+"""How often an object may turn out rewritten by others before the batch is left to be delivered again."""
+
+_OUTRUN: Final = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"})
+"""What a conditional write is answered when the object is no longer the one that was read."""
 
 
-def bars_path(bucket: str, market: Market, day: int) -> str:
-    """The object that holds a day of bars; `day` in µs."""
-    return f"s3://{bucket}/bars/venue={market.venue}/symbol={market.symbol}/date={date(day)}/bars.parquet"
+class ContendedError(RuntimeError):
+    """Other writers kept rewriting the same object; the batch should be delivered again."""
 
 
-def write_bars(bucket: str, market: Market, day: int, bars: Sequence[Bar]) -> str:
-    """Write a day's bars in place of what was there; returns the object's path."""
-    path = bars_path(bucket, market, day)
-    wr.s3.to_parquet(frame(bars), path=path, index=False, dtype=BAR_TYPES)
-    return path
+class _Stored(NamedTuple):
+    content: bytes
+    etag: str
 
 
-def frame(bars: Sequence[Bar]) -> pd.DataFrame:
-    """Bars as a table with the columns of BAR_TYPES, exact decimals in them."""
-    return pd.DataFrame(
-        {
-            # Athena's timestamps carry no zone; all times of the lake are UTC.
-            "start": pd.Series([to_datetime(bar.start).replace(tzinfo=None) for bar in bars], dtype="datetime64[us]"),
-            **{name: _decimals(bars, name, 8) for name in ("open", "high", "low", "close", "volume", "buy_volume")},
-            "turnover": _decimals(bars, "turnover", 16),
-            **{name: _counts(bars, name) for name in ("trade_count", "first_id", "last_id", "prior_id", "next_id")},
-            "ranges": pd.Series([spell(bar.ranges) for bar in bars], dtype="string"),
-            "closed": [bar.closed for bar in bars],
-            "complete": [bar.complete for bar in bars],
-            "source": pd.Series([str(bar.source) for bar in bars], dtype="string"),
-        },
-        columns=list(BAR_TYPES),
-    )
+@dataclass(frozen=True, slots=True)
+class Lake:
+    """The lake's bucket."""
 
+    bucket: str
+    client: "S3Client"
 
-def _decimals(bars: Sequence[Bar], name: str, scale: int) -> list[Decimal | None]:
-    return [None if (units := getattr(bar, name)) is None else from_units(units, scale) for bar in bars]
+    def rewrite(self, key: str, remake: Callable[[bytes | None], bytes | None]) -> bool:
+        """Put what `remake` makes of the object's content in its place; whether anything had to be written.
 
+        `remake` is given None where there is no object, and gives None where nothing changes. It is called after the
+        object was read and again for each later version of it, so whoever writes over an object has read the other
+        store later than the one who wrote that. Raises ContendedError where others are always first.
+        """
+        for _ in range(PATIENCE):
+            stored = self._read(key)
+            content = remake(stored.content if stored else None)
+            if content is None:
+                return False
+            if self._put_over(key, content, stored):
+                return True
+        raise ContendedError(f"{key}: other writers rewrote it {PATIENCE} times in a row")
 
-def _counts(bars: Sequence[Bar], name: str) -> pd.Series:
-    return pd.Series([getattr(bar, name) for bar in bars], dtype="Int64")
+    def _read(self, key: str) -> _Stored | None:
+        try:
+            answer = self.client.get_object(Bucket=self.bucket, Key=key)
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "NoSuchKey":
+                return None
+            raise
+        return _Stored(answer["Body"].read(), answer["ETag"])
+
+    def _put_over(self, key: str, content: bytes, stored: _Stored | None) -> bool:
+        """Whether the object was still the one that was read; else nothing is written.
+
+        Not by awswrangler: after a refusal it puts the object again when it is collected.
+        """
+        condition: dict[str, Any] = {"IfMatch": stored.etag} if stored else {"IfNoneMatch": "*"}
+        try:
+            self.client.put_object(Bucket=self.bucket, Key=key, Body=content, **condition)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _OUTRUN:
+                return False
+            raise
+        return True

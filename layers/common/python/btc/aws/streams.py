@@ -55,7 +55,10 @@ class Counters:
     """Sums since the start."""
 
     records: int = 0
+    """Records the stream has taken."""
     trades: int = 0
+    batches: int = 0
+    """Records made of trades, taken or waiting."""
     watermarks: int = 0
     bytes: int = 0
     requests: int = 0
@@ -177,7 +180,9 @@ class TradeStream:
     def _seal(self, lane: _Lane) -> None:
         rows = len(lane.sides)
         self.counters.trades += rows
-        size = sum(len(record.data) for record in lane.seal())
+        sealed = lane.seal()
+        self.counters.batches += len(sealed)
+        size = sum(len(record.data) for record in sealed)
         self._sealed_bytes += size
         if rows:
             self._rows = max(1, tape.MAX_BYTES * 24 // 25 * rows // size)

@@ -1,11 +1,45 @@
 """Which trades of a market are held without a hole, and so how far its feed may claim to be alive."""
 
+from array import array
+from bisect import bisect_right
 from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
 
 from btc import ranges
 from btc.ranges import Ranges
 from btc.tape import Watermark
 from btc.trades import Market, Trades
+
+
+@dataclass(frozen=True, slots=True)
+class _Times:
+    """When trades were made, ids ascending: all that is kept of them, since behind a long hole there may be many."""
+
+    ids: Sequence[int]
+    times: Sequence[int]
+    latest: int
+
+    @classmethod
+    def of(cls, trades: Trades) -> Self:
+        ids = trades.ids
+        run = ids[-1] - ids[0] == len(ids) - 1
+        return cls(range(ids[0], ids[-1] + 1) if run else array("q", ids), array("q", trades.times), max(trades.times))
+
+    @property
+    def last_id(self) -> int:
+        return self.ids[-1]
+
+    def newest(self, above: int, until: int) -> int:
+        """The latest time among the ids in (above, until]; 0 where there are none."""
+        first, after = bisect_right(self.ids, above), bisect_right(self.ids, until)
+        return self.latest if after - first == len(self.ids) else max(self.times[first:after], default=0)
+
+    def last_made(self, time: int, until: int) -> int:
+        """The highest id up to `until` that was made by `time`; 0 where there is none."""
+        after = bisect_right(self.ids, until)
+        return max((self.ids[row] for row in range(after) if self.times[row] <= time), default=0)
 
 
 class Continuity:
@@ -22,7 +56,7 @@ class Continuity:
         """The newest trade's time (µs) among those up to the frontier."""
         self._made = 0
         self._ahead: Ranges = ()
-        self._recent: deque[Trades] = deque()
+        self._recent: deque[_Times] = deque()
         self._settled = last_id
         self._marked = time
 
@@ -46,22 +80,22 @@ class Continuity:
         if self.last_id is None:
             self.last_id = self._settled = ids[0] - 1
         if ids[0] == self.last_id + 1 and not self._ahead and ids[-1] - ids[0] == len(ids) - 1:
-            self._recent.append(new)
+            self._recent.append(_Times.of(new))
             self.last_id = ids[-1]
             self.time = max(self.time, new.times[-1])
             return new
         held = ranges.union([(0, self.last_id)], self._ahead)
         new = ranges.unseen(held, new)
         if new.ids:
-            self._recent.append(new)
+            self._recent.append(_Times.of(new))
             self._hold(ranges.union(held, ranges.runs(new.ids)))
         return new
 
     def _hold(self, held: Ranges) -> None:
         before, self.last_id, self._ahead = self.last_id, held[0][1], held[1:]
-        if self.last_id != before:
-            times = (time for chunk in self._recent for time in _times_until(chunk, self.last_id))
-            self.time = max([self.time, *times])
+        assert before is not None
+        newest = (part.newest(before, self.last_id) for part in self._recent)
+        self.time = max([self.time, *newest])
 
     def skip(self) -> tuple[int, int] | None:
         """Give the first hole up as beyond repair and go on behind it; the bars know that its ids are missing."""
@@ -91,16 +125,11 @@ class Continuity:
     def _settle(self, time: int) -> None:
         assert self._settled is not None
         assert self.last_id is not None
-        later: deque[Trades] = deque()
-        for chunk in self._recent:
-            if max(chunk.times) <= time and chunk.ids[-1] <= self.last_id:
-                self._settled = max(self._settled, chunk.ids[-1])
-                continue
-            later.append(chunk)
-            by_then = (row for row, at in enumerate(chunk.times) if at <= time and chunk.ids[row] <= self.last_id)
-            self._settled = max([self._settled, *(chunk.ids[row] for row in by_then)])
+        later: deque[_Times] = deque()
+        for part in self._recent:
+            if part.latest <= time and part.last_id <= self.last_id:
+                self._settled = max(self._settled, part.last_id)
+            else:
+                later.append(part)
+                self._settled = max(self._settled, part.last_made(time, self.last_id))
         self._recent = later
-
-
-def _times_until(trades: Trades, last_id: int) -> list[int]:
-    return [time for identity, time in zip(trades.ids, trades.times, strict=True) if identity <= last_id]

@@ -1,0 +1,33 @@
+"""DynamoDB `forecasts` stream → S3 lake: joins each day that changed, whole, into the lake's object."""
+
+import os
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from btc.aws import archiving, clients
+from btc.aws.forecasts import ForecastTable, changed_days
+from btc.aws.lake import Lake
+from btc.settings import ArchiveForecasts
+
+logger = Logger()
+metrics = Metrics()
+
+
+@cache
+def settings() -> ArchiveForecasts:
+    return ArchiveForecasts.from_env(os.environ)
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> None:
+    table = ForecastTable(settings().forecasts_table, clients.dynamodb())
+    lake = Lake(settings().lake_bucket, clients.s3())
+    days = sorted(changed_days(event["Records"]))
+    written = sum(archiving.archive_forecasts(lake, table, market, day) for market, day in days)
+    metrics.add_metric("DaysWritten", MetricUnit.Count, written)
+    logger.info("archived", extra={"records": len(event["Records"]), "days": len(days), "written": written})

@@ -1,0 +1,37 @@
+"""Kinesis `trades` → S3 tape: one object a market, day and delivered batch, from which every bar can be made again."""
+
+import os
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from btc import tape
+from btc.aws.tape import Tape
+from btc.settings import ArchiveTrades
+from btc.trades import Trades
+
+logger = Logger()
+metrics = Metrics()
+
+
+@cache
+def settings() -> ArchiveTrades:
+    return ArchiveTrades.from_env(os.environ)
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    batch = tape.read(event["Records"])
+    archive = Tape(settings().lake_bucket)
+    markets = [Trades.chain(parts) for parts in batch.trades.values()]
+    keys = [key for trades in markets for key in archive.add(trades)]
+    metrics.add_metric("TradesArchived", MetricUnit.Count, sum(map(len, markets)))
+    logger.info("archived", extra={"records": batch.records, "trades": sum(map(len, markets)), "objects": len(keys)})
+    if batch.unread:
+        metrics.add_metric("UnreadableRecords", MetricUnit.Count, 1)
+        logger.error("unreadable record", extra={"sequence_number": batch.unread, "cause": batch.cause})
+    return batch.failures()

@@ -1,0 +1,98 @@
+"""What the lake's objects hold is exactly what was put into them."""
+
+from dataclasses import replace
+from io import BytesIO
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from btc import bars, forecasts, lake, parquet
+from btc.bars import Bar, Source
+from btc.forecasts import HORIZONS, LEVELS, Outcome, Scored
+from btc.tape import Watermark
+from btc.times import MINUTE
+from btc.trades import Trades
+from tests.unit.market import BTC, NOON, tapes
+
+ATHENA = {
+    "int64": "bigint",
+    "bool": "boolean",
+    "timestamp[us]": "timestamp",
+    "list<element: double>": "array<double>",
+}
+
+
+def made(reference: float = 60_000.0) -> list[Scored]:
+    quantiles = {horizon: [level / 1000 for level in LEVELS] for horizon in HORIZONS}
+    return [
+        Scored(forecast) for forecast in forecasts.of(BTC, NOON, reference, quantiles, model_version="m", baseline=True)
+    ]
+
+
+@given(tapes())
+def test_bars_come_back_as_they_went(tape):
+    proven = bars.prove(
+        bars.merge({}, Trades.of(BTC, tape)), [Watermark(BTC, tape[-1].time + 3 * MINUTE, tape[-1].trade_id)]
+    )
+    rows = list(proven.values())
+
+    assert parquet.bars_of(parquet.bars(rows), BTC) == rows
+
+
+def test_a_kline_comes_back_with_what_it_does_not_know():
+    kline = Bar(BTC, NOON, 90, 110, 80, 100, 5, None, None, None, closed=True, source=Source.KLINES)
+
+    assert parquet.bars_of(parquet.bars([kline]), BTC) == [kline]
+
+
+@given(tapes())
+def test_objects_of_an_earlier_layout_are_still_read(tape):
+    """Times were written as INT96 and bars had no source."""
+    rows = list(bars.merge({}, Trades.of(BTC, tape)).values())
+    earlier = BytesIO()
+    table = pq.read_table(BytesIO(parquet.bars(rows))).drop_columns("source")
+    pq.write_table(table, earlier, use_deprecated_int96_timestamps=True)
+
+    assert parquet.bars_of(earlier.getvalue(), BTC) == rows
+
+
+@given(tapes(), st.data())
+def test_trades_come_back_by_id_each_once_however_they_were_cut_and_repeated(tape, data):
+    repeated = tape + data.draw(st.lists(st.sampled_from(tape), max_size=20))
+    parts = [Trades.of(BTC, data.draw(st.permutations(repeated))), Trades.of(BTC, tape[:3])]
+    contents = []
+    for part in parts:
+        sink = BytesIO()
+        pq.write_table(parquet.trades(part), sink)
+        contents.append(sink.getvalue())
+
+    assert parquet.trades_of(contents, BTC) == Trades.of(BTC, tape)
+
+
+def test_forecasts_come_back_with_and_without_their_outcomes():
+    first, *rest = made()
+    rows = [replace(first, outcome=Outcome(60_100.5, 12.25, True)), *rest]
+
+    assert parquet.forecasts_of(parquet.forecasts(rows), BTC) == rows
+
+
+@pytest.mark.parametrize(
+    ("content", "columns"),
+    [(parquet.bars([]), lake.BARS), (parquet.forecasts([]), lake.FORECASTS)],
+    ids=["bars", "forecasts"],
+)
+def test_an_object_has_the_columns_athena_is_told_of(content, columns):
+    written = pq.read_schema(BytesIO(content))
+
+    assert {field.name: athena(field.type) for field in written} == columns
+
+
+def athena(kind):
+    text = str(kind).replace("decimal128", "decimal").replace(", ", ",")
+    return ATHENA.get(text, text)
+
+
+def test_the_same_rows_are_the_same_bytes():
+    assert parquet.forecasts(made()) == parquet.forecasts(made())

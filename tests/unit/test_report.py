@@ -1,0 +1,59 @@
+"""What the ingest task tells of itself: sums since the last report, and how full its records and requests are."""
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aws_lambda_powertools import Logger, Metrics
+
+from btc.aws.streams import Counters
+from functions.ingest_trades.report import Report
+from functions.ingest_trades.tracks import Tally
+
+
+@pytest.fixture
+def ingestion() -> Any:
+    return SimpleNamespace(tally=Tally(), stream=SimpleNamespace(counters=Counters(), buffered_bytes=0))
+
+
+@pytest.fixture
+def report(ingestion: Any) -> Report:
+    return Report(ingestion, Logger(service="test"), Metrics(namespace="Test", service="test"))
+
+
+def sent(report: Report, capsys: pytest.CaptureFixture[str]) -> dict[str, float]:
+    """The metrics of the report's embedded-metric line, by name."""
+    capsys.readouterr()
+    report.send()
+    lines = map(json.loads, capsys.readouterr().out.splitlines())
+    [line] = [line for line in lines if "_aws" in line]
+    [told] = line["_aws"]["CloudWatchMetrics"]
+    return {metric["Name"]: line[metric["Name"]][0] for metric in told["Metrics"]}
+
+
+def test_sums_are_told_as_what_came_since_the_last_report(ingestion, report, capsys):
+    ingestion.tally.trades, ingestion.tally.gaps, ingestion.stream.counters.retries = 500, 2, 7
+    first = sent(report, capsys)
+    ingestion.tally.trades, ingestion.tally.gaps = 800, 2
+    second = sent(report, capsys)
+
+    assert (first["Trades"], first["Gaps"], first["StreamRetries"]) == (500, 2, 7)
+    assert (second["Trades"], second["Gaps"], second["StreamRetries"]) == (300, 0, 0)
+
+
+def test_batch_sizes_are_those_since_the_last_report_whatever_had_to_be_sent_again(ingestion, report, capsys):
+    ingestion.stream.counters = Counters(records=8, trades=1200, batches=6, requests=4)
+    first = sent(report, capsys)
+    ingestion.stream.counters = Counters(records=10, trades=1300, batches=8, requests=6, retries=4)
+    second = sent(report, capsys)
+
+    assert (first["TradesPerRecord"], first["RecordsPerRequest"]) == (200, 2)
+    assert (second["TradesPerRecord"], second["RecordsPerRequest"]) == (50, 3)
+
+
+def test_an_interval_without_requests_tells_of_no_batch_sizes(ingestion, report, capsys):
+    quiet = sent(report, capsys)
+
+    assert quiet["Trades"] == 0
+    assert not quiet.keys() & {"TradesPerRecord", "RecordsPerRequest"}
