@@ -18,6 +18,7 @@ from btc.aws.models import download
 from btc.aws.state import StateTable
 from btc.aws.tables import BarTable, changed_bars
 from btc.bars import Bar
+from btc.champions import unusable
 from btc.features import LOOK_BACK
 from btc.minutes import Minutes
 from btc.settings import Forecast
@@ -47,12 +48,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
 def forecast(bar: Bar, now: int) -> list[bool]:
     """For each new forecast of a time still to come, as of the bar's close: whether it is the baseline's."""
     champion = StateTable(settings().state_table, clients.dynamodb()).champion()
-    usable = champion and not champion.expired(now, settings().max_model_age_days)
-    model = load(champion.artefact) if champion and usable else None
+    reason = unusable(champion, now, settings().max_model_age_days)
+    model = load(champion.artefact) if champion and not reason else None
     bars = BarTable(settings().bars_table, clients.dynamodb())
     minutes = Minutes.of_bars(bars.between(bar.market, bar.start - LOOK_BACK * MINUTE, bar.end))
     table = ForecastTable(settings().forecasts_table, clients.dynamodb())
-    made = [each for each in models.forecast(bar.market, minutes, model) if each.target_time > now]
+    made = [each for each in models.forecast(bar.market, minutes, model, reason) if each.target_time > now]
     return [each.baseline for each in made if table.add(each, settings().retention_days)]
 
 

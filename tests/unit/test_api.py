@@ -81,6 +81,7 @@ def test_the_newest_forecast_of_each_horizon_comes_back_with_every_field(get):
         "probability_up": 0.5,
         "model_version": "2026-11-21-abc",
         "baseline": False,
+        "baseline_reason": None,
     }
 
 

@@ -16,7 +16,7 @@ from tests.unit.market import BTC, NOON
 
 pytestmark = pytest.mark.usefixtures("aws")
 __all__ = ["aws"]
-OUTCOME = Outcome(realised_price=60_100.5, pinball_loss=12.25, covered=True, baseline_pinball_loss=13.5)
+OUTCOME = Outcome(60_030.5, 12.25, 10, covered=True, covered_50=True, direction=True, baseline_losses={"ewma": 13.5})
 
 
 def say(as_of: int, model_version: str = "m", *, baseline: bool = False) -> list[Scored]:
@@ -27,20 +27,10 @@ def say(as_of: int, model_version: str = "m", *, baseline: bool = False) -> list
     return [Scored(forecast) for forecast in made if table.add(forecast, 30)]
 
 
-def score(scored: Scored, outcome: Outcome = OUTCOME) -> Scored:
+def score(scored: Scored) -> Scored:
     """What the future says, written to the table."""
-    clients.dynamodb().update_item(
-        TableName="forecasts",
-        Key=key(scored),
-        UpdateExpression="SET realised_price = :price, pinball_loss = :loss, covered = :covered,"
-        " baseline_pinball_loss = :baseline",
-        ExpressionAttributeValues={
-            ":price": {"N": repr(outcome.realised_price)},
-            ":loss": {"N": repr(outcome.pinball_loss)},
-            ":covered": {"BOOL": outcome.covered},
-            ":baseline": {"N": repr(outcome.baseline_pinball_loss)},
-        },
-    )
+    outcome = OUTCOME
+    assert ForecastTable("forecasts", clients.dynamodb()).settle(scored.forecast, outcome)
     return replace(scored, outcome=outcome)
 
 

@@ -10,20 +10,21 @@ import numpy as np
 import pytest
 import xgboost as xgb
 
-from btc import baselines, models
+from btc import bars, baselines, models
 from btc.aws import clients
 from btc.aws.forecasts import ForecastTable
 from btc.aws.models import NotPromotableError
 from btc.aws.state import StateTable
 from btc.aws.tables import BarTable, bar_item
 from btc.features import LOOK_BACK, NAMES
-from btc.forecasts import HORIZONS, LEVELS
+from btc.forecasts import HORIZONS, LEVELS, Reason
+from btc.minutes import Minutes
 from btc.models import Heads
 from btc.settings import Forecast, PromoteModel
 from btc.tape import Watermark
 from btc.times import DAY, MINUTE, SECOND, iso
 from btc.trades import Trade, Trades
-from tests.unit.aws import CONTEXT, aws, fold, load
+from tests.unit.aws import CONTEXT, aws, load
 from tests.unit.market import BTC, NOON
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -85,8 +86,8 @@ def forecast(aws, monkeypatch):
     module = load("forecast", settings)
     monkeypatch.setattr(module.time, "time_ns", lambda: NOW * 1000)
 
-    def run(*bars):
-        records = [{"eventName": "MODIFY", "dynamodb": {"NewImage": bar_item(bar)}} for bar in bars]
+    def run(*changed):
+        records = [{"eventName": "MODIFY", "dynamodb": {"NewImage": bar_item(bar)}} for bar in changed]
         module.handler({"Records": records}, CONTEXT)
         table = ForecastTable("forecasts", clients.dynamodb())
         return [table.latest(BTC, horizon) for horizon in HORIZONS]
@@ -108,9 +109,19 @@ def history() -> Trades:
 
 
 def store(history: Trades):
-    bars = BarTable("bars", clients.dynamodb())
-    fold(history, Watermark(BTC, LAST + MINUTE, LOOK_BACK + 1))
-    return bars.between(BTC, LAST, LAST + MINUTE)[0]
+    """The proven bars of these trades into the table, many at a time; the last of them."""
+    made = bars.prove(bars.merge({}, history), [Watermark(BTC, LAST + MINUTE, LOOK_BACK + 1)])
+    items = [{**bar_item(bar), "version": {"N": "1"}} for bar in made.values()]
+    for first in range(0, len(items), 25):
+        puts = [{"PutRequest": {"Item": item}} for item in items[first : first + 25]]
+        clients.dynamodb().batch_write_item(RequestItems={"bars": puts})
+    return made[LAST]
+
+
+def forget_forecasts() -> None:
+    client = clients.dynamodb()
+    for item in client.scan(TableName="forecasts")["Items"]:
+        client.delete_item(TableName="forecasts", Key={name: item[name] for name in ("series", "target_time")})
 
 
 def test_a_closed_bar_brings_the_champions_forecast_for_every_horizon(forecast, promote, history, tmp_path):
@@ -128,12 +139,40 @@ def test_without_a_champion_the_baseline_is_served_and_says_so(forecast, history
     made = forecast(store(history))
 
     assert {(each.baseline, each.model_version) for each in made} == {(True, baselines.VERSION)}
+    assert {each.baseline_reason for each in made} == {Reason.NO_CHAMPION}
 
 
-def test_an_expired_champion_gives_way_to_the_baseline(forecast, promote, history, tmp_path):
-    promote(register(artefact(tmp_path, NOON - 40 * DAY), "model.tar.gz"))
+def test_a_champion_serves_until_its_last_day_and_then_gives_way_to_the_baseline(forecast, promote, history, tmp_path):
+    bar = store(history)
+    promote(register(artefact(tmp_path / "old", NOW - 30 * DAY - SECOND), "old.tar.gz"))
+    assert {(each.baseline, each.baseline_reason) for each in forecast(bar)} == {(True, Reason.EXPIRED)}
 
-    assert all(each.baseline for each in forecast(store(history)))
+    forget_forecasts()
+    promote(register(artefact(tmp_path / "last-day", NOW - 30 * DAY), "last-day.tar.gz"))
+    assert {(each.baseline, each.baseline_reason) for each in forecast(bar)} == {(False, None)}
+
+
+@pytest.mark.parametrize("missing", [range(2), range(600, 602 + LOOK_BACK // 10)])
+def test_where_the_look_back_is_not_whole_the_baseline_is_served_and_says_so(
+    missing, forecast, promote, history, tmp_path
+):
+    promote(register(artefact(tmp_path, NOON), "model.tar.gz"))
+    kept = [trade for row, trade in enumerate(history) if row not in missing]
+    made = forecast(store(Trades.of(BTC, kept)))
+
+    assert {(each.baseline, each.baseline_reason) for each in made} == {(True, Reason.INCOMPLETE)}
+
+
+def test_what_every_baseline_says_is_kept_beside_the_forecast(forecast, promote, history, tmp_path):
+    promote(register(artefact(tmp_path, NOON), "model.tar.gz"))
+    bar = store(history)
+    made = forecast(bar)
+    minutes = Minutes.of_bars(BarTable("bars", clients.dynamodb()).between(BTC, NOON, bar.end))
+    expected = models.forecast(BTC, minutes, None)
+
+    assert {tuple(each.baselines) for each in made} == {tuple(baselines.VOLATILITIES)}
+    assert [each.baselines for each in made] == [each.baselines for each in expected]
+    assert [each.baselines[baselines.SERVED] for each in made] == [each.quantiles for each in expected]
 
 
 def test_a_bar_that_closed_long_ago_is_history_and_gets_no_forecast(forecast, history):

@@ -140,4 +140,5 @@ def test_without_model_or_whole_look_back_the_baseline_is_served_and_says_so(fol
     for made in (models.forecast(BTC, MINUTES, None), models.forecast(BTC, MINUTES[-LOOK_BACK:], model)):
         assert all(each.baseline for each in made)
         assert {each.model_version for each in made} == {baselines.VERSION}
+        assert all(each.baseline_reason for each in made)
         assert [each.horizon for each in made] == list(HORIZONS)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from btc import bars, forecasts, lake, parquet
 from btc.bars import Bar, Source
-from btc.forecasts import HORIZONS, LEVELS, Outcome, Scored
+from btc.forecasts import HORIZONS, LEVELS, Outcome, Reason, Scored
 from btc.tape import Watermark
 from btc.times import MINUTE
 from btc.trades import Trades
@@ -21,14 +21,21 @@ ATHENA = {
     "bool": "boolean",
     "timestamp[us]": "timestamp",
     "list<element: double>": "array<double>",
+    "map<string,double ('baseline_losses')>": "map<string,double>",  # Arrow tells a map's column with its type
+    "map<string,list<element: double> ('baselines')>": "map<string,array<double>>",
 }
+OUTCOME = Outcome(60_030.5, 12.25, 10, covered=True, covered_50=True, direction=True, baseline_losses={"ewma": 13.5})
 
 
 def made(reference: float = 60_000.0) -> list[Scored]:
     quantiles = {horizon: [level / 1000 for level in LEVELS] for horizon in HORIZONS}
-    return [
-        Scored(forecast) for forecast in forecasts.of(BTC, NOON, reference, quantiles, model_version="m", baseline=True)
-    ]
+    told = {
+        "model_version": "m",
+        "baseline": True,
+        "baseline_reason": Reason.EXPIRED,
+        "baselines": {"ewma": quantiles, "har": quantiles},
+    }
+    return [Scored(forecast) for forecast in forecasts.of(BTC, NOON, reference, quantiles, **told)]
 
 
 @given(tapes())
@@ -73,7 +80,7 @@ def test_trades_come_back_by_id_each_once_however_they_were_cut_and_repeated(tap
 
 def test_forecasts_come_back_with_and_without_their_outcomes():
     first, *rest = made()
-    rows = [replace(first, outcome=Outcome(60_100.5, 12.25, True)), *rest]
+    rows = [replace(first, outcome=OUTCOME), *rest]
 
     assert parquet.forecasts_of(parquet.forecasts(rows), BTC) == rows
 

@@ -263,12 +263,19 @@ def test_forecasts_are_asked_for_with_their_outcomes(athena):
     assert [row["covered"] for row in rows] == [True, None, None, None]
 
 
+DUCKDB = {
+    "string": "varchar",
+    "array<double>": "double[]",
+    "map<string,double>": "map(varchar, double)",
+    "map<string,array<double>>": "map(varchar, double[])",
+}
+
+
 @pytest.mark.parametrize("name", sorted(TABLES))
 def test_athenas_types_are_those_of_the_objects(name, athena):
     described = athena.database.execute(f"DESCRIBE {name}").fetchall()
 
     assert {row[0]: row[1].lower() for row in described if row[0] not in lake.PARTITIONS} == {
-        column: kind.replace("array<double>", "double[]").replace("string", "varchar")
-        for column, kind in TABLES[name].items()
+        column: DUCKDB.get(kind, kind) for column, kind in TABLES[name].items()
     }
     assert parquet.schema(TABLES[name]).names == [row[0] for row in described if row[0] not in lake.PARTITIONS]

@@ -1,10 +1,11 @@
 """Forecasts without a model: what every model has to beat, and what is served where none may be used.
 
 `look_back` needs nothing but the look-back itself. `empirical` quantiles are learnt from training rows: with volatility
-held constant that is the naive random walk, with EWMA volatility (RiskMetrics) the strongest simple baseline.
+held constant that is the naive random walk, with EWMA volatility (RiskMetrics) the strongest simple baseline. Live, no
+training rows are at hand: there each baseline of `VOLATILITIES` learns its spread from the look-back.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -23,7 +24,11 @@ WINDOW: Final = LOOK_BACK - MEMORY - max(HORIZONS)
 """Minutes whose returns a baseline learns its spread from: what LOOK_BACK leaves beside the EWMA and a return."""
 FEWEST: Final = 240
 """Minutes a baseline forecast needs at the least."""
+SERVED: Final = "ewma"
+"""The one of VOLATILITIES that is served where no model may be used."""
 VERSION: Final = "baseline-ewma-60"
+HAR: Final = ((4, 0.15), (16, 0.2), (64, 0.3), (256, 0.2), (MEMORY, 0.15))
+"""(minutes, weight) of the realised variances in `har`: those of features.scale, as far as MEMORY reaches."""
 
 _ROWS_AT_ONCE: Final = 4096
 
@@ -33,7 +38,29 @@ class TooFewMinutesError(ValueError):
 
 
 def ewma(minutes: Minutes) -> Floats:
-    """EWMA volatility (n,) of the log return per √minute, from the last MEMORY minutes of each row.
+    """EWMA volatility (n,) of the log return per √minute, from the last MEMORY minutes of each row."""
+    *_, (_, variance) = _variances(minutes, decay=0.5 ** (1 / HALF_LIFE))
+    return np.sqrt(variance)
+
+
+def har(minutes: Minutes) -> Floats:
+    """HAR volatility (n,) of the log return per √minute (Corsi 2009), weights fixed, MEMORY minutes back."""
+    variances = dict(_variances(minutes))
+    return np.asarray(np.sqrt(sum(weight * variances[span] for span, weight in HAR)))
+
+
+def still(minutes: Minutes) -> Floats:
+    """One volatility (n,) for all times: the naive random walk."""
+    return np.ones(len(minutes))
+
+
+VOLATILITIES: Final[Mapping[str, Callable[[Minutes], Floats]]] = {"naive": still, "ewma": ewma, "har": har}
+"""The baselines that every live forecast is measured against, by what they take for the volatility at each row."""
+
+
+def _variances(minutes: Minutes, decay: float = 1.0) -> Iterator[tuple[int, Floats]]:
+    """The mean square (n,) of the last 1, 2, 4 … MEMORY log returns of each row, with that span; each minute back
+    weighs `decay` times the one after it.
 
     A sum over 2m minutes is that over m plus the decayed one m minutes before: ten passes, each row's arithmetic the
     same wherever history starts. Rows with less history weigh what they have; the first row has the floor.
@@ -42,13 +69,14 @@ def ewma(minutes: Minutes) -> Floats:
     squares[1:] = np.log(minutes.close[1:] / minutes.close[:-1]) ** 2
     weights = np.ones(len(minutes))
     weights[:1] = 0.0  # the first minute has no return
-    decay = 0.5 ** (1 / HALF_LIFE)
     span = 1
-    while span < MEMORY:
+    while True:
+        yield span, np.divide(squares, weights, out=np.zeros(len(minutes)), where=weights > 0) + VARIANCE_FLOOR
+        if span == MEMORY:
+            return
         for sums in (squares, weights):
             sums[span:] = sums[span:] + decay**span * sums[:-span]
         span *= 2
-    return np.sqrt(np.divide(squares, weights, out=np.zeros(len(minutes)), where=weights > 0) + VARIANCE_FLOOR)
 
 
 def empirical(standardised: Floats) -> Floats:
@@ -56,16 +84,17 @@ def empirical(standardised: Floats) -> Floats:
     return np.asarray(np.quantile(standardised[np.isfinite(standardised)], LEVELS))
 
 
-def look_back(minutes: Minutes, rows: Ints, horizon: int) -> Floats:
-    """Log return quantiles (rows, levels): EWMA volatility times the empirical spread of its own look-back.
+def look_back(minutes: Minutes, rows: Ints, horizon: int, volatility: Floats | None = None) -> Floats:
+    """Log return quantiles (rows, levels): a volatility (n,), by default EWMA, times the spread of its own look-back.
 
-    The returns over `horizon` that end in the last WINDOW minutes, each in units of the EWMA volatility before it,
+    The returns over `horizon` that end in the last WINDOW minutes, each in units of the volatility before it,
     are taken with both signs: a day of them says how far the price goes, not where. Sees nothing after its row.
     Raises TooFewMinutesError where a row has less than FEWEST minutes.
     """
     if len(rows) and rows.min() < FEWEST - 1:
         raise TooFewMinutesError(f"{rows.min() + 1} minutes of history, a baseline needs {FEWEST}")
-    volatility = ewma(minutes)
+    if volatility is None:
+        volatility = ewma(minutes)
     sizes = np.full(len(minutes), np.nan)  # |return| in units of its own forecast volatility, where it ENDS
     sizes[horizon:] = np.abs(np.log(minutes.close[horizon:] / minutes.close[:-horizon])) / (
         volatility[:-horizon] * horizon**0.5
@@ -80,10 +109,14 @@ def look_back(minutes: Minutes, rows: Ints, horizon: int) -> Floats:
     return np.asarray(quantiles * (volatility[rows, None] * horizon**0.5))
 
 
-def latest(minutes: Minutes, horizons: Sequence[int] = HORIZONS) -> dict[int, Floats]:
-    """Log return quantiles (levels,) of the baseline that is served, by horizon, as of the last minute."""
+def latest(minutes: Minutes, horizons: Sequence[int] = HORIZONS) -> dict[str, dict[int, Floats]]:
+    """Log return quantiles (levels,) of every live baseline by name and horizon, as of the last minute."""
     last = np.array([len(minutes) - 1], dtype=np.int64)
-    return {horizon: look_back(minutes, last, horizon)[0] for horizon in horizons}
+    quantiles = {}
+    for name, volatility_of in VOLATILITIES.items():
+        volatility = volatility_of(minutes)
+        quantiles[name] = {horizon: look_back(minutes, last, horizon, volatility)[0] for horizon in horizons}
+    return quantiles
 
 
 _UPPER: Final = tuple(round(2 * level - 1, 2) for level in LEVELS if level >= 0.5)

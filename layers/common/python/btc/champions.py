@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from btc.forecasts import Reason
 from btc.times import DAY, parse_iso
 
 
@@ -21,3 +22,10 @@ class Champion(NamedTuple):
     def expired(self, now: int, max_age_days: int) -> bool:
         """Whether too much has happened at `now` (µs) since the last bar it learnt from."""
         return now - parse_iso(self.trained_until) > max_age_days * DAY
+
+
+def unusable(champion: Champion | None, now: int, max_age_days: int) -> Reason | None:
+    """Why no champion may be asked at `now` (µs); None where it may."""
+    if champion is None:
+        return Reason.NO_CHAMPION
+    return Reason.EXPIRED if champion.expired(now, max_age_days) else None

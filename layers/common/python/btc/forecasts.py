@@ -2,8 +2,10 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 from math import exp
+from types import MappingProxyType
 from typing import Any, Final
 
 from btc.times import MINUTE, iso
@@ -14,6 +16,14 @@ LEVELS: Final[tuple[float, ...]] = tuple(round(0.05 * step, 2) for step in range
 MEDIAN: Final = LEVELS.index(0.5)
 HORIZONS: Final = (1, 5, 15, 60)
 """Minutes ahead that forecasts look."""
+
+
+class Reason(StrEnum):
+    """Why the baseline is served instead of a model."""
+
+    NO_CHAMPION = "no model has been promoted"
+    EXPIRED = "the champion is too old"
+    INCOMPLETE = "too many minutes of the look-back are unproven or absent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +46,10 @@ class Forecast:
     model_version: str
     baseline: bool
     """No promoted model could be used: this is the calibrated baseline."""
+    baseline_reason: Reason | None = None
+    """Why it is the baseline's; None where it is a model's."""
+    baselines: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """What each baseline says of the same price, as `quantiles`, by name: known at `as_of` as the forecast was."""
 
     def to_dict(self) -> dict[str, Any]:
         """The forecast as JSON tells it: times in ISO 8601, quantiles by level."""
@@ -51,21 +65,25 @@ class Forecast:
             "probability_up": self.probability_up,
             "model_version": self.model_version,
             "baseline": self.baseline,
+            "baseline_reason": self.baseline_reason,
         }
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the future said of a forecast."""
+    """What the future said of a forecast; losses in basis points of the price, the mean over LEVELS."""
 
     realised_price: float
     """The last price at the target time."""
     pinball_loss: float
-    """The mean over LEVELS, in dollars."""
+    below: int
+    """How many of the quantiles the realised price lies above."""
     covered: bool
-    """Whether the realised price lies between the outermost quantiles."""
-    baseline_pinball_loss: float | None = None
-    """The baseline's for the same target; None where that was not made."""
+    """Whether it lies within the 90 % interval, edges included."""
+    covered_50: bool
+    direction: bool | None
+    """Whether the median lay on its side of the reference price; None where one of them did not move."""
+    baseline_losses: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +102,17 @@ def of(  # noqa: PLR0913 - what a forecast is made of
     *,
     model_version: str,
     baseline: bool,
+    baseline_reason: Reason | None = None,
+    baselines: Mapping[str, Mapping[int, Iterable[float]]] = MappingProxyType({}),
 ) -> list[Forecast]:
-    """One forecast a horizon from the log return's quantiles (levels,) by horizon in minutes; crossings are sorted."""
+    """One forecast a horizon from the log return's quantiles (levels,) by horizon in minutes; crossings are sorted.
+
+    `baselines` are such quantiles by the baseline's name.
+    """
     forecasts = []
     for horizon, values in sorted(quantiles.items()):
         returns = sorted(float(value) for value in values)
-        prices = tuple(_rounded(reference_price * exp(value)) for value in returns)
+        prices = _prices(reference_price, returns)
         forecasts.append(
             Forecast(
                 market=market,
@@ -102,6 +125,8 @@ def of(  # noqa: PLR0913 - what a forecast is made of
                 probability_up=round(probability_above_zero(returns), 4),
                 model_version=model_version,
                 baseline=baseline,
+                baseline_reason=baseline_reason,
+                baselines={name: _prices(reference_price, rival[horizon]) for name, rival in baselines.items()},
             )
         )
     return forecasts
@@ -125,6 +150,10 @@ def probability_above_zero(returns: Sequence[float]) -> float:
         return 0.995 if low > 0 else 0.005
     below = low_level - low * (high_level - low_level) / (high - low)
     return 1 - min(max(below, 0.005), 0.995)
+
+
+def _prices(reference_price: float, returns: Iterable[float]) -> tuple[float, ...]:
+    return tuple(sorted(_rounded(reference_price * exp(value)) for value in returns))
 
 
 def _rounded(price: float) -> float:

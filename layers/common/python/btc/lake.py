@@ -49,12 +49,17 @@ FORECASTS: Final[Columns] = {
     "probability_up": "double",
     "model_version": "string",
     "baseline": "boolean",
+    "baseline_reason": "string",
+    "baselines": "map<string,array<double>>",
     "realised_price": "double",
     "pinball_loss": "double",
+    "below": "bigint",
     "covered": "boolean",
-    "baseline_pinball_loss": "double",
+    "covered_50": "boolean",
+    "direction": "boolean",
+    "baseline_losses": "map<string,double>",
 }
-"""The last four are null until the future has come; `quantiles` are at 0.05, 0.10 … 0.95."""
+"""From `realised_price` on null until the future has come; `quantiles` and `baselines` are at 0.05, 0.10 … 0.95."""
 TABLES: Final[Mapping[str, Columns]] = {"bars": BARS, "tape": TAPE, "forecasts": FORECASTS}
 PARTITIONS: Final = ("venue", "symbol", "date")
 

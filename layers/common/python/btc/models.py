@@ -21,7 +21,7 @@ import numpy.typing as npt
 import xgboost as xgb
 
 from btc import baselines, features, forecasts
-from btc.forecasts import LEVELS, Forecast
+from btc.forecasts import LEVELS, Forecast, Reason
 from btc.minutes import Floats, Minutes
 from btc.times import MINUTE
 from btc.trades import Market
@@ -155,23 +155,31 @@ class Model:
             raise ModelError(f"{path}: calibration has {sizes} values a horizon, not {len(LEVELS)}")
 
 
-def forecast(market: Market, minutes: Minutes, model: Model | None) -> list[Forecast]:
+def forecast(market: Market, minutes: Minutes, model: Model | None, reason: Reason | None = None) -> list[Forecast]:
     """What is served as of the last minute: the model's forecasts, or the baseline's where it may not be used.
 
-    The baseline answers without a model, and where the look-back is not whole enough (`features.usable`). Raises
-    baselines.TooFewMinutesError where even that is impossible.
+    The baseline answers without a model, which `reason` explains unless there never was one, and where the look-back
+    is not whole enough (`features.usable`). Raises baselines.TooFewMinutesError where even that is impossible.
     """
     look_back = minutes[-(features.LOOK_BACK + 1) :]
     as_of, price = int(minutes.start[-1]) + MINUTE, float(minutes.close[-1])
+    rivals = baselines.latest(look_back)
     if model is None or not features.usable(look_back)[-1]:
         return forecasts.of(
-            market, as_of, price, baselines.latest(look_back), model_version=baselines.VERSION, baseline=True
+            market,
+            as_of,
+            price,
+            rivals[baselines.SERVED],
+            model_version=baselines.VERSION,
+            baseline=True,
+            baseline_reason=Reason.INCOMPLETE if model else reason or Reason.NO_CHAMPION,
+            baselines=rivals,
         )
     quantiles = {
         horizon: values[0] * (features.scale(look_back)[-1] * horizon**0.5)
         for horizon, values in model.predict(features.matrix(look_back)[-1:]).items()
     }
-    return forecasts.of(market, as_of, price, quantiles, model_version=model.version, baseline=False)
+    return forecasts.of(market, as_of, price, quantiles, model_version=model.version, baseline=False, baselines=rivals)
 
 
 def standardised(heads: Heads, rows: npt.NDArray[np.float32]) -> Floats:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from btc import lake
 from btc.bars import Bar, Source
-from btc.forecasts import Forecast, Outcome, Scored
+from btc.forecasts import Forecast, Outcome, Reason, Scored
 from btc.lake import Columns
 from btc.ranges import read, spell
 from btc.trades import Market, Trades
@@ -25,9 +25,12 @@ _TYPES: Final = {
     "string": pa.string(),
     "boolean": pa.bool_(),
     "array<double>": pa.list_(pa.float64()),
+    "map<string,double>": pa.map_(pa.string(), pa.float64()),
+    "map<string,array<double>>": pa.map_(pa.string(), pa.list_(pa.float64())),
 }
 _DECIMAL: Final = re.compile(r"decimal\((\d+),(\d+)\)")
 _OF_A_BAR: Final = ("open", "high", "low", "close", "volume", "buy_volume", "turnover")
+_MAPS: Final = [name for name, kind in lake.FORECASTS.items() if kind.startswith("map<")]
 _OF_A_FORECAST: Final = [name for name in lake.FORECASTS if name not in Outcome.__dataclass_fields__]
 
 
@@ -95,6 +98,8 @@ def forecasts(rows: Sequence[Scored]) -> bytes:
         name: [getattr(scored.forecast if name in _OF_A_FORECAST else scored.outcome, name, None) for scored in rows]
         for name in lake.FORECASTS
     }
+    for name in _MAPS:  # in one order, whichever the table gave
+        columns[name] = [None if told is None else sorted(told.items()) for told in columns[name]]
     return _encoded(lake.FORECASTS, columns)
 
 
@@ -103,7 +108,10 @@ def forecasts_of(content: bytes, market: Market) -> list[Scored]:
 
     def scored(row: Mapping[str, Any]) -> Scored:
         said = {name: row[name] for name in _OF_A_FORECAST} | {"quantiles": tuple(row["quantiles"])}
+        said["baselines"] = {name: tuple(prices) for name, prices in row["baselines"]}
+        said["baseline_reason"] = Reason(row["baseline_reason"]) if row["baseline_reason"] else None
         known = {name: row[name] for name in Outcome.__dataclass_fields__}
+        known["baseline_losses"] = dict(row["baseline_losses"] or ())
         return Scored(Forecast(market, **said), None if known["realised_price"] is None else Outcome(**known))
 
     return [scored(row) for row in _rows(content)]

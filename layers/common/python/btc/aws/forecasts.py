@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from btc import times
-from btc.aws.tables import Item, put_if
-from btc.forecasts import Forecast, Outcome, Scored
+from btc.aws.tables import Item, put_if, update_if
+from btc.forecasts import Forecast, Outcome, Reason, Scored
 from btc.times import MINUTE, day_of, iso, parse_iso
 from btc.trades import Market
 
@@ -25,7 +25,7 @@ def changed_days(records: Iterable[Mapping[str, Any]]) -> set[tuple[Market, int]
 
 @dataclass(frozen=True, slots=True)
 class ForecastTable:
-    """One item a market, horizon and target time; what was once forecast stays as it was said."""
+    """One item a market, horizon and target time; what was once forecast stays as it was said, its outcome is added."""
 
     name: str
     client: "DynamoDBClient"
@@ -38,13 +38,22 @@ class ForecastTable:
             "as_of": {"S": iso(forecast.as_of)},
             "reference_price": {"N": repr(forecast.reference_price)},
             "predicted_price": {"N": repr(forecast.predicted_price)},
-            "quantiles": {"L": [{"N": repr(price)} for price in forecast.quantiles]},
+            "quantiles": _numbers(forecast.quantiles),
             "probability_up": {"N": repr(forecast.probability_up)},
             "model_version": {"S": forecast.model_version},
             "baseline": {"BOOL": forecast.baseline},
+            "baselines": {"M": {name: _numbers(prices) for name, prices in forecast.baselines.items()}},
             "expires": {"N": str((forecast.target_time + retention_days * times.DAY) // times.SECOND)},
         }
+        if forecast.baseline_reason:
+            item["baseline_reason"] = {"S": forecast.baseline_reason}
         return put_if(self.client, self.name, item, "attribute_not_exists(target_time)")
+
+    def settle(self, forecast: Forecast, outcome: Outcome) -> bool:
+        """Write what became of a forecast over what was thought before; False where it has expired meanwhile."""
+        key = {"series": {"S": _series(forecast.market, forecast.horizon)}}
+        key["target_time"] = {"S": iso(forecast.target_time)}
+        return update_if(self.client, self.name, key, _outcome_item(outcome), "attribute_exists(target_time)")
 
     def latest(self, market: Market, horizon: int) -> Forecast | None:
         """The forecast that reaches furthest."""
@@ -86,20 +95,45 @@ def _forecast_of(market: Market, horizon: int, item: Item) -> Forecast:
         target_time=parse_iso(item["target_time"]["S"]),
         reference_price=float(item["reference_price"]["N"]),
         predicted_price=float(item["predicted_price"]["N"]),
-        quantiles=tuple(float(price["N"]) for price in item["quantiles"]["L"]),
+        quantiles=_floats(item["quantiles"]),
         probability_up=float(item["probability_up"]["N"]),
         model_version=item["model_version"]["S"],
         baseline=item["baseline"]["BOOL"],
+        baseline_reason=Reason(item["baseline_reason"]["S"]) if "baseline_reason" in item else None,
+        baselines={name: _floats(prices) for name, prices in item.get("baselines", {"M": {}})["M"].items()},
     )
+
+
+def _outcome_item(outcome: Outcome) -> dict[str, Any]:
+    losses = {name: {"N": repr(loss)} for name, loss in outcome.baseline_losses.items()}
+    return {
+        "realised_price": {"N": repr(outcome.realised_price)},
+        "pinball_loss": {"N": repr(outcome.pinball_loss)},
+        "below": {"N": str(outcome.below)},
+        "covered": {"BOOL": outcome.covered},
+        "covered_50": {"BOOL": outcome.covered_50},
+        "direction": {"NULL": True} if outcome.direction is None else {"BOOL": outcome.direction},
+        "baseline_losses": {"M": losses},
+    }
 
 
 def _outcome_of(item: Item) -> Outcome | None:
     if "realised_price" not in item:
         return None
-    baseline = item.get("baseline_pinball_loss")
     return Outcome(
         realised_price=float(item["realised_price"]["N"]),
         pinball_loss=float(item["pinball_loss"]["N"]),
+        below=int(item["below"]["N"]),
         covered=item["covered"]["BOOL"],
-        baseline_pinball_loss=float(baseline["N"]) if baseline else None,
+        covered_50=item["covered_50"]["BOOL"],
+        direction=item["direction"].get("BOOL"),
+        baseline_losses={name: float(loss["N"]) for name, loss in item["baseline_losses"]["M"].items()},
     )
+
+
+def _numbers(values: Iterable[float]) -> dict[str, Any]:
+    return {"L": [{"N": repr(value)} for value in values]}
+
+
+def _floats(values: Mapping[str, Any]) -> tuple[float, ...]:
+    return tuple(float(value["N"]) for value in values["L"])

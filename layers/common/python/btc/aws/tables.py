@@ -70,6 +70,24 @@ def put_if(
     return True
 
 
+def update_if(client: "DynamoDBClient", table: str, key: Item, values: Item, condition: str) -> bool:
+    """Set these attributes of the item where the condition holds; False where it does not, and nothing was written."""
+    try:
+        client.update_item(
+            TableName=table,
+            Key=key,
+            UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in values),
+            ExpressionAttributeNames={f"#{name}": name for name in values},
+            ExpressionAttributeValues={f":{name}": value for name, value in values.items()},
+            ConditionExpression=condition,
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+            return False
+        raise
+    return True
+
+
 def changed_bars(records: Iterable[Mapping[str, Any]]) -> list[Bar]:
     """The bars that the records of the table's stream left behind, in their order; expired ones left none."""
     return [bar_of(record["dynamodb"]["NewImage"]) for record in records if "NewImage" in record["dynamodb"]]
