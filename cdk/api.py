@@ -10,10 +10,11 @@ from btc.settings import Api as ApiSettings
 from cdk.bars import Bars
 from cdk.forecasts import Forecasts
 from cdk.python_function import Layers, PythonFunction, log_group, removal_policy
+from cdk.scores import Scores
 from cdk.settings import Stage
 
 OPEN = ("/health",)
-KEYED = ("/v1/forecasts/{symbol}", "/v1/bars/{symbol}", "/v1/models/current")
+KEYED = ("/v1/forecasts/{symbol}", "/v1/scores/{symbol}", "/v1/bars/{symbol}", "/v1/models/current")
 
 NO_KEY = "Send a valid API key in the header x-api-key."
 NO_PATH = "There is nothing at this path."
@@ -57,16 +58,18 @@ class Api(Construct):
         layers: Layers,
         bars: Bars,
         forecasts: Forecasts,
+        scores: Scores,
     ) -> None:
         super().__init__(scope, construct_id)
         self.function = PythonFunction(
             self,
             "Function",
             name="api",
-            description="Answers requests for forecasts, bars and the model",
+            description="Answers requests for forecasts, how they have done, bars and the model",
             settings=ApiSettings(
                 bars_table=bars.table.table_name,
                 forecasts_table=forecasts.table.table_name,
+                scores_table=scores.table.table_name,
                 state_table=bars.state.table_name,
                 markets=tuple(str(market) for market in stage.markets),
             ),

@@ -1,5 +1,6 @@
 """The online store of bars, its state, and the function that cuts bars from the stream."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from aws_cdk import Duration
@@ -31,6 +32,16 @@ def on_demand_table(
         ),
         removal_policy=removal_policy(stage),
         **options,
+    )
+
+
+def closed() -> Mapping[str, Any]:
+    """The filter of those who read the table's stream for bars that close, or change once they have."""
+    return lambda_.FilterCriteria.filter(
+        {
+            "eventName": lambda_.FilterRule.or_("INSERT", "MODIFY"),
+            "dynamodb": {"NewImage": {"closed": {"BOOL": [True]}}},
+        }
     )
 
 

@@ -6,7 +6,7 @@ from aws_cdk.aws_lambda_event_sources import DynamoEventSource
 from constructs import Construct
 
 from btc.settings import Forecast
-from cdk.bars import Bars, on_demand_table
+from cdk.bars import Bars, closed, on_demand_table
 from cdk.python_function import Layers, PythonFunction
 from cdk.settings import Stage
 
@@ -57,14 +57,7 @@ class Forecasts(Construct):
                 bars.table,
                 starting_position=lambda_.StartingPosition.TRIM_HORIZON,
                 batch_size=100,
-                filters=[
-                    lambda_.FilterCriteria.filter(
-                        {
-                            "eventName": lambda_.FilterRule.or_("INSERT", "MODIFY"),
-                            "dynamodb": {"NewImage": {"closed": {"BOOL": [True]}}},
-                        }
-                    )
-                ],
+                filters=[closed()],
                 bisect_batch_on_error=True,
                 retry_attempts=3,
                 on_failure=failures,

@@ -1,6 +1,6 @@
 """What an operator sees: a dashboard, and an alarm for each way in which forecasts stop being made."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from aws_cdk import Duration
 from aws_cdk import aws_apigateway as apigateway
@@ -24,6 +24,7 @@ class Monitoring(Construct):
         functions: Mapping[str, lambda_.IFunction],
         streamed: Mapping[str, lambda_.IFunction],
         api: apigateway.RestApi,
+        scores: Sequence[cloudwatch.IWidget],
     ) -> None:
         super().__init__(scope, construct_id)
         incoming = trades.metric_incoming_records(statistic="Sum", period=FIVE_MINUTES)
@@ -64,6 +65,7 @@ class Monitoring(Construct):
             cloudwatch.GraphWidget(title="Behind the stream (ms)", left=list(ages.values())),
             cloudwatch.GraphWidget(title="Errors", left=[*errors.values(), failed]),
             cloudwatch.GraphWidget(title="API", left=[api.metric_count()], right=[api.metric_latency(statistic="p99")]),
+            *scores,
         )
 
     def _alarm(  # noqa: PLR0913 - an alarm has that many sides

@@ -40,6 +40,17 @@ class Stage:
     max_bar_age_s: int = 600
     max_model_age_days: int = 30
 
+    catch_up_hours: int = 24
+    """How far back forecasts without an outcome are looked for at each full hour."""
+    least_scored: int = 1000
+    """Scored forecasts of a horizon within a week, without which nothing is said of a model."""
+    live_coverage: tuple[float, float] = (0.85, 0.95)
+    """What the 90 % interval may cover of a week before the model is trained anew."""
+    least_live_skill: float = 0.0
+    """Against the best baseline, over a week."""
+    retrain_pause_hours: int = 24
+    """At most one training out of turn in so many hours."""
+
     retrain: str = "cron(0 3 ? * SUN *)"
     training_instance: str = "ml.m5.xlarge"
     hyperparameters: tuple[tuple[str, str], ...] = ()

@@ -16,6 +16,7 @@ from cdk.ingestion import Ingestion, Trades
 from cdk.lake import Lake
 from cdk.monitoring import Monitoring
 from cdk.python_function import Layers
+from cdk.scores import Scores
 from cdk.settings import Stage
 from cdk.training import Training
 
@@ -45,6 +46,15 @@ class PredictBitcoin(Stack):
             forecasts=self.forecasts.table,
             failures=batches,
         )
+        self.scores = Scores(
+            self,
+            "Scores",
+            stage=stage,
+            layers=layers,
+            bars=self.bars,
+            forecasts=self.forecasts,
+            failures=batches,
+        )
         self.training = Training(
             self,
             "Training",
@@ -54,7 +64,15 @@ class PredictBitcoin(Stack):
             lake=self.lake,
             on_failure=S3Destination(self.failures.bucket),
         )
-        self.api = Api(self, "Api", stage=stage, layers=layers, bars=self.bars, forecasts=self.forecasts)
+        self.api = Api(
+            self,
+            "Api",
+            stage=stage,
+            layers=layers,
+            bars=self.bars,
+            forecasts=self.forecasts,
+            scores=self.scores,
+        )
         self.ingestion = Ingestion(self, "Ingestion", stage=stage, trades=self.trades, state=self.bars.state)
         self._grant()
         self._watch()
@@ -93,6 +111,13 @@ class PredictBitcoin(Stack):
         forecasts.grant(forecast, "dynamodb:PutItem")
         self.training.models.grant_read(forecast, "models/*")
 
+        score_forecasts, scores = self.scores.function, self.scores.table
+        bars.grant(score_forecasts, "dynamodb:Query")
+        forecasts.grant(score_forecasts, "dynamodb:Query", "dynamodb:UpdateItem")
+        scores.grant(score_forecasts, "dynamodb:Query", "dynamodb:UpdateItem")
+        state.grant(score_forecasts, "dynamodb:GetItem", "dynamodb:PutItem")
+        self.training.grant_start(score_forecasts)
+
         promote_model = self.training.promote
         state.grant(promote_model, "dynamodb:PutItem")
         self.training.models.grant_read(promote_model, "models/*")
@@ -101,6 +126,7 @@ class PredictBitcoin(Stack):
         bars.grant(api, "dynamodb:Query")
         state.grant(api, "dynamodb:GetItem")
         forecasts.grant(api, "dynamodb:Query")
+        scores.grant(api, "dynamodb:Query")
 
     def _watch(self) -> None:
         streamed = {
@@ -109,6 +135,7 @@ class PredictBitcoin(Stack):
             "ArchiveBars": self.archive.bars,
             "ArchiveForecasts": self.archive.forecasts,
             "Forecast": self.forecasts.function,
+            "ScoreForecasts": self.scores.function,
         }
         Monitoring(
             self,
@@ -122,6 +149,7 @@ class PredictBitcoin(Stack):
                 "Api": self.api.function,
             },
             api=self.api.api,
+            scores=self.scores.graphs,
         )
 
     def _tell(self, stage: Stage) -> None:
@@ -132,6 +160,7 @@ class PredictBitcoin(Stack):
             "BarsTable": self.bars.table.table_name,
             "StateTable": self.bars.state.table_name,
             "ForecastsTable": self.forecasts.table.table_name,
+            "ScoresTable": self.scores.table.table_name,
             "LakeBucket": self.lake.bucket.bucket_name,
             "ModelsBucket": self.training.models.bucket_name,
             "FailuresBucket": self.failures.bucket.bucket_name,

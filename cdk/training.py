@@ -57,6 +57,7 @@ class Training(Construct):
         )
         self.source = s3_assets.Asset(self, "Source", path=str(_source()))
         self.pipeline = self._pipeline(stage, bars, lake)
+        self.pipeline_arn = _arn(self, "pipeline", stage.prefix)
         self._weekly(stage)
         self.promote = self._promotion(stage, layers, bars, on_failure)
 
@@ -66,6 +67,12 @@ class Training(Construct):
         bars.state.grant(self.role, "dynamodb:GetItem")
         for statement in _job_statements(self, self.role, stage):
             self.role.add_to_policy(statement)
+
+    def grant_start(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let someone start the pipeline, and do nothing else to it."""
+        return iam.Grant.add_to_principal(
+            grantee=grantee, actions=["sagemaker:StartPipelineExecution"], resource_arns=[self.pipeline_arn]
+        )
 
     def _pipeline(self, stage: Stage, bars: Bars, lake: Lake) -> sagemaker.CfnPipeline:
         market = stage.markets[0]
@@ -93,11 +100,8 @@ class Training(Construct):
         return made
 
     def _weekly(self, stage: Stage) -> None:
-        arn = Stack.of(self).format_arn(service="sagemaker", resource="pipeline", resource_name=stage.prefix)
         role = iam.Role(self, "ScheduleRole", assumed_by=iam.ServicePrincipal("scheduler.amazonaws.com"))
-        allowed = iam.Grant.add_to_principal(
-            grantee=role, actions=["sagemaker:StartPipelineExecution"], resource_arns=[arn]
-        )
+        allowed = self.grant_start(role)
         schedule = scheduler.CfnSchedule(
             self,
             "Weekly",
@@ -107,7 +111,7 @@ class Training(Construct):
                 mode="FLEXIBLE", maximum_window_in_minutes=60
             ),
             target=scheduler.CfnSchedule.TargetProperty(
-                arn=arn,
+                arn=self.pipeline_arn,
                 role_arn=role.role_arn,
                 retry_policy=scheduler.CfnSchedule.RetryPolicyProperty(maximum_retry_attempts=3),
                 sage_maker_pipeline_parameters=scheduler.CfnSchedule.SageMakerPipelineParametersProperty(

@@ -1,4 +1,4 @@
-"""HTTPS → forecasts, bars, the model that serves and the feed's health, as JSON."""
+"""HTTPS → forecasts, how they have done, bars, the model that serves and the feed's health, as JSON."""
 
 import os
 import time
@@ -14,11 +14,13 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from btc import intervals, views
 from btc.aws import clients
 from btc.aws.forecasts import ForecastTable
+from btc.aws.scores import ScoreTable
 from btc.aws.state import StateTable
 from btc.aws.tables import BarTable
 from btc.forecasts import HORIZONS
 from btc.problems import Problem, problem_of
 from btc.requests import bars_request, market_of
+from btc.scores import WINDOWS, since
 from btc.settings import Api
 from btc.trades import Market
 
@@ -51,6 +53,17 @@ def get_forecasts(symbol: str) -> dict[str, Any]:
     market = market_of(symbol, app.current_event.query_string_parameters, markets())
     table = ForecastTable(settings().forecasts_table, clients.dynamodb())
     return views.forecasts(market, [table.latest(market, horizon) for horizon in HORIZONS], now())
+
+
+@app.get("/v1/scores/<symbol>")
+def get_scores(symbol: str) -> dict[str, Any]:
+    market = market_of(symbol, app.current_event.query_string_parameters, markets())
+    table = ForecastTable(settings().forecasts_table, clients.dynamodb())
+    sums = ScoreTable(settings().scores_table, clients.dynamodb())
+    start = since(now(), max(WINDOWS))
+    latest = {horizon: table.latest(market, horizon) for horizon in HORIZONS}
+    found = {horizon: sums.between(market, horizon, start, now()) for horizon in HORIZONS}
+    return views.scores(market, latest, found, now())
 
 
 @app.get("/v1/bars/<symbol>")

@@ -123,7 +123,8 @@ def aggregations(folder: Path, event: Callable[[], dict[str, Any]]) -> list[Star
 
 def apis(folder: Path) -> list[Start]:
     """api as it is, and importing xgboost."""
-    settings = Api(bars_table="b", forecasts_table="f", state_table="s", markets=("kraken:BTC-USD",)).to_env()
+    tables = {"bars_table": "b", "forecasts_table": "f", "scores_table": "c", "state_table": "s"}
+    settings = Api(**tables, markets=("kraken:BTC-USD",)).to_env()
     return [
         Start(ROOT / "functions/api", ("powertools",), settings, lambda: NOWHERE),
         Start(importing("xgboost", "api", folder), ("powertools", "xgboost"), settings, lambda: NOWHERE),

@@ -16,6 +16,7 @@ SETTINGS: dict[str, type[settings.Settings]] = {
     "archive_trades": settings.ArchiveTrades,
     "audit_bars": settings.AuditBars,
     "forecast": settings.Forecast,
+    "score_forecasts": settings.ScoreForecasts,
     "promote_model": settings.PromoteModel,
     "api": settings.Api,
 }
@@ -82,7 +83,10 @@ def test_a_function_runs_the_python_and_the_machine_its_layers_were_built_for(na
         assert layer["Properties"]["CompatibleArchitectures"] == ["arm64"]
 
 
-@pytest.mark.parametrize("name", ["aggregate_bars", "archive_bars", "archive_forecasts", "archive_trades", "forecast"])
+STREAMED = ["aggregate_bars", "archive_bars", "archive_forecasts", "archive_trades", "forecast", "score_forecasts"]
+
+
+@pytest.mark.parametrize("name", STREAMED)
 def test_a_batch_that_no_retry_delivers_is_kept(name: str, dev: Assembly) -> None:
     source = dev.event_source(name)
 

@@ -72,6 +72,22 @@ def test_a_forecast_tells_what_is_promised(run: Run) -> None:
         assert isinstance(each["baseline"], bool)
 
 
+def test_a_forecast_is_scored_when_its_minute_is_over(run: Run) -> None:
+    until = time.monotonic() + 120
+    while not (scored := run.session.get("/v1/scores/BTC-USD"))["as_of"]:
+        run.session.stack.check()
+        assert time.monotonic() < until, "no forecast got its outcome"
+        time.sleep(1)
+
+    one = next(each for each in scored["horizons"] if each["horizon"] == 1)
+    day = one["windows"][0]["overall"]
+    assert day["forecasts"] >= 1
+    assert set(day["skill"]) == {"naive", "ewma", "har"}
+    assert 0 <= day["coverage_90"] <= 1
+    assert day["loss_bp"] > 0
+    assert one["model_version"] in {each["model_version"] for each in run.summary.forecast["forecasts"]}
+
+
 def test_the_model_that_trained_is_in_the_registry(run: Run) -> None:
     client = run.session.stack.emulator.client("sagemaker")
 

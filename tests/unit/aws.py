@@ -35,12 +35,17 @@ CONTEXT = SimpleNamespace(
     invoked_function_arn="arn:aws:lambda:us-east-1:123456789012:function:test",
     aws_request_id="request",
 )
-KEYS = {"bars": ("market", "start"), "forecasts": ("series", "target_time"), "state": ("name",)}
+KEYS = {
+    "bars": ("market", "start"),
+    "forecasts": ("series", "target_time"),
+    "scores": ("series", "day"),
+    "state": ("name",),
+}
 
 
 @pytest.fixture
 def aws() -> Iterator[None]:
-    """An empty account with the three tables and a lake bucket."""
+    """An empty account with the tables and a lake bucket."""
     environment = {
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",

@@ -5,15 +5,17 @@ from typing import Any
 
 import pytest
 
-from btc import forecasts
+from btc import forecasts, scores
 from btc.aws import clients
 from btc.aws.forecasts import ForecastTable
+from btc.aws.scores import ScoreTable
 from btc.aws.state import StateTable
 from btc.champions import Champion
-from btc.forecasts import HORIZONS, LEVELS
+from btc.forecasts import HORIZONS, LEVELS, Scored
+from btc.scores import Sums
 from btc.settings import Api
 from btc.tape import Watermark
-from btc.times import MINUTE, iso
+from btc.times import DAY, MINUTE, iso
 from btc.trades import Trade
 from tests.unit.aws import CONTEXT, aws, fold, load
 from tests.unit.market import BTC, NOON
@@ -25,9 +27,14 @@ NOW = NOON + 10 * MINUTE + 1_500_000
 
 @pytest.fixture
 def get(aws, monkeypatch):
-    module = load(
-        "api", Api(bars_table="bars", forecasts_table="forecasts", state_table="state", markets=("kraken:BTC-USD",))
+    settings = Api(
+        bars_table="bars",
+        forecasts_table="forecasts",
+        scores_table="scores",
+        state_table="state",
+        markets=("kraken:BTC-USD",),
     )
+    module = load("api", settings)
     monkeypatch.setattr(module, "now", lambda: NOW)
 
     def request(path: str, **query: str) -> tuple[int, str, dict[str, Any]]:
@@ -97,6 +104,57 @@ def test_a_forecast_once_made_is_never_rewritten(get):
     assert table.latest(BTC, 1) == first
 
 
+def score(market_moves: float, hour: int, version: str = "m") -> Sums:
+    """One forecast for each horizon into the sums of that hour, which is returned; it was made beside two baselines."""
+    quantiles = {horizon: [0.001 * (level - 0.5) for level in LEVELS] for horizon in HORIZONS}
+    wider = {horizon: [2 * value for value in values] for horizon, values in quantiles.items()}
+    rivals = {"naive": wider, "ewma": quantiles}
+    made = forecasts.of(BTC, hour, 100_000.0, quantiles, model_version=version, baseline=False, baselines=rivals)
+    for each in made:
+        assert ForecastTable("forecasts", clients.dynamodb()).add(each, 30)
+        sums = scores.sums([Scored(each, scores.outcome(each, 100_000.0 * (1 + market_moves)))])
+        ScoreTable("scores", clients.dynamodb()).put(BTC, each.horizon, hour, sums, 60)
+    return sums[version]
+
+
+def test_scores_tell_skill_and_coverage_of_the_model_that_serves_and_of_all(get):
+    today = score(0.0003, NOON)
+    score(-0.0002, NOON - 2 * DAY)
+    score(0.01, NOON - 20 * DAY, version="before")
+    _, _, body = get("/v1/scores/BTC-USD")
+    five = next(each for each in body["horizons"] if each["horizon"] == 5)
+
+    assert (body["symbol"], body["venue"], body["as_of"]) == ("BTC-USD", "kraken", iso(NOON + 60 * MINUTE))
+    assert [each["horizon"] for each in body["horizons"]] == list(HORIZONS)
+    assert five["model_version"] == "m"
+    assert [(window["days"], window["since"]) for window in five["windows"]] == [
+        (1, "2025-11-09T00:00:00Z"),
+        (7, "2025-11-03T00:00:00Z"),
+        (30, "2025-10-11T00:00:00Z"),
+    ]
+    assert [window["model"]["forecasts"] for window in five["windows"]] == [1, 2, 2]
+    assert [window["overall"]["forecasts"] for window in five["windows"]] == [1, 2, 3]
+    day, _, month = (window["overall"] for window in five["windows"])
+    assert day["loss_bp"] == today.loss_bp
+    assert day["skill"] == {"ewma": 0.0, "naive": pytest.approx(today.duels["naive"].skill, abs=1e-6)}
+    assert day["skill"]["naive"] > 0
+    assert day["best_baseline"] == "ewma"
+    assert (day["coverage_90"], day["coverage_50"], day["direction"]) == (1.0, 0.0, None)
+    assert month["coverage_90"] == pytest.approx(2 / 3, abs=1e-6)
+    assert list(month["coverage"]) == [f"{level:.2f}" for level in LEVELS]
+    assert month["coverage"]["0.95"] == pytest.approx(2 / 3, abs=1e-6)
+
+
+def test_where_nothing_has_been_scored_yet_scores_say_so(get):
+    _, _, body = get("/v1/scores/BTC-USD")
+    windows = [window for each in body["horizons"] for window in each["windows"]]
+
+    assert body["as_of"] is None
+    assert {window["model"]["forecasts"] for window in windows} == {0}
+    assert {window["overall"]["coverage_90"] for window in windows} == {None}
+    assert {each["model_version"] for each in body["horizons"]} == {None}
+
+
 def test_bars_are_told_exactly_and_longer_ones_merged(get):
     store_bars(10)
     _, _, minutes = get("/v1/bars/BTC-USD", start=iso(NOON), end=iso(NOON + 10 * MINUTE))
@@ -138,6 +196,7 @@ def test_health_is_the_age_of_the_feed(get):
     [
         ("/v1/forecasts/DOGE-USD", {}, 404, "DOGE-USD is not followed here; known: BTC-USD"),
         ("/v1/forecasts/BTC-USD", {"venue": "nowhere"}, 404, "BTC-USD at nowhere is not followed here"),
+        ("/v1/scores/DOGE-USD", {}, 404, "DOGE-USD is not followed here; known: BTC-USD"),
         ("/v1/nothing", {}, 404, "there is nothing at /v1/nothing"),
         ("/v1/bars/BTC-USD", {"interval": "7m"}, 400, "interval '7m' is none of 1m, 5m"),
         ("/v1/bars/BTC-USD", {"start": "yesterday"}, 400, "start is no ISO 8601 time"),

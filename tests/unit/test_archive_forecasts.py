@@ -5,10 +5,10 @@ from dataclasses import replace
 import awswrangler as wr
 import pytest
 
-from btc import forecasts, lake, parquet
+from btc import forecasts, lake, parquet, scores
 from btc.aws import clients
 from btc.aws.forecasts import ForecastTable
-from btc.forecasts import HORIZONS, LEVELS, Outcome, Scored
+from btc.forecasts import HORIZONS, LEVELS, Scored
 from btc.settings import ArchiveForecasts
 from btc.times import DAY, MINUTE, day_of, iso
 from tests.unit.aws import CONTEXT, aws, called, load
@@ -16,7 +16,6 @@ from tests.unit.market import BTC, NOON
 
 pytestmark = pytest.mark.usefixtures("aws")
 __all__ = ["aws"]
-OUTCOME = Outcome(60_030.5, 12.25, 10, covered=True, covered_50=True, direction=True, baseline_losses={"ewma": 13.5})
 
 
 def say(as_of: int, model_version: str = "m", *, baseline: bool = False) -> list[Scored]:
@@ -29,7 +28,7 @@ def say(as_of: int, model_version: str = "m", *, baseline: bool = False) -> list
 
 def score(scored: Scored) -> Scored:
     """What the future says, written to the table."""
-    outcome = OUTCOME
+    outcome = scores.outcome(scored.forecast, 60_030.5)
     assert ForecastTable("forecasts", clients.dynamodb()).settle(scored.forecast, outcome)
     return replace(scored, outcome=outcome)
 

@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from btc import bars, lake
+from btc import bars, lake, scores
 from btc.aws import clients
 from btc.aws.lake import PATIENCE, ContendedError, Lake
-from btc.forecasts import Outcome
 from btc.times import DAY
 from btc.trades import Trades
 from tests.unit.aws import aws
@@ -18,7 +17,6 @@ from tests.unit.test_parquet import made
 
 __all__ = ["aws"]
 KEY = "bars/anything"
-OUTCOME = Outcome(60_030.5, 12.25, 10, covered=True, covered_50=True, direction=True, baseline_losses={"ewma": 13.5})
 
 
 @pytest.fixture
@@ -91,7 +89,7 @@ def test_days_of_two_stores_join_to_what_all_their_trades_make(tape, data):
 def test_a_forecast_stays_as_it_was_said_and_keeps_its_outcome():
     [said, *_] = made(60_000.0)
     [otherwise, *_] = made(61_000.0)
-    scored = replace(said, outcome=OUTCOME)
+    scored = replace(said, outcome=scores.outcome(said.forecast, 60_100.5))
 
     assert lake.join_forecasts([otherwise], [said]) == [said]
     assert lake.join_forecasts([scored], [said]) == lake.join_forecasts([said], [scored]) == [scored]

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from btc import bars, forecasts, lake, parquet
+from btc import bars, forecasts, lake, parquet, scores
 from btc.bars import Bar, Source
-from btc.forecasts import HORIZONS, LEVELS, Outcome, Reason, Scored
+from btc.forecasts import HORIZONS, LEVELS, Reason, Scored
 from btc.tape import Watermark
 from btc.times import MINUTE
 from btc.trades import Trades
@@ -24,7 +24,6 @@ ATHENA = {
     "map<string,double ('baseline_losses')>": "map<string,double>",  # Arrow tells a map's column with its type
     "map<string,list<element: double> ('baselines')>": "map<string,array<double>>",
 }
-OUTCOME = Outcome(60_030.5, 12.25, 10, covered=True, covered_50=True, direction=True, baseline_losses={"ewma": 13.5})
 
 
 def made(reference: float = 60_000.0) -> list[Scored]:
@@ -80,7 +79,7 @@ def test_trades_come_back_by_id_each_once_however_they_were_cut_and_repeated(tap
 
 def test_forecasts_come_back_with_and_without_their_outcomes():
     first, *rest = made()
-    rows = [replace(first, outcome=OUTCOME), *rest]
+    rows = [replace(first, outcome=scores.outcome(first.forecast, 60_100.5)), *rest]
 
     assert parquet.forecasts_of(parquet.forecasts(rows), BTC) == rows
 

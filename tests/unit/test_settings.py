@@ -2,7 +2,7 @@
 
 import pytest
 
-from btc.settings import AggregateBars, Api, IngestTrades, SettingsError
+from btc.settings import AggregateBars, Api, IngestTrades, ScoreForecasts, SettingsError
 from btc.trades import Market
 
 INGEST = IngestTrades(
@@ -16,6 +16,20 @@ INGEST = IngestTrades(
     websocket_url="",
     rest_url="",
 )
+SCORE = ScoreForecasts(
+    bars_table="bars",
+    forecasts_table="forecasts",
+    scores_table="scores",
+    state_table="state",
+    retention_days=60,
+    catch_up_hours=24,
+    least_forecasts=1000,
+    coverage_low=0.85,
+    coverage_high=0.95,
+    skill_low=-0.01,
+    pipeline="predict-bitcoin-dev",
+    retrain_pause_hours=24,
+)
 
 
 @pytest.mark.parametrize(
@@ -23,7 +37,14 @@ INGEST = IngestTrades(
     [
         INGEST,
         AggregateBars(bars_table="bars", state_table="state", retention_days=60),
-        Api(bars_table="bars", forecasts_table="forecasts", state_table="state", markets=("kraken:BTC-USD",)),
+        Api(
+            bars_table="bars",
+            forecasts_table="forecasts",
+            scores_table="scores",
+            state_table="state",
+            markets=("kraken:BTC-USD",),
+        ),
+        SCORE,
     ],
 )
 def test_settings_come_back_from_the_environment_they_were_written_to(settings):

@@ -116,6 +116,28 @@ class Forecast(Settings):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ScoreForecasts(Settings):
+    bars_table: str
+    forecasts_table: str
+    scores_table: str
+    state_table: str
+    retention_days: int
+    catch_up_hours: int
+    """How far each full hour looks back for forecasts that an event that was lost has left unscored."""
+    least_forecasts: int
+    """Fewer scored forecasts of a horizon in a week say nothing of the model."""
+    coverage_low: float
+    coverage_high: float
+    """What the 90 % interval may cover of a week."""
+    skill_low: float
+    """What the skill against the best baseline may be over a week."""
+    pipeline: str
+    """The SageMaker pipeline that trains anew where a model is out of bounds."""
+    retrain_pause_hours: int
+    """At most one such training in so many hours."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PromoteModel(Settings):
     state_table: str
     model_package_group: str
@@ -125,6 +147,7 @@ class PromoteModel(Settings):
 class Api(Settings):
     bars_table: str
     forecasts_table: str
+    scores_table: str
     state_table: str
     markets: tuple[str, ...]
     """`venue:SYMBOL`; the first venue of a symbol is the one a request without `venue` means."""

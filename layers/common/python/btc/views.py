@@ -8,7 +8,8 @@ import msgspec
 
 from btc.bars import Bar
 from btc.champions import Champion
-from btc.forecasts import Forecast
+from btc.forecasts import LEVELS, Forecast
+from btc.scores import WINDOWS, Hours, Sums, merge, of_version, since
 from btc.tape import Watermark
 from btc.times import SECOND, iso, parse_iso
 from btc.trades import Market
@@ -34,6 +35,58 @@ def forecasts(market: Market, found: Sequence[Forecast | None], now: int) -> dic
         "as_of": iso(as_of) if as_of else None,
         "staleness_s": _age_s(as_of, now),
         "forecasts": [forecast.to_dict() for forecast in made],
+    }
+
+
+def scores(
+    market: Market, latest: Mapping[int, Forecast | None], found: Mapping[int, Hours], now: int
+) -> dict[str, Any]:
+    """How the forecasts of each horizon have done over each window: those of the model that serves, and all."""
+    everything = (sums for hours in found.values() for sums in of_version(hours, None).values())
+    as_of = merge(everything).until or None
+    return {
+        "symbol": market.symbol,
+        "venue": market.venue,
+        "as_of": iso(as_of) if as_of else None,
+        "staleness_s": _age_s(as_of, now),
+        "horizons": [
+            {
+                "horizon": horizon,
+                "model_version": newest.model_version if newest else None,
+                "windows": [
+                    _window(found[horizon], newest.model_version if newest else None, days, now) for days in WINDOWS
+                ],
+            }
+            for horizon, newest in latest.items()
+        ],
+    }
+
+
+def _window(hours: Hours, version: str | None, days: int, now: int) -> dict[str, Any]:
+    start = since(now, days)
+    inside = {hour: by_version for hour, by_version in hours.items() if hour >= start}
+    return {
+        "days": days,
+        "since": iso(start),
+        "model": sums_view(merge(of_version(inside, version or "").values())),
+        "overall": sums_view(merge(of_version(inside, None).values())),
+    }
+
+
+def sums_view(sums: Sums) -> dict[str, Any]:
+    """Losses in basis points, averaged over the quantiles; skill is 1 - loss / the baseline's on the same forecasts."""
+    coverage = sums.coverage
+    return {
+        "forecasts": sums.forecasts,
+        "loss_bp": _rounded(sums.loss_bp),
+        "baseline_loss_bp": {name: _rounded(duel.baseline_bp) for name, duel in sums.duels.items()},
+        "skill": {name: _rounded(duel.skill) for name, duel in sums.duels.items()},
+        "best_baseline": sums.best_baseline,
+        "coverage_90": _share(sums.covered, sums.forecasts),
+        "coverage_50": _share(sums.covered_50, sums.forecasts),
+        "coverage": {f"{level:.2f}": _rounded(share) for level, share in zip(LEVELS, coverage or (), strict=False)},
+        "direction": _share(sums.hits, sums.sided),
+        "direction_forecasts": sums.sided,
     }
 
 
@@ -79,6 +132,14 @@ def health(alive: Mapping[Market, Watermark | None], now: int) -> dict[str, Any]
     feeds = {str(market): _age_s(mark.time if mark else None, now) for market, mark in alive.items()}
     fresh = all(age is not None and age <= STALE_S for age in feeds.values())
     return {"status": "ok" if fresh else "stale", "feed_age_s": feeds}
+
+
+def _share(part: int, whole: int) -> float | None:
+    return _rounded(part / whole) if whole else None
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)
 
 
 def _age_s(time: int | None, now: int) -> float | None:

@@ -1,4 +1,4 @@
-"""The state table: how far each feed is known to be alive, and which model is the champion."""
+"""The state table: how far each feed is known to be alive, which model is the champion, when drift last retrained."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StateTable:
-    """The table `state`: one item a feed, and one that names the champion."""
+    """The table `state`: one item a feed, one that names the champion, one that tells of the last retraining."""
 
     name: str
     client: "DynamoDBClient"
@@ -40,6 +40,16 @@ class StateTable:
     def promote(self, champion: Champion) -> None:
         item: dict[str, Any] = {name: {"S": value} for name, value in champion._asdict().items()}
         self.client.put_item(TableName=self.name, Item={"name": {"S": "champion"}, **item})
+
+    def retrained_at(self) -> int:
+        """When drift last started a retraining (µs); 0 for never."""
+        item = self._get("retraining")
+        return int(item["started_at"]["N"]) if item else 0
+
+    def retrain(self, started_at: int) -> None:
+        self.client.put_item(
+            TableName=self.name, Item={"name": {"S": "retraining"}, "started_at": {"N": str(started_at)}}
+        )
 
     def _get(self, name: str) -> dict[str, Any] | None:
         return self.client.get_item(TableName=self.name, Key={"name": {"S": name}}, ConsistentRead=True).get("Item")
