@@ -15,6 +15,8 @@ def units_of(text: str) -> int:
     digits = whole + fraction
     if len(fraction) <= SCALE and whole and digits.isascii() and digits.isdigit():
         return int(digits + _ZEROS[len(fraction) :])
+    if "_" in text or not text.isascii():
+        raise ValueError(f"{text!r} is not a finite decimal number")
     return to_units(text)
 
 
