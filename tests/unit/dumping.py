@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from btc import bars
 from btc.bars import Bar
-from btc.times import DAY, MINUTE, date, day_of, parse_iso
+from btc.times import MINUTE, date, day_of, parse_iso
 from btc.trades import Market, Trade, Trades
 from btc.units import from_units
 
@@ -67,10 +67,10 @@ def serving_files(files: dict[str, bytes]) -> Iterator[FileServer]:
         server.server_close()
 
 
-def tape(days: int, a_day: int, *, start: int = MARCH, seed: int = 7, first: int = 1000) -> list[Trade]:
-    """Trades with quiet minutes between them, their times in whole ms as before 2025."""
+def tape(count: int, span: int, *, start: int = MARCH, seed: int = 7, first: int = 1000) -> list[Trade]:
+    """So many trades in `span` µs, with quiet minutes between them, their times in whole ms as before 2025."""
     chance = Random(seed)
-    times = sorted(start + chance.randrange(days * DAY // 1000) * 1000 for _ in range(days * a_day))
+    times = sorted(start + chance.randrange(span // 1000) * 1000 for _ in range(count))
     return [
         Trade(
             BINANCE,

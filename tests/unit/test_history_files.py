@@ -13,12 +13,12 @@ from btc.feeds.binance_dumps import read_kline, read_trades
 from btc.feeds.lines import Block, FileError, LineFile
 from btc.feeds.minute_files import Minutes, Rows, epoch, read_minutes
 from btc.history import Fault
-from btc.times import MINUTE, SECOND, parse_iso
+from btc.times import DAY, MINUTE, SECOND, parse_iso
 from btc.trades import Market, Trades
 from tests.unit.dumping import BINANCE, MARCH, kline_rows, minutes, tape, trade_rows, zipped
 
 BTC = Market("kraken", "BTC-USD")
-TRADES = tape(1, 300)
+TRADES = tape(300, DAY)
 
 
 def block(rows: Sequence[str], first: int = 1) -> Block:

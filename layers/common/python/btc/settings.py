@@ -65,6 +65,17 @@ class IngestTrades(Settings):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class FillHistory(Settings):
+    stream: str
+    bars_table: str
+    state_table: str
+    retention_days: int
+    """How long the online table keeps a kline; the lake keeps it for good."""
+    bytes_per_s: int
+    """What trades of the past may take of the stream, which they share with those of the present; 0: all of it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class AggregateBars(Settings):
     bars_table: str
     state_table: str

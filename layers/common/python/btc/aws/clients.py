@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 if TYPE_CHECKING:
     from botocore.config import Config
+    from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_kinesis import KinesisClient
     from mypy_boto3_s3 import S3Client
@@ -22,6 +23,12 @@ FAILURES: Final = (BotoCoreError, ClientError)
 # Standard mode retries throttling and broken connections with jitter; what still fails goes to the caller, whose
 # batch is then delivered again.
 _OPTIONS: Final = {"retries": {"mode": "standard", "max_attempts": 5}, "connect_timeout": 3, "read_timeout": 10}
+
+
+@cache
+def cloudformation() -> "CloudFormationClient":
+    client: CloudFormationClient = _session().create_client("cloudformation", config=_config())
+    return client
 
 
 @cache

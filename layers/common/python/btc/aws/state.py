@@ -1,10 +1,13 @@
-"""The state table: how far each feed is known to be alive, which model is the champion, when drift last retrained."""
+"""The state table: how far each feed is alive and each fill has come, the champion, when drift last retrained."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from btc.aws.tables import put_if
 from btc.champions import Champion
+from btc.history import Cursor
 from btc.tape import Watermark
 from btc.trades import Market
 
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StateTable:
-    """The table `state`: one item a feed, one that names the champion, one that tells of the last retraining."""
+    """The table `state`: one item a feed, one a fill of the past, the champion's, and the last retraining's."""
 
     name: str
     client: "DynamoDBClient"
@@ -32,6 +35,15 @@ class StateTable:
         }
         later = {":until": item["alive_until"]}
         put_if(self.client, self.name, item, "attribute_not_exists(last_id) OR alive_until < :until", later)
+
+    def fill(self, name: str) -> Cursor | None:
+        """How far the fill of this name has come; None where it was never begun."""
+        item = self._get(f"history:{name}")
+        return msgspec.json.decode(item["cursor"]["S"], type=Cursor) if item else None
+
+    def keep_fill(self, name: str, cursor: Cursor) -> None:
+        item = {"name": {"S": f"history:{name}"}, "cursor": {"S": msgspec.json.encode(cursor).decode()}}
+        self.client.put_item(TableName=self.name, Item=item)
 
     def champion(self) -> Champion | None:
         item = self._get("champion")

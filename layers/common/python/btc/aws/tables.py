@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from botocore.exceptions import ClientError
@@ -109,6 +110,10 @@ class BarTable:
         before = next((stored.bar for stored in self._walk(market, "<", start) if stored.bar.traded), None)
         return [*([before] if before and before.ranges else []), *self.between(market, start, times.FOREVER)]
 
+    def earliest(self, market: Market, since: int) -> Bar | None:
+        """The oldest bar from `since` (µs) on that holds trades."""
+        return next((stored.bar for stored in self._walk(market, ">=", since, limit=2) if stored.bar.ranges), None)
+
     def around(self, market: Market, first: int, last: int) -> dict[int, Stored]:
         """The bars by start from the nearest with trades before minute `first` to the nearest after minute `last`.
 
@@ -140,6 +145,19 @@ class BarTable:
             with ThreadPoolExecutor(WRITERS) as pool:
                 written = list(pool.map(put, changed))
         return [bar for bar, done in zip(changed, written, strict=True) if done]
+
+    def add_klines(self, klines: Sequence[Bar], expires: int) -> list[Bar]:
+        """Put each of a market's klines where its minute has no bar, or another kline; returns those that were put.
+
+        Never over trades: what comes in after the look is another version than the one that was seen.
+        """
+        stored: dict[int, Stored] = {}
+        for day, part in groupby(sorted(klines, key=lambda bar: bar.start), key=lambda bar: times.day_of(bar.start)):
+            market = next(part).market
+            stored |= {entry.bar.start: entry for entry in self._walk(market, "BETWEEN", day, day + times.DAY - MINUTE)}
+        seen = {start: entry.bar for start, entry in stored.items()}
+        new = [bar for bar in klines if (old := seen.get(bar.start)) != bar and (not old or old.source is bar.source)]
+        return self.replace(new, stored, expires)
 
     def _put(self, bar: Bar, over: Stored | None, expires: int) -> bool:
         """Whether the bar was written; False where the table no longer holds the version it was made from."""
