@@ -15,7 +15,7 @@ from cdk.python_function import NOT_DEPLOYED, environment, log_group, removal_po
 from cdk.settings import Stage
 
 ROOT = Path(__file__).parents[1]
-IMAGE_CONTENT = ("functions/ingest_trades", "layers/common", "requirements.lock")
+IMAGE_CONTENT = ("functions/fill_history", "functions/ingest_trades", "layers/common", "requirements.lock")
 
 
 class Trades(Construct):
@@ -51,7 +51,7 @@ class Ingestion(Construct):
             websocket_url=stage.websocket_url,
             rest_url=stage.rest_url,
         )
-        vpc = ec2.Vpc(
+        self.vpc = ec2.Vpc(
             self,
             "Network",
             max_azs=2,
@@ -59,28 +59,17 @@ class Ingestion(Construct):
             restrict_default_security_group=False,
             subnet_configuration=[ec2.SubnetConfiguration(name="public", subnet_type=ec2.SubnetType.PUBLIC)],
         )
+        self.outbound = ec2.SecurityGroup(
+            self, "Outbound", vpc=self.vpc, description="Ingest task: out to the venue and to AWS, nothing in"
+        )
         self.task = self._task(stage)
-        self.service = self._service(stage, vpc)
+        self.service = self._service(stage)
 
     def _task(self, stage: Stage) -> ecs.FargateTaskDefinition:
-        task = ecs.FargateTaskDefinition(
-            self,
-            "Task",
-            cpu=256,
-            memory_limit_mib=512,
-            runtime_platform=ecs.RuntimePlatform(
-                cpu_architecture=ecs.CpuArchitecture.ARM64, operating_system_family=ecs.OperatingSystemFamily.LINUX
-            ),
-        )
+        task = fargate_task(self, cpu=256, memory_mb=512)
         task.add_container(
             "IngestTrades",
-            image=ecs.ContainerImage.from_asset(
-                str(ROOT),
-                file="functions/ingest_trades/Dockerfile",
-                platform=ecr_assets.Platform.LINUX_ARM64,
-                exclude=excluded(),
-                ignore_mode=IgnoreMode.DOCKER,
-            ),
+            image=image(),
             environment=environment("ingest_trades", self.settings),
             logging=ecs.LogDriver.aws_logs(stream_prefix="ingest", log_group=log_group(self, "Logs", stage=stage)),
             readonly_root_filesystem=True,
@@ -88,8 +77,8 @@ class Ingestion(Construct):
         )
         return task
 
-    def _service(self, stage: Stage, vpc: ec2.IVpc) -> ecs.FargateService:
-        cluster = ecs.Cluster(self, "Cluster", vpc=vpc, enable_fargate_capacity_providers=True)
+    def _service(self, stage: Stage) -> ecs.FargateService:
+        cluster = ecs.Cluster(self, "Cluster", vpc=self.vpc, enable_fargate_capacity_providers=True)
         capacity = "FARGATE_SPOT" if stage.spot else "FARGATE"
         return ecs.FargateService(
             self,
@@ -103,13 +92,33 @@ class Ingestion(Construct):
             # The new task starts before the old one stops: trades that both send count once.
             min_healthy_percent=100,
             max_healthy_percent=200,
-            security_groups=[
-                ec2.SecurityGroup(
-                    self, "Outbound", vpc=vpc, description="Ingest task: out to the venue and to AWS, nothing in"
-                )
-            ],
+            security_groups=[self.outbound],
             vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PUBLIC),
         )
+
+
+def fargate_task(scope: Construct, *, cpu: int, memory_mb: int) -> ecs.FargateTaskDefinition:
+    """A task of its own role, on ARM."""
+    return ecs.FargateTaskDefinition(
+        scope,
+        "Task",
+        cpu=cpu,
+        memory_limit_mib=memory_mb,
+        runtime_platform=ecs.RuntimePlatform(
+            cpu_architecture=ecs.CpuArchitecture.ARM64, operating_system_family=ecs.OperatingSystemFamily.LINUX
+        ),
+    )
+
+
+def image() -> ecs.ContainerImage:
+    """The image of the tasks that read venues, live and past: the same asset for all of them."""
+    return ecs.ContainerImage.from_asset(
+        str(ROOT),
+        file="functions/ingest_trades/Dockerfile",
+        platform=ecr_assets.Platform.LINUX_ARM64,
+        exclude=excluded(),
+        ignore_mode=IgnoreMode.DOCKER,
+    )
 
 
 def excluded() -> list[str]:

@@ -12,6 +12,7 @@ from cdk.audits import Audits
 from cdk.bars import Bars
 from cdk.failures import Failures
 from cdk.forecasts import Forecasts
+from cdk.history import History
 from cdk.ingestion import Ingestion, Trades
 from cdk.lake import Lake
 from cdk.monitoring import Monitoring
@@ -74,6 +75,7 @@ class PredictBitcoin(Stack):
             scores=self.scores,
         )
         self.ingestion = Ingestion(self, "Ingestion", stage=stage, trades=self.trades, state=self.bars.state)
+        self.history = History(self, "History", stage=stage, trades=self.trades, bars=self.bars)
         self._grant()
         self._watch()
         self._tell(stage)
@@ -85,6 +87,11 @@ class PredictBitcoin(Stack):
         ingest_trades = self.ingestion.task.task_role
         self.trades.grant(ingest_trades, "kinesis:PutRecords")
         state.grant(ingest_trades, "dynamodb:GetItem")
+
+        fill_history = self.history.task.task_role
+        self.trades.grant(fill_history, "kinesis:PutRecords")
+        bars.grant(fill_history, "dynamodb:Query", "dynamodb:PutItem")
+        self.history.grant_cursors(state)
 
         aggregate_bars = self.bars.aggregate
         bars.grant(aggregate_bars, "dynamodb:Query", "dynamodb:PutItem")
@@ -171,3 +178,4 @@ class PredictBitcoin(Stack):
         }
         for name, value in outputs.items():
             CfnOutput(self, name, value=value)
+        self.history.tell(self, self.ingestion)

@@ -171,10 +171,14 @@ def pipeline(deployed: Deployed) -> Pipeline:
     return Pipeline(resource.created.ref, resource.created.attributes["PipelineArn"], text)
 
 
-def task_environment(deployed: Deployed) -> dict[str, str]:
-    """What the ingest task's container is told."""
-    [container] = deployed.only("AWS::ECS::TaskDefinition").properties["ContainerDefinitions"]
-    return {entry["Name"]: str(entry["Value"]) for entry in container.get("Environment", ())}
+def task_environment(deployed: Deployed, name: str) -> dict[str, str]:
+    """What the container of the task `name` is told, as ingest_trades or fill_history."""
+    for task in deployed.of_type("AWS::ECS::TaskDefinition"):
+        [container] = task.properties["ContainerDefinitions"]
+        told = {entry["Name"]: str(entry["Value"]) for entry in container.get("Environment", ())}
+        if told.get("POWERTOOLS_SERVICE_NAME") == name:
+            return told
+    raise TemplateError(f"no task definition is of {name}")
 
 
 def _paths(deployed: Deployed, rest: Resource) -> dict[str, str]:

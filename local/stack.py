@@ -153,9 +153,14 @@ class Stack:
 
     def start_ingest(self, overrides: Mapping[str, str]) -> Process:
         """Run the ingest task with its container's environment, but for `overrides`; killed, it is started again."""
-        environment = {**declarations.task_environment(self.deployed), **overrides}
+        environment = {**declarations.task_environment(self.deployed, INGEST), **overrides}
         self._revive = partial(self.start_ingest, overrides)
         return self._start(INGEST, ["-m", "functions.ingest_trades"], environment)
+
+    def start_fill(self, arguments: Sequence[str]) -> Process:
+        """Run the task that fills the past, as its container would be run with these arguments."""
+        environment = declarations.task_environment(self.deployed, "fill_history")
+        return self._start("fill_history", ["-m", "functions.fill_history", *arguments], environment)
 
     def run_pipeline(self, parameters: Mapping[str, str], tell: Tell = silent) -> Execution:
         """Run the training pipeline to its end. Raises PipelineError."""

@@ -40,6 +40,15 @@ class Assembly:
         named = {service_name(resource): resource for resource in self.of_type("Lambda::Function").values()}
         return {name: resource for name, resource in named.items() if name}
 
+    def task(self, name: str) -> Json:
+        """The properties of the task definition whose one container is `name`'s, as functions/ calls it."""
+        for resource in self.of_type("ECS::TaskDefinition").values():
+            properties: Json = resource["Properties"]
+            [container] = properties["ContainerDefinitions"]
+            if {"Name": "POWERTOOLS_SERVICE_NAME", "Value": name} in container["Environment"]:
+                return properties
+        raise KeyError(name)
+
     def logical_id(self, function: str) -> str:
         return next(k for k, v in self.of_type("Lambda::Function").items() if service_name(v) == function)
 

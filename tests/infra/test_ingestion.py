@@ -5,12 +5,17 @@ from pathlib import Path
 from btc.settings import IngestTrades
 from tests.infra.assembly import Assembly, Json, resolved
 
-COPIED = ("functions/ingest_trades/__main__.py", "layers/common/python/btc/trades.py", "requirements.lock")
+COPIED = (
+    "functions/fill_history/__main__.py",
+    "functions/ingest_trades/__main__.py",
+    "layers/common/python/btc/trades.py",
+    "requirements.lock",
+)
 """One file from each source that the Dockerfile copies."""
 
 
 def container(assembly: Assembly) -> Json:
-    [only] = assembly.one("ECS::TaskDefinition")["ContainerDefinitions"]
+    [only] = assembly.task("ingest_trades")["ContainerDefinitions"]
     properties: Json = only
     return properties
 
@@ -41,7 +46,7 @@ def test_nothing_comes_in(dev: Assembly) -> None:
 
 
 def test_one_task_on_spot_arm_is_replaced_before_it_stops_and_rolled_back_when_it_fails(dev: Assembly) -> None:
-    service, task = dev.one("ECS::Service"), dev.one("ECS::TaskDefinition")
+    service, task = dev.one("ECS::Service"), dev.task("ingest_trades")
 
     assert service["DesiredCount"] == 1
     assert service["CapacityProviderStrategy"] == [{"CapacityProvider": "FARGATE_SPOT", "Weight": 1}]
