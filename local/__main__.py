@@ -1,5 +1,5 @@
-"""The command line: `python -m local` runs the whole system, `replay` sends captures through it, and `rebuild` compares
-a day of its lake with what the tape makes again.
+"""The command line: `python -m local` runs the whole system, `replay` sends captures through it, `fill` the past, and
+`rebuild` compares a day of its lake with what the tape makes again.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from local import interrupts
 from local import rebuild as rebuilding
 from local import replay as replaying
 from local.delivery import DeliveryError
+from local.fill import fill
 from local.intrinsics import TemplateError
 from local.lambdas import FunctionStoppedError
 from local.pipeline import PipelineError
@@ -101,7 +102,11 @@ def _rebuild(options: argparse.Namespace, _screen: Screen) -> int:
     return 0 if comparison.equal else 1
 
 
-COMMANDS: Final = {None: _run, "replay": _replay, "rebuild": _rebuild}
+def _fill(options: argparse.Namespace, _screen: Screen) -> int:
+    return fill(options.arguments)
+
+
+COMMANDS: Final = {None: _run, "replay": _replay, "fill": _fill, "rebuild": _rebuild}
 
 
 def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
@@ -139,6 +144,9 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     rebuild.add_argument("--lake", metavar="s3://BUCKET|FOLDER", help="instead of the running stack's")
     rebuild.add_argument("--market", required=True, type=Market.parse, metavar="VENUE:SYMBOL")
     rebuild.add_argument("--date", required=True, type=_date, metavar="YYYY-MM-DD", help="a day in UTC")
+    # The command explains its arguments itself.
+    filling = commands.add_parser("fill", add_help=False, help="fill the running stack with a market's past")
+    filling.add_argument("arguments", nargs=argparse.REMAINDER)
     return parser
 
 

@@ -160,7 +160,9 @@ class Stack:
     def start_fill(self, arguments: Sequence[str]) -> Process:
         """Run the task that fills the past, as its container would be run with these arguments."""
         environment = declarations.task_environment(self.deployed, "fill_history")
-        return self._start("fill_history", ["-m", "functions.fill_history", *arguments], environment)
+        process = self._start("fill_history", ["-m", "functions.fill_history", *arguments], environment)
+        # It ends when its work is done: nobody is to miss it.
+        return self.processes.pop(process.name)
 
     def run_pipeline(self, parameters: Mapping[str, str], tell: Tell = silent) -> Execution:
         """Run the training pipeline to its end. Raises PipelineError."""

@@ -11,7 +11,15 @@ from rich.table import Table
 from tests.bench.measure import Row
 
 ROOT = Path(__file__).parents[2]
-SUITES = ("bench_ingest", "bench_aggregate", "bench_rivals", "bench_buffer", "bench_forecast", "bench_cold_starts")
+SUITES = (
+    "bench_ingest",
+    "bench_history",
+    "bench_aggregate",
+    "bench_rivals",
+    "bench_buffer",
+    "bench_forecast",
+    "bench_cold_starts",
+)
 
 
 def main() -> None:

@@ -14,9 +14,10 @@ from typing import Any
 import boto3
 import pytest
 
+import local.fill
 from btc import ranges, tape
 from btc.aws.tables import BarTable
-from btc.bars import Bar
+from btc.bars import Bar, Source
 from btc.feeds import replay as captures
 from btc.feeds.binance import Binance
 from btc.settings import AggregateBars, FillHistory
@@ -25,6 +26,7 @@ from btc.times import DAY, FOREVER, MINUTE, SECOND, date, day_of, iso, parse_iso
 from btc.trades import Market, Trades
 from local.exchange.floor import Scenario
 from local.replay import replay
+from local.running import NotRunningError, announced
 from local.stack import Stack
 from local.template import synthesised
 from tests.local.conftest import ExchangeClient
@@ -146,6 +148,23 @@ def test_the_command_ends_at_once_when_it_is_told_to_and_says_how_to_go_on(
 
     assert process.returncode == 143
     assert "the same command goes on from here" in output
+
+
+def test_the_running_stack_is_filled_by_a_command_of_its_own(
+    place: Place, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "XBTUSD_1.csv").write_text("1709251200,1,2,1,2,3,4\n")
+    arguments = ["files", "--market", str(BTC), "--format", "kraken-ohlcvt", str(tmp_path / "XBTUSD_1.csv")]
+    file = tmp_path / "running.json"
+    with pytest.raises(NotRunningError, match="no local stack runs"):
+        local.fill.fill(arguments, file)
+    told = " ".join(f"{name}={value}" for name, value in SETTINGS.to_env().items())
+
+    with announced(place.environment["AWS_ENDPOINT_URL"], {"FillHistoryEnvironment": told}, file):
+        assert local.fill.fill(arguments, file) == 0
+    assert '"bars":1' in capfd.readouterr().out
+    [bar] = BarTable("bars", place.dynamodb).between(BTC, 0, FOREVER)
+    assert (bar.open, bar.trade_count, bar.source) == (10**8, 4, Source.KLINES)
 
 
 @pytest.mark.stack

@@ -1,6 +1,6 @@
 """fill_history in this process: moto's tables, a stream that keeps what it is given, and a death at a chosen call."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import reduce
 from typing import Any
 from unittest import mock
@@ -54,7 +54,13 @@ class Doom:
         return mortal
 
 
-def fill(sink: Sink, *arguments: object, doom: Doom | None = None, block: int = 1 << 20) -> int:
+def fill(
+    sink: Sink,
+    *arguments: object,
+    doom: Doom | None = None,
+    block: int = 1 << 20,
+    environment: Mapping[str, str] | None = None,
+) -> int:
     """The command's exit status; raises KilledError where it was doomed. `block`: how much is read at once."""
     fate = doom or Doom()
     dynamodb = Mortal(clients.dynamodb(), fate)
@@ -64,7 +70,9 @@ def fill(sink: Sink, *arguments: object, doom: Doom | None = None, block: int = 
         mock.patch.object(sources, "BLOCK", block),
         mock.patch("signal.signal"),
     ):
-        return main([str(argument) for argument in arguments], SETTINGS.to_env())
+        return main(
+            [str(argument) for argument in arguments], SETTINGS.to_env() if environment is None else environment
+        )
 
 
 def made(sink: Sink) -> list[Bar]:

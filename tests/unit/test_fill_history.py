@@ -1,5 +1,6 @@
 """The past becomes the bars that its trades make, however often its fill is killed; klines stand in and give way."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -447,6 +448,33 @@ def test_a_venue_that_refuses_ends_the_fill_in_its_own_words(venue: Server, capl
 
     assert fill(Sink(), *rest(venue, "--until", "2024-03-02")) == 1
     assert "EQuery:Unknown asset pair" in log(caplog)["stopped"]["cause"]
+
+
+def test_a_deployed_stack_tells_where_to_write(server: FileServer, caplog: pytest.LogCaptureFixture) -> None:
+    clients.cloudformation.cache_clear()
+    told = " ".join(f"{name}={value}" for name, value in SETTINGS.to_env().items())
+    for name, outputs in (("Deployed", {"FillHistoryEnvironment": {"Value": told}}), ("Older", {})):
+        template = {"Resources": {"Bucket": {"Type": "AWS::S3::Bucket"}}, "Outputs": outputs}
+        clients.cloudformation().create_stack(StackName=name, TemplateBody=json.dumps(template))
+    sink = Sink()
+
+    assert fill(sink, *dumps(server, "--stack", "Deployed"), environment={}) == 0
+    assert made(sink) == truth(TRADES, MARCH + 3 * DAY)
+
+    for options, cause in (
+        (("--stack", "Older"), "has no output FillHistoryEnvironment"),
+        (("--stack", "Nowhere"), "no stack 'Nowhere' in this account and region"),
+        ((), "STREAM is not set"),
+    ):
+        assert fill(sink, *dumps(server, *options), environment={}) == 1
+        assert cause in log(caplog)["stopped"]["cause"]
+
+
+def test_what_aws_refuses_is_told_in_one_line(server: FileServer, caplog: pytest.LogCaptureFixture) -> None:
+    clients.dynamodb().delete_table(TableName="state")
+
+    assert fill(Sink(), *dumps(server)) == 1
+    assert "ResourceNotFoundException" in log(caplog)["AWS refuses"]["cause"]
 
 
 @pytest.mark.parametrize(

@@ -275,6 +275,12 @@ def test_every_line_comes_once_with_its_number_however_the_file_is_packed_and_cu
         assert file.share == 1.0
 
 
+def test_however_long_a_file_is_little_of_it_is_held_at_once(tmp_path: Path) -> None:
+    (tmp_path / "long.zip").write_bytes(zipped("x.csv", ["1,2,3"] * 1_000_000))
+
+    assert max(len(part.data) for part in LineFile(tmp_path / "long.zip").blocks(10_000)) <= 10_006
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
