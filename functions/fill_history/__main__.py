@@ -24,10 +24,11 @@ from btc.aws.tables import BarTable
 from btc.feeds.binance_dumps import Dumps
 from btc.feeds.downloads import DownloadError, Downloads
 from btc.feeds.feed import History, HistoryError
-from btc.feeds.venues import venue_of
+from btc.feeds.venues import VENUES, venue_of
 from btc.history import Cursor
 from btc.settings import FillHistory
 from btc.times import DAY, FOREVER, iso
+from btc.trades import Market
 from functions.fill_history.arguments import parse
 from functions.fill_history.filling import Filling
 from functions.fill_history.progress import Progress
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str] | None, environment: Mapping[str, str]) -> int
     except StoppedError:
         logger.info("told to stop: the same command goes on from here")
         return STOPPED
-    except (ValueError, DownloadError, HistoryError, NoStackError, UndeliveredError) as error:
+    except (OSError, ValueError, DownloadError, HistoryError, NoStackError, UndeliveredError) as error:
         logger.error("stopped", extra={"cause": str(error)})  # noqa: TRY400 - the cause says it all
         return 1
     except (BotoCoreError, ClientError) as error:
@@ -66,6 +67,7 @@ def main(arguments: Sequence[str] | None, environment: Mapping[str, str]) -> int
 
 def fills(chosen: Namespace, settings: FillHistory) -> Iterator[tuple[str, Source, int]]:
     """(name, source, end) of each fill; what was chosen is in its name, so that the same arguments name the same."""
+    require_canonical(chosen.market)
     market, span = chosen.market, f"{iso(chosen.since)}/{iso(chosen.until) if chosen.until else ''}"
     downloads = Downloads()
     if chosen.command == "rest":
@@ -80,7 +82,13 @@ def fills(chosen: Namespace, settings: FillHistory) -> Iterator[tuple[str, Sourc
         now = time.time_ns() // 1000
         for place in chosen.files:
             file = FileSource(place, chosen.form, market, chosen.since, now, chosen.utc, logger.info, downloads)
-            yield f"{market}:{chosen.form}:{file.name}:{span}", file, chosen.until or FOREVER
+            yield f"{market}:{chosen.form}:{file.identity}:{span}", file, chosen.until or FOREVER
+
+
+def require_canonical(market: Market) -> None:
+    """Raises ValueError where a venue of ours would call the market otherwise: its bars would lie apart."""
+    if market.venue in VENUES and (symbol := venue_of(market.venue).feed().symbol(market.symbol)) != market.symbol:
+        raise ValueError(f"symbols are written like {symbol}, not {market.symbol}")
 
 
 def fill(name: str, source: Source, until: int, chosen: Namespace, settings: FillHistory) -> None:

@@ -23,6 +23,9 @@ from functions.fill_history.sources import Source, Step, Tell
 PATIENCE_S: Final = 600.0
 """How long the stream may refuse before a fill gives up until its next start."""
 
+MOST_TOLD: Final = 100
+"""Rows set aside that are told one by one; all are counted."""
+
 _SLICE: Final = 50
 """Trades are handed over in small parts: a record is sealed between two of them, and then is nearly full."""
 
@@ -72,7 +75,9 @@ class Filling:
             if not continuity.missing:
                 self.state.keep_fill(self.name, cursor)
             self.progress.tick(len(step.entries), step.share)
-        self.state.keep_fill(self.name, replace(cursor, done=True))
+        # A day that was not published yet is asked for again at the next start; what follows it comes again, unharmed.
+        again = replace(cursor, since=cursor.absent, absent=0, piece="", rows=0)
+        self.state.keep_fill(self.name, again if cursor.absent else replace(cursor, done=True))
         self.progress.end()
 
     def _send(self, continuity: Continuity, step: Step) -> None:
@@ -117,4 +122,5 @@ class Filling:
             if self.strict:
                 raise FaultyRowError(f"line {fault.line} {fault.text!r}: {fault.cause}")
             self.tally["set aside"] += 1
-            self.tell("set aside", extra=fault._asdict())
+            if self.tally["set aside"] <= MOST_TOLD:
+                self.tell("set aside", extra=fault._asdict())

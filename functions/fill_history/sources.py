@@ -80,9 +80,11 @@ class DumpSource:
     def steps(self, cursor: Cursor) -> Iterator[Step]:
         whole = cursor.until - self.since
         for dump, digest in self.dumps.plan(self.market, self.kind, cursor.since, cursor.until):
-            after = replace(cursor, since=dump.end, piece="", digest="", rows=0)
             if digest is None:
                 self.tell("not published", extra={"file": dump.name})
+                cursor = replace(cursor, absent=cursor.absent or dump.start)
+            after = replace(cursor, since=dump.end, piece="", digest="", rows=0)
+            if digest is None:
                 yield Step((), (), after, (dump.end - self.since) / whole)
                 continue
             self.tell("file", extra={"file": dump.name})
@@ -125,6 +127,17 @@ class FileSource:
         # An address's query may be a signature, which is another each time.
         return urlsplit(self.place).path.rpartition("/")[2]
 
+    @property
+    def identity(self) -> str:
+        """What tells it from other files: a file here by what it holds, so that one that has grown is another."""
+        if self._is_address:
+            return urlsplit(self.place)._replace(query="", fragment="").geturl()
+        return f"{self.name}:{LineFile(Path(self.place)).digest()}"
+
+    @property
+    def _is_address(self) -> bool:
+        return self.place.startswith(("http://", "https://"))
+
     def steps(self, cursor: Cursor) -> Iterator[Step]:
         with TemporaryDirectory() as folder:
             path = self._fetched(Path(folder))
@@ -149,7 +162,7 @@ class FileSource:
         return self.since <= bar.start < until and bar.end <= self.now
 
     def _fetched(self, folder: Path) -> Path:
-        if not self.place.startswith(("http://", "https://")):
+        if not self._is_address:
             return Path(self.place)
         target = folder / self.name
         if self.downloads.fetch(self.place, target) is None:

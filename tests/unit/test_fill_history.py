@@ -17,7 +17,7 @@ from btc import bars
 from btc.aws import clients
 from btc.bars import Bar, Source
 from btc.tape import Watermark, encode
-from btc.times import DAY, HOUR, MINUTE, SECOND, date, day_of, to_datetime
+from btc.times import DAY, HOUR, MINUTE, SECOND, date, day_of, iso, to_datetime
 from btc.trades import Market, Trade, Trades
 from functions.fill_history.arguments import parse
 from tests.unit.aws import aws, fold
@@ -26,6 +26,7 @@ from tests.unit.dumping import (
     MARCH,
     FileServer,
     daily_trades,
+    fixed,
     kline_rows,
     minutes,
     published,
@@ -191,6 +192,20 @@ def test_a_day_that_is_not_published_is_told_and_its_minutes_stay_unproven(
     assert not next(bar for bar in result if bar.start >= MARCH + 2 * DAY).complete
 
 
+def test_a_day_published_since_is_filled_by_the_same_command(server: FileServer) -> None:
+    whole = dict(server.files)
+    server.files = {path: body for path, body in whole.items() if "2024-03-02" not in path}
+    sink = Sink()
+    fill(sink, *dumps(server))
+    server.files = whole
+    fill(sink, *dumps(server))
+    assert made(sink) == truth(TRADES, MARCH + 3 * DAY)
+
+    server.asked.clear()
+    assert fill(sink, *dumps(server)) == 0
+    assert not server.asked
+
+
 def test_rows_that_cannot_be_read_are_told_and_missed_by_the_bars(
     server: FileServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -340,6 +355,13 @@ def test_a_file_of_minutes_is_filled_but_for_its_bad_rows(tmp_path: Path, caplog
     assert log(caplog)["stopped"]["cause"] == "line 51 'n/a': 1 columns where the header has 6"
 
 
+def test_a_file_that_has_grown_is_another(tmp_path: Path) -> None:
+    rows = [f"{MARCH // SECOND + 60 * minute},1,1,1,1,1,1" for minute in range(3)]
+    for count in (1, 1, 3):
+        assert fill(Sink(), *files_of("kraken-ohlcvt", tmp_path, rows[:count])) == 0
+        assert len(stored(BTC)) == count
+
+
 def test_a_file_may_lie_at_an_address(tmp_path: Path) -> None:
     with serving_files({"XBTUSD_1.csv": f"{MARCH // SECOND},1,1,1,1,1,1\n".encode()}) as server:
         address = f"{server.url}/XBTUSD_1.csv?signature=x"
@@ -433,6 +455,57 @@ def test_rest_history_killed_at_any_moment_goes_on_to_where_the_bars_began_at_fi
     result = folded(sink, BTC)
     assert sum(bar.trade_count or 0 for bar in result) == len(KRAKEN)
     assert [bar.complete for bar in result[:-1]] == [False, *[True] * (len(result) - 2)]
+
+
+def binance(path: str, query: dict[str, str]) -> Any:
+    """Binance's REST history of the same trades."""
+    if path == "/api/v3/aggTrades":
+        return [{"f": next(t.trade_id for t in EVENING if t.time // 1000 >= int(query["startTime"]))}]
+    page = [trade for trade in EVENING if trade.trade_id >= int(query["fromId"])][:40]
+    return [
+        {
+            "id": trade.trade_id,
+            "price": fixed(trade.price),
+            "qty": fixed(trade.size),
+            "time": trade.time,
+            "isBuyerMaker": not trade.taker_buys,
+        }
+        for trade in page
+    ]
+
+
+def coinbase(path: str, query: dict[str, str]) -> Any:
+    """Coinbase's, newest first and by the maker's side."""
+    page = [trade for trade in EVENING if trade.trade_id < int(query.get("after", "99999999"))]
+    return [
+        {
+            "trade_id": trade.trade_id,
+            "price": fixed(trade.price),
+            "size": fixed(trade.size),
+            "time": iso(trade.time),
+            "side": "sell" if trade.taker_buys else "buy",
+        }
+        for trade in page[::-1][: int(query["limit"])]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("venue", "symbol", "well"), [("binance", "BTC-USDT", binance), ("coinbase", "BTC-USD", coinbase)]
+)
+def test_every_venues_own_history_will_do(venue: str, symbol: str, well: Callable[[str, dict[str, str]], Any]) -> None:
+    market, sink = Market(venue, symbol), Sink()
+    until = ("--until", "2024-03-02")
+    with serving(well) as server:
+        assert fill(sink, "rest", "--market", market, "--from", "2024-03-01", *until, "--url", server.url) == 0
+
+    assert made(sink)[:50] == [replace(bar, market=market) for bar in truth(EVENING, MARCH + DAY)[:50]]
+
+
+def test_a_market_goes_by_its_one_name(caplog: pytest.LogCaptureFixture) -> None:
+    span = ("--from", "2024-03-01", "--until", "2024-03-02")
+
+    assert fill(Sink(), "dumps", "--market", "binance:BTCUSDT", *span) == 1
+    assert "symbols are written like BTC-USDT, not BTCUSDT" in log(caplog)["stopped"]["cause"]
 
 
 def test_a_venue_that_throttles_is_waited_for(venue: Server) -> None:

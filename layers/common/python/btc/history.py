@@ -22,6 +22,8 @@ class Cursor:
     """The last trade up to which ids have no hole that may still close."""
     time: int = 0
     """That trade's time (µs) or later."""
+    absent: int = 0
+    """The first day (µs) that was asked for before it was published; 0 without any."""
     done: bool = False
 
 

@@ -63,7 +63,7 @@ class LineFile:
                         first = block.last + 1
                     elif len(rest) > _LONGEST:
                         raise FileError(f"{self.path.name}: line {first} never ends: this is no text")
-        except (OSError, EOFError, zlib.error, BadZipFile) as error:
+        except (OSError, EOFError, RuntimeError, zlib.error, BadZipFile) as error:
             raise FileError(f"{self.path.name} cannot be read to its end: {error}") from error
         self.share = 1.0
         if rest:
