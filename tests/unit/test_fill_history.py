@@ -1,5 +1,6 @@
 """The past becomes the bars that its trades make, however often its fill is killed; klines stand in and give way."""
 
+import io
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aws_lambda_powertools import Logger
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +22,7 @@ from btc.tape import Watermark, encode
 from btc.times import DAY, HOUR, MINUTE, SECOND, date, day_of, iso, to_datetime
 from btc.trades import Market, Trade, Trades
 from functions.fill_history.arguments import parse
+from functions.fill_history.progress import Progress
 from tests.unit.aws import aws, fold
 from tests.unit.dumping import (
     BINANCE,
@@ -436,7 +439,7 @@ def test_rest_history_ends_where_it_is_told_to_with_the_minute_before_closed(ven
     assert folded(sink, BTC) == list(bars.prove(bars.merge({}, Trades.of(BTC, early)), marks).values())
 
 
-@settings(deadline=None, max_examples=6, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=4, suppress_health_check=list(HealthCheck))
 @given(KILLS)
 def test_rest_history_killed_at_any_moment_goes_on_to_where_the_bars_began_at_first(
     venue: Server, kills: list[tuple[int, bool]]
@@ -572,3 +575,23 @@ def test_what_cannot_be_meant_is_refused_before_anything_starts(
 
     assert ended.value.code == 2
     assert cause in capsys.readouterr().err
+
+
+def test_progress_is_one_line_on_a_terminal_and_structured_lines_elsewhere(caplog: pytest.LogCaptureFixture) -> None:
+    terminal = io.StringIO()
+    for place in (terminal, None):
+        progress = Progress("fill", Logger(service="test"), place, clock=iter((100.0, 110.0, 120.0)).__next__)
+        progress.begin(0.2)
+        progress.tick(5_000, 0.3)
+        progress.tick(5_000, 0.4)
+        progress.end()
+
+    begin = "\r\x1b[K"
+    assert terminal.getvalue().split(begin) == [
+        "",
+        "fill   30.0 %  5,000 rows, 500/s, 70 s left",
+        "fill   40.0 %  10,000 rows, 500/s, 60 s left",
+        "",
+    ]
+    told = log(caplog)["filling"]
+    assert (told["done_percent"], told["rows"], told["rows_per_s"], told["left_s"]) == (40.0, 10_000, 500, 60)
