@@ -227,15 +227,18 @@ def test_rows_that_cannot_be_read_are_told_and_missed_by_the_bars(
     assert log(caplog)["stopped"]["cause"].startswith("line 101 ")
 
 
-def test_a_dump_out_of_order_loses_nothing() -> None:
-    shuffled = [*TRADES[:20], *TRADES[60:90], *TRADES[20:60], *TRADES[90:]]
-    path = "data/spot/monthly/trades/BTCUSDT/BTCUSDT-trades-2024-03.zip"
+@pytest.mark.parametrize("calls", range(3, 10))
+def test_a_dump_out_of_order_loses_nothing_and_misses_nothing(calls: int, caplog: pytest.LogCaptureFixture) -> None:
+    shuffled = [*EVENING[:20], *EVENING[60:63], *EVENING[20:60], *EVENING[63:]]
     sink = Sink()
-    with serving_files(published(path, trade_rows(shuffled))) as server:
-        span = ("--from", "2024-03-01", "--until", "2024-04-01")
-        assert fill(sink, "dumps", "--market", BINANCE, *span, "--url", server.url, block=800) == 0
+    with serving_files(daily_trades(shuffled)) as server:
+        command = ("dumps", "--market", BINANCE, *SPAN[:3], "2024-03-02", "--url", server.url)
+        with suppress(KilledError):
+            fill(sink, *command, doom=Doom(calls), block=3000)
+        assert fill(sink, *command, block=3000) == 0
 
-    assert made(sink) == truth(TRADES, MARCH + 31 * DAY)
+    assert made(sink) == truth(EVENING, MARCH + DAY)
+    assert "missing" not in log(caplog)["filled"]
 
 
 def test_the_stream_is_left_room_for_live_trades(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
