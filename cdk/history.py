@@ -50,14 +50,18 @@ class History(Construct):
         )
 
     def grant_cursors(self, state: dynamodb.ITable) -> None:
-        """How far a fill has come is all it keeps in the state table, beside what is not its own."""
-        self.task.task_role.add_to_principal_policy(
-            iam.PolicyStatement(
-                actions=["dynamodb:GetItem", "dynamodb:PutItem"],
-                resources=[state.table_arn],
-                conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["history:*"]}},
+        """It keeps in the state table how far a fill has come, and reads how far the live feed has; no more."""
+        for action, keys in {
+            "dynamodb:GetItem": ["history:*", "watermark:*"],
+            "dynamodb:PutItem": ["history:*"],
+        }.items():
+            self.task.task_role.add_to_principal_policy(
+                iam.PolicyStatement(
+                    actions=[action],
+                    resources=[state.table_arn],
+                    conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": keys}},
+                )
             )
-        )
 
     def tell(self, scope: Construct, ingestion: Ingestion) -> None:
         """What `aws ecs run-task` has to know, and a person's own `python -m functions.fill_history --stack`."""

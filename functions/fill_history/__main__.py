@@ -104,6 +104,7 @@ def fill(name: str, source: Source, until: int, chosen: Namespace, settings: Fil
     if cursor.done:
         logger.info("done before: --again repeats it", extra={"fill": name})
         return
+    alive = state.watermark(chosen.market)
     filling = Filling(
         name=name,
         market=chosen.market,
@@ -114,6 +115,7 @@ def fill(name: str, source: Source, until: int, chosen: Namespace, settings: Fil
         tell=logger.info,
         expires=time.time_ns() // 1000 + settings.retention_days * DAY,
         bytes_per_s=settings.bytes_per_s,
+        claims=alive is None or alive.time >= chosen.since,
         strict=chosen.strict,
     )
     logger.info("begun" if cursor is not before else "going on", extra={"fill": name, "until": iso(cursor.until)})

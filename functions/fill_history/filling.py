@@ -49,6 +49,9 @@ class Filling:
     """When the online table forgets klines (µs)."""
     bytes_per_s: int = 0
     """What the stream may be given; 0: all it takes."""
+    claims: bool = True
+    """Whether watermarks follow the trades. The live feed goes on from the last watermark: none may leap over what it
+    has still to fetch."""
     strict: bool = False
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
@@ -93,7 +96,7 @@ class Filling:
                 self._give_up(continuity)
         while step.over and continuity.missing:
             self._give_up(continuity)
-        if mark := continuity.watermark(step.over or continuity.time - 1):
+        if (mark := continuity.watermark(step.over or continuity.time - 1)) and self.claims:
             self.stream.put(mark)
         self.stream.flush(PATIENCE_S)
         self._keep_pace()

@@ -62,16 +62,27 @@ def test_the_task_may_write_what_it_fills_and_its_own_cursors_alone(dev: Assembl
     ]
 
     granted = {
-        action: statement
-        for statement in statements
-        for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
+        (tuple(sorted(actions(each))), keys(each), "State" in json.dumps(each["Resource"])) for each in statements
     }
-    assert granted.keys() == {"kinesis:PutRecords", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:GetItem"}
-    cursors = granted["dynamodb:GetItem"]
-    assert cursors["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["history:*"]}}
-    assert "State" in json.dumps(cursors["Resource"])
-    unconditional = [each for each in statements if "Condition" not in each]
-    assert not any("State" in json.dumps(each["Resource"]) for each in unconditional)
+    assert granted == {
+        (("kinesis:PutRecords",), None, False),
+        (("dynamodb:PutItem", "dynamodb:Query"), None, False),
+        (("dynamodb:GetItem",), ("history:*", "watermark:*"), True),
+        (("dynamodb:PutItem",), ("history:*",), True),
+    }
+
+
+def actions(statement: Json) -> list[str]:
+    action: str | list[str] = statement["Action"]
+    return [action] if isinstance(action, str) else action
+
+
+def keys(statement: Json) -> tuple[str, ...] | None:
+    """The keys of items that a statement is held to; None for all."""
+    if "Condition" not in statement:
+        return None
+    told = statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
+    return (told,) if isinstance(told, str) else tuple(told)
 
 
 def test_the_network_it_needs_is_told(dev: Assembly) -> None:

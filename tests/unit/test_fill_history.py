@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from btc import bars
 from btc.aws import clients
+from btc.aws.state import StateTable
 from btc.bars import Bar, Source
 from btc.tape import Watermark, encode
 from btc.times import DAY, HOUR, MINUTE, SECOND, date, day_of, iso, to_datetime
@@ -96,6 +97,19 @@ def test_watermarks_follow_the_trades_they_speak_of(server: FileServer) -> None:
         assert entry.time > marked
         marked = entry.time
     assert marked == MARCH + 3 * DAY
+
+
+@pytest.mark.parametrize(("alive", "claims"), [(-1, False), (0, True), (DAY, True)])
+def test_no_watermark_leaps_over_what_the_live_feed_has_still_to_fetch(
+    server: FileServer, alive: int, claims: bool
+) -> None:
+    state = StateTable("state", clients.dynamodb())
+    state.advance(Watermark(BINANCE, MARCH + alive, 1))
+    sink = Sink()
+
+    assert fill(sink, *dumps(server)) == 0
+    assert bool(sink.marks()) == claims
+    assert sum(len(entry) for entry in sink.trades()) == len(TRADES)
 
 
 def test_times_in_microseconds_from_2025_on_are_told_apart_by_their_digits() -> None:
