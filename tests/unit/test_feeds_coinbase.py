@@ -252,6 +252,23 @@ def test_pages_come_upwards_and_join_what_is_held(venue: Server, last_id: int) -
     assert clock.now >= (len(venue.asked) - 1) * 0.1 - 1e-9
 
 
+@pytest.mark.parametrize("missing", [(), (1002, 1003), range(500, 1700)])
+def test_short_pages_and_ids_that_were_never_given_leave_nothing_out(
+    venue: Server, monkeypatch: pytest.MonkeyPatch, missing: Sequence[int]
+) -> None:
+    made = [identity for identity in ALL if identity not in missing]
+
+    def short(path: str, query: dict[str, str]) -> Any:
+        below = int(query.get("after", 10**12))
+        rows = well(path, query | {"limit": "3500"})
+        return [row for row in rows if row["trade_id"] in made][: below % 7 * 60 + 50]
+
+    monkeypatch.setattr(venue, "well", short)
+    found = [identity for page in pages(rest_of(venue, Clock()), 400) for identity in page]
+
+    assert found == [identity for identity in made if identity > 400]
+
+
 @pytest.mark.parametrize("since", [0, 5, 1700, 3300, 3501])
 def test_history_begins_at_its_time_or_a_page_before_it(venue: Server, since: int) -> None:
     found = [i for page in pages(rest_of(venue, Clock()), None, NOON + since * SECOND) for i in page]

@@ -99,8 +99,9 @@ class CoinbaseBackfill:
     """Trades above `last_id`, or from `since` (µs) or a page before it on, upwards page by page.
 
     The venue cuts its pages from above: the thousand newest below an id. Ids are whole numbers, so that the page below
-    `last_id + 1001` holds all that follows `last_id`: the walk leads upwards and no page waits for another. Without a
-    `last_id` it is found first, by halving the ids between nothing and the newest.
+    `last_id + 1001` holds all that follows `last_id`: the walk leads upwards and no page waits for another. One that is
+    short ends before it reaches down to there, and what lies below it comes first. Without a `last_id` it is found
+    first, by halving the ids between nothing and the newest.
     """
 
     rest: CoinbaseRest
@@ -114,25 +115,33 @@ class CoinbaseBackfill:
     """An id made later; 0: not looked for yet."""
     _far: bool = False
     """Whether the newest page does not reach down to `last_id`."""
+    _short: int | None = None
+    """The first id of a page that did not reach down to `last_id` though it should have."""
 
     def step(self) -> Trades | None:
         if self.last_id is None:
             return self._search()
-        below = self.last_id + ROWS + 1 if self._far else None
+        below = self._short or (self.last_id + ROWS + 1 if self._far else None)
         page = self.rest.page(self.market, below)
         if page is None:
             return self._nothing()
         new = page.take([row for row, identity in enumerate(page.ids) if identity > (self.last_id or 0)])
         if not new.ids:
-            return None
+            if below is None:
+                return None
+            # The venue knows no trades between the two.
+            return self._go_on(below - 1, self._nothing())
         if below is None:
             self._newest = new.ids[-1]
-            if new.ids[0] > self.last_id + 1:
-                self._far = True
-                return self._nothing()
-        self.last_id = new.ids[-1]
-        self._far = self.last_id + ROWS < self._newest
-        return new
+        if new.ids[0] > self.last_id + 1:
+            self._far, self._short = True, None if below is None else new.ids[0]
+            return self._nothing()
+        return self._go_on(new.ids[-1], new)
+
+    def _go_on(self, last_id: int, found: Trades) -> Trades:
+        self.last_id, self._short = last_id, None
+        self._far = last_id + ROWS < self._newest
+        return found
 
     def _search(self) -> Trades | None:
         """One step nearer to the first trade from `since` on; None where the venue has no trades."""
