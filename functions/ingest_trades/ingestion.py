@@ -30,6 +30,8 @@ from functions.ingest_trades.tracks import Tally, Track
 
 PING_EVERY: Final = 1.0
 ACKNOWLEDGED_WITHIN: Final = 10.0
+REJOINED_WITHIN: Final = 10.0
+"""How long the trades after a frame that did not read are waited for, before another connection's snapshot is."""
 REPAIR_TRIES: Final = 6
 """How often the venue's history is searched for a hole's trades before the hole is left as it is."""
 
@@ -111,8 +113,7 @@ class Ingestion:
         self.tally.connections += 1
         self._closing = False
         for track in self._tracks.values():
-            track.acknowledged = track.joined = False
-            track.told = 0.0
+            track.begin()
         for frame in self.feed.subscribe([market.symbol for market in self._tracks]):
             connection.send(frame)
         opened = heard = self.clock()
@@ -137,11 +138,17 @@ class Ingestion:
                 self._read(frames)
             elif now - heard > self.feed.silence:
                 raise ConnectionLostError(f"no frame of any kind for {now - heard:.0f} s")
-            if now > self._acknowledge_by and not all(track.acknowledged for track in self._tracks.values()):
-                raise ConnectionLostError(f"not every subscription was acknowledged within {ACKNOWLEDGED_WITHIN:g} s")
+            self._expect(now)
             self._look_up()
             self._repair()
             self._tick()
+
+    def _expect(self, now: float) -> None:
+        """Raises ConnectionLostError where the venue has kept from us for too long what must come."""
+        if now > self._acknowledge_by and not all(track.acknowledged for track in self._tracks.values()):
+            raise ConnectionLostError(f"not every subscription was acknowledged within {ACKNOWLEDGED_WITHIN:g} s")
+        if any(track.in_doubt(now) > REJOINED_WITHIN for track in self._tracks.values()):
+            raise ConnectionLostError("a frame did not read, and no trades have shown since what it told")
 
     def _look_up(self) -> None:
         """Ask the venue's history for the newest trade of one market that the feed is quiet about.
@@ -162,7 +169,7 @@ class Ingestion:
             if not isinstance(event, Trades):
                 self._hear(event)
             elif track := self._tracks.get(event.market):
-                track.joined = True
+                track.join()
                 track.told = self.clock()
                 self._pass_on(track, event)
             else:
@@ -206,6 +213,8 @@ class Ingestion:
                 (self.log.info if matching else self.log.warning)("venue status", extra={"status": text})
             case Malformed():
                 self.tally.malformed += 1
+                for track in self._tracks.values():
+                    track.doubt(self.clock())
                 if entry := self._set_aside.entry(event, self.clock()):
                     self.log.warning("malformed frame", extra=entry)
             case _:
@@ -224,7 +233,8 @@ class Ingestion:
         track.told = self.clock()
         track.continuity.reach(last_id)
         # Whoever knows the newest trade knows what was missed before this connection.
-        track.joined = track.joined or last_id > 0
+        if last_id > 0:
+            track.join()
         if track.joined:
             self._mark(track, time - self.lag)
 

@@ -37,9 +37,32 @@ class Track:
     continuity: Continuity
     acknowledged: bool = False
     joined: bool = False
+    """Whether it is known what this connection has missed: nothing may be claimed before."""
+    doubted: float | None = None
+    """Since when a frame that did not read may have told of trades, on the process's clock (s)."""
     told: float = 0.0
     """When the venue last spoke of this market, on the process's clock (s)."""
     repair: Backfill | None = None
     hole: tuple[int, int] | None = None
     tries: int = 0
     retry_at: float = 0.0
+
+    def begin(self) -> None:
+        """A connection opens: what came before it is missed."""
+        self.acknowledged = self.joined = False
+        self.doubted = None
+        self.told = 0.0
+
+    def doubt(self, now: float) -> None:
+        """A frame did not read: nobody knows which trades it told of, until those that follow show the hole."""
+        self.joined = False
+        self.doubted = now if self.doubted is None else self.doubted
+
+    def join(self) -> None:
+        """The newest trade is known, and so whatever is missing before it."""
+        self.joined = True
+        self.doubted = None
+
+    def in_doubt(self, now: float) -> float:
+        """For how many seconds it has been unknown what a frame told."""
+        return 0.0 if self.doubted is None else now - self.doubted

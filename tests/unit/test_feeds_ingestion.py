@@ -63,6 +63,28 @@ def test_a_hole_that_no_history_fills_is_given_up_after_so_many_searches_and_the
     assert sink.marks()[-1].last_id == 6
 
 
+TORN = b'{"channel":"trade","type":"update","data":[{"sym'
+
+
+def test_after_a_frame_that_did_not_read_nothing_is_claimed_until_trades_show_what_it_told() -> None:
+    frames = [ACK, update(2), pong(1), TORN, pong(2), pong(3), update(4), pong(4), *[pong(5)] * 40]
+
+    _, sink = ingest(frames, Past(BTC, [1], [3]), 4)
+
+    assert [(mark.time - NOON, mark.last_id) for mark in sink.marks()] == [
+        (999, 0),
+        (1_000_000, 2),
+        (5_000_000, 4),
+    ]
+
+
+def test_a_frame_that_did_not_read_is_followed_by_another_connection_where_no_trades_are() -> None:
+    ingestion, sink = ingest([ACK, update(2), TORN, *[pong(2)] * 400], Past(BTC, [1]), 14)
+
+    assert ingestion.tally.connections == 2
+    assert sink.marks()[-1].last_id == 0
+
+
 def test_a_silent_connection_is_left_for_another() -> None:
     ingestion, _ = ingest([ACK, update(2)], Past(BTC, [1]), 40)
 
