@@ -100,8 +100,9 @@ class Batch(NamedTuple):
     cause: str | None
 
     @property
-    def markets(self) -> set[Market]:
-        return self.trades.keys() | self.watermarks.keys()
+    def markets(self) -> list[Market]:
+        """In the order in which they first appear, trades' before those of watermarks alone."""
+        return list(dict.fromkeys([*self.trades, *self.watermarks]))
 
     def failures(self) -> dict[str, list[dict[str, str]]]:
         """The answer by which Lambda keeps what was read and sets the unreadable record apart."""
