@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from btc import bars
 from btc.aws import clients, folding
 from btc.aws.folding import ContendedError
-from btc.aws.state import StateTable
+from btc.aws.state import Reached, StateTable
 from btc.aws.tables import BarTable, Stored
 from btc.bars import Bar, Source
 from btc.tape import Watermark
@@ -93,13 +93,17 @@ class SteppedState(StateTable):
     turns: Turns
     writer: int
 
-    def watermark(self, market: Market) -> Watermark | None:
+    def reached(self, market: Market) -> Reached | None:
         with self.turns.of(self.writer):
-            return StateTable.watermark(self, market)
+            return StateTable.reached(self, market)
 
-    def advance(self, mark: Watermark) -> None:
+    def advance(self, mark: Watermark, closed_until: int) -> None:
         with self.turns.of(self.writer):
-            StateTable.advance(self, mark)
+            StateTable.advance(self, mark, closed_until)
+
+    def settle(self, mark: Watermark) -> None:
+        with self.turns.of(self.writer):
+            StateTable.settle(self, mark)
 
 
 def race(order: Sequence[int], *batches: tuple[Trades, Sequence[Watermark]]) -> None:
@@ -174,6 +178,27 @@ def test_a_closed_minute_with_a_late_trade_stays_closed_and_counts_it():
     late = fold([trade(2, 1)])
 
     assert [(bar.start, bar.trade_count, bar.closed, bar.complete) for bar in late] == [(NOON + MINUTE, 1, True, False)]
+
+
+def test_a_bar_that_came_in_behind_a_writer_that_died_is_closed_by_its_next_attempt():
+    mark = Watermark(BTC, NOON + 5 * MINUTE, 3)
+    fold([trade(1, 0), trade(3, 3)])
+
+    class Dies(StateTable):
+        def advance(self, mark: Watermark, closed_until: int) -> None:
+            # Another writer is done before it could know of the watermark, and nobody looks at its bar again.
+            fold([trade(2, 1)])
+            StateTable.advance(self, mark, closed_until)
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        folding.fold(table(), Dies("state", clients.dynamodb()), [], [mark], FOREVER)
+    assert not stored()[NOON + MINUTE].closed
+
+    fold(mark=mark)
+
+    whole = Trades.of(BTC, [trade(1, 0), trade(2, 1), trade(3, 3)])
+    assert stored() == bars.prove(bars.merge({}, whole), [mark])
 
 
 def test_endless_contention_is_told_by_name():

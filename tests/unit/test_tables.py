@@ -78,7 +78,7 @@ def test_the_feed_state_only_moves_forward():
     state = StateTable("state", clients.dynamodb())
     assert state.watermark(BTC) is None
     for mark in (Watermark(BTC, NOON + 5, 7), Watermark(BTC, NOON, 6)):
-        state.advance(mark)
+        state.advance(mark, NOON)
 
     assert state.watermark(BTC) == Watermark(BTC, NOON + 5, 7)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from btc import bars
-from btc.aws.state import StateTable
+from btc.aws.state import Reached, StateTable
 from btc.aws.tables import BarTable
 from btc.bars import Bar
 from btc.tape import Watermark
@@ -26,43 +26,47 @@ def fold(
 
     Each bar is written over the version that was read. But what a bar says of its neighbours comes from their rows,
     which another writer may change meanwhile: so the bars are read again after each write, until a read finds nothing
-    left to do. Of two writers at once, the one that reads last sees what both have written. Raises ContendedError where
-    that never ends.
+    left to do. Of two writers at once, the one that reads last sees what both have written. A watermark counts as done
+    only after that last read: whoever dies before it leaves the closing to the next attempt, or the next watermark.
+    Raises ContendedError where that never ends.
     """
     market = trades[0].market if trades else watermarks[0].market
-    alive = state.watermark(market)
+    reached = state.reached(market)
     # A watermark within the minute already closed has nothing to tell.
-    marks = [mark for mark in watermarks if alive is None or minute_of(mark.time) > minute_of(alive.time)]
+    marks = [mark for mark in watermarks if reached is None or minute_of(mark.time) > minute_of(reached.closed_until)]
     if not trades and not marks:
         return []
     minutes = [minute for part in trades for minute in part.in_order().by_minute()]
-    first, last = _span([start for start, _ in minutes], marks, alive)
+    first, last = _span([start for start, _ in minutes], marks, reached)
     newest = max(marks, key=lambda mark: mark.time, default=None)
+    told = newest is None
     changed: dict[int, Bar] = {}
     for _ in range(PATIENCE):
         stored = table.around(market, first, last)
         known = {start: entry.bar for start, entry in stored.items()}
-        proven = bars.prove(bars.merge_minutes(known, minutes), [*marks, *([alive] if alive else [])])
+        proven = bars.prove(bars.merge_minutes(known, minutes), [*marks, *([reached.mark] if reached else [])])
         new = [bar for start, bar in proven.items() if bar != known.get(start) and start <= _horizon(known, last)]
-        if not new and newest is None:
+        if not new and told:
+            if newest:
+                state.settle(newest)
             return list(changed.values())
         written = table.replace(new, stored, expires)
         changed |= {bar.start: bar for bar in written}
         if len(written) == len(new):
             # Before the last look, so that a bar which comes in behind it is closed by its own writer.
-            if newest:
-                state.advance(newest)
-                newest = None
-            alive = state.watermark(market)
+            if newest and not told:
+                state.advance(newest, reached.closed_until if reached else 0)
+                told = True
+            reached = state.reached(market)
     raise ContendedError(f"{market}: other writers changed the same bars {PATIENCE} times in a row")
 
 
-def _span(traded: Sequence[int], marks: Sequence[Watermark], alive: Watermark | None) -> tuple[int, int]:
+def _span(traded: Sequence[int], marks: Sequence[Watermark], reached: Reached | None) -> tuple[int, int]:
     """The first and the last minute that may change; `traded` are the starts of those with trades."""
     touched = [*traded]
     if marks:
-        # Every bar since the last watermark may close now, however long ago its trades came.
-        touched += [minute_of(alive.time) if alive else 0, *(minute_of(mark.time) for mark in marks)]
+        # Every bar since the last closing may close now, however long ago its trades came.
+        touched += [minute_of(reached.closed_until) if reached else 0, *(minute_of(mark.time) for mark in marks)]
     return min(touched), max(touched)
 
 

@@ -1,7 +1,7 @@
 """The state table: how far each feed is alive and each fill has come, the champion, when drift last retrained."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
+class Reached(NamedTuple):
+    """How far a feed is known to be alive, and how far its bars have been closed: the latter may still be under way."""
+
+    mark: Watermark
+    closed_until: int
+    """Every bar that ends by then (µs) has been closed."""
+
+
 @dataclass(frozen=True, slots=True)
 class StateTable:
     """The table `state`: one item a feed, one a fill of the past, the champion's, and the last retraining's."""
@@ -23,18 +31,33 @@ class StateTable:
     client: "DynamoDBClient"
 
     def watermark(self, market: Market) -> Watermark | None:
-        item = self._get(f"watermark:{market}")
-        return Watermark(market, int(item["alive_until"]["N"]), int(item["last_id"]["N"])) if item else None
+        reached = self.reached(market)
+        return reached.mark if reached else None
 
-    def advance(self, mark: Watermark) -> None:
-        """Keep the watermark unless a later one is kept already."""
+    def reached(self, market: Market) -> Reached | None:
+        item = self._get(f"watermark:{market}")
+        if item is None:
+            return None
+        alive_until = item["alive_until"]
+        mark = Watermark(market, int(alive_until["N"]), int(item["last_id"]["N"]))
+        return Reached(mark, int(item.get("closed_until", alive_until)["N"]))
+
+    def advance(self, mark: Watermark, closed_until: int) -> None:
+        """Keep the watermark unless a later one is kept already; its own bars are yet to be closed."""
+        self._keep(Reached(mark, closed_until), "attribute_not_exists(last_id) OR alive_until < :until")
+
+    def settle(self, mark: Watermark) -> None:
+        """All bars up to the watermark are closed; of a later one its own writer tells."""
+        self._keep(Reached(mark, mark.time), "alive_until = :until")
+
+    def _keep(self, reached: Reached, condition: str) -> None:
         item = {
-            "name": {"S": f"watermark:{mark.market}"},
-            "alive_until": {"N": str(mark.time)},
-            "last_id": {"N": str(mark.last_id)},
+            "name": {"S": f"watermark:{reached.mark.market}"},
+            "alive_until": {"N": str(reached.mark.time)},
+            "last_id": {"N": str(reached.mark.last_id)},
+            "closed_until": {"N": str(reached.closed_until)},
         }
-        later = {":until": item["alive_until"]}
-        put_if(self.client, self.name, item, "attribute_not_exists(last_id) OR alive_until < :until", later)
+        put_if(self.client, self.name, item, condition, {":until": item["alive_until"]})
 
     def fill(self, name: str) -> Cursor | None:
         """How far the fill of this name has come; None where it was never begun."""
