@@ -12,6 +12,9 @@ export PATH := $(BIN):$(PATH)
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export FEED ?= sim
 export ONCE ?=
+export SCHEDULES ?= 1000
+export SEED ?= 1
+export STACK ?= 20
 STAGE ?= dev
 PYTEST := pytest -n auto --dist loadgroup
 
@@ -71,6 +74,10 @@ deploy: layers  ## cdk deploy (needs AWS credentials and Docker); STAGE=prod for
 .PHONY: bench
 bench: layers  ## measure; a table, and build/bench.json
 	python -m tests.bench
+
+.PHONY: faults
+faults: layers  ## inject faults: SCHEDULES (1000) seeded schedules from SEED on, STACK (20) on the local stack
+	@python -m tests.faults
 
 .PHONY: check
 check: lint types synth test  ## what CI runs

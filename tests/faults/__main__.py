@@ -1,0 +1,92 @@
+"""`make faults`: SCHEDULES schedules from seed SEED on, over all cores, and STACK more on the local stack."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+
+from tests.faults import schedules
+from tests.faults.faults import KINDS
+from tests.faults.laws import Verdict
+from tests.faults.schedules import Outcome
+
+LIMIT_S = 60
+"""A schedule takes a fraction of a second: one that takes so long does not end."""
+
+
+def attempt(seed: int) -> Outcome:
+    """The schedule's outcome; what raises or does not end is one that breaks the law."""
+    signal.signal(signal.SIGALRM, _give_up)
+    signal.alarm(LIMIT_S)
+    try:
+        return schedules.run(seed)
+    except Exception as error:  # whatever went wrong belongs to this seed, and the others go on
+        return Outcome(seed, "unknown", Verdict(unproven=1, notes=[f"the schedule ended on {error!r}"]), Counter(), 0)
+    finally:
+        signal.alarm(0)
+
+
+def _give_up(*_: object) -> None:
+    raise TimeoutError(f"no end within {LIMIT_S} s")
+
+
+def progress(outcomes: Iterable[Outcome], total: int) -> Iterator[Outcome]:
+    """The outcomes, told of once a second."""
+    began = told = time.monotonic()
+    broken = 0
+    for number, outcome in enumerate(outcomes, 1):
+        broken += not outcome.verdict.holds
+        if number == total or time.monotonic() - told >= 1:
+            told = time.monotonic()
+            line = f"{number}/{total} schedules, {broken} broke the law, {told - began:.0f} s"
+            print(line, end="\n" if number == total else "\r", file=sys.stderr, flush=True)
+        yield outcome
+
+
+def tell_faults(outcomes: Sequence[Outcome]) -> None:
+    """How often each fault struck, and in how many schedules."""
+    strikes = sum((outcome.struck for outcome in outcomes), Counter[str]())
+    drawn = Counter(kind for outcome in outcomes for kind, times in outcome.struck.items() if times)
+    print(f"{'fault':32}{'schedules':>10}{'strikes':>10}")
+    for kind in KINDS:
+        print(f"{kind:32}{drawn[kind]:10}{strikes[kind]:10}")
+    venues = Counter(outcome.venue for outcome in outcomes)
+    print(", ".join(f"{venue} {times}" for venue, times in venues.most_common()), end="; ")
+    print(f"{sum(outcome.trades for outcome in outcomes)} trades")
+
+
+def tell_broken(outcomes: Iterable[Outcome], again: str) -> None:
+    """Which seeds broke the law, how, and how to see one of them again."""
+    for outcome in outcomes:
+        if outcome.verdict.holds:
+            continue
+        verdict = outcome.verdict
+        print(f"seed {outcome.seed} ({outcome.venue}): {tally([outcome])}; {again.format(seed=outcome.seed)}")
+        for note in verdict.notes[:5]:
+            print(f"    {note}")
+
+
+def tally(outcomes: Sequence[Outcome]) -> str:
+    sums = {name: sum(getattr(one.verdict, name) for one in outcomes) for name in ("lost", "twice", "unproven")}
+    return ", ".join(f"{name} {number}" for name, number in sums.items())
+
+
+def main() -> int:
+    """Exit status 0 where the law held for every seed."""
+    many, first = int(os.environ.get("SCHEDULES") or 1000), int(os.environ.get("SEED") or 1)
+    with ProcessPoolExecutor() as pool:
+        running = pool.map(attempt, range(first, first + many), chunksize=5)
+        outcomes = list(progress(running, many))
+    tell_faults(outcomes)
+    tell_broken(outcomes, "again: SEED={seed} SCHEDULES=1 make faults")
+    print(f"{many} schedules: {tally(outcomes)}")
+    return 0 if all(outcome.verdict.holds for outcome in outcomes) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
