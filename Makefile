@@ -12,10 +12,10 @@ export PATH := $(BIN):$(PATH)
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export FEED ?= sim
 export ONCE ?=
-export SCHEDULES ?= 1000
-export SEED ?= 1
-export STACK ?= 20
 STAGE ?= dev
+SCHEDULES ?= 1000
+SEED ?= 1
+STACK ?= 20
 PYTEST := pytest -n auto --dist loadgroup
 
 .PHONY: help
@@ -77,7 +77,7 @@ bench: layers  ## measure; a table, and build/bench.json
 
 .PHONY: faults
 faults: layers  ## inject faults: SCHEDULES (1000) seeded schedules from SEED on, STACK (20) on the local stack
-	@python -m tests.faults
+	@SCHEDULES=$(SCHEDULES) SEED=$(SEED) STACK=$(STACK) python -m tests.faults
 
 .PHONY: check
 check: lint types synth test  ## what CI runs

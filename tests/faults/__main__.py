@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
 
-from tests.faults import schedules
+from tests.faults import schedules, stack
 from tests.faults.faults import KINDS
 from tests.faults.laws import Verdict
 from tests.faults.schedules import Outcome
@@ -19,14 +21,20 @@ LIMIT_S = 60
 """A schedule takes a fraction of a second: one that takes so long does not end."""
 
 
-def attempt(seed: int) -> Outcome:
-    """The schedule's outcome; what raises or does not end is one that breaks the law."""
+def attempt(run: Callable[[int], Outcome], seed: int) -> Outcome:
+    """The schedule's outcome; one that raises has broken the law."""
+    try:
+        return run(seed)
+    except Exception as error:  # whatever went wrong belongs to this seed, and the others go on
+        return Outcome(seed, "unknown", Verdict(unproven=1, notes=[f"the schedule ended on {error!r}"]), Counter(), 0)
+
+
+def in_process(seed: int) -> Outcome:
+    """A schedule on the virtual clock; one that does not end has broken the law."""
     signal.signal(signal.SIGALRM, _give_up)
     signal.alarm(LIMIT_S)
     try:
-        return schedules.run(seed)
-    except Exception as error:  # whatever went wrong belongs to this seed, and the others go on
-        return Outcome(seed, "unknown", Verdict(unproven=1, notes=[f"the schedule ended on {error!r}"]), Counter(), 0)
+        return attempt(schedules.run, seed)
     finally:
         signal.alarm(0)
 
@@ -52,12 +60,12 @@ def tell_faults(outcomes: Sequence[Outcome]) -> None:
     """How often each fault struck, and in how many schedules."""
     strikes = sum((outcome.struck for outcome in outcomes), Counter[str]())
     drawn = Counter(kind for outcome in outcomes for kind, times in outcome.struck.items() if times)
-    print(f"{'fault':32}{'schedules':>10}{'strikes':>10}")
-    for kind in KINDS:
-        print(f"{kind:32}{drawn[kind]:10}{strikes[kind]:10}")
+    print(f"{'fault':40}{'schedules':>10}{'strikes':>10}")
+    for kind in dict.fromkeys([*KINDS, *sorted(strikes)]):
+        if strikes[kind]:
+            print(f"{kind:40}{drawn[kind]:10}{strikes[kind]:10}")
     venues = Counter(outcome.venue for outcome in outcomes)
-    print(", ".join(f"{venue} {times}" for venue, times in venues.most_common()), end="; ")
-    print(f"{sum(outcome.trades for outcome in outcomes)} trades")
+    print(", ".join(f"{venue} {times}" for venue, times in venues.most_common()))
 
 
 def tell_broken(outcomes: Iterable[Outcome], again: str) -> None:
@@ -76,14 +84,32 @@ def tally(outcomes: Sequence[Outcome]) -> str:
     return ", ".join(f"{name} {number}" for name, number in sums.items())
 
 
+def on_the_virtual_clock(first: int, many: int) -> list[Outcome]:
+    with ProcessPoolExecutor() as pool:
+        outcomes = list(progress(pool.map(in_process, range(first, first + many), chunksize=5), many))
+    tell_faults(outcomes)
+    tell_broken(outcomes, "again: SEED={seed} SCHEDULES=1 STACK=0 make faults")
+    return outcomes
+
+
+def on_the_local_stack(first: int, many: int) -> list[Outcome]:
+    logging.getLogger("local").setLevel(logging.ERROR)  # a delivery tells of each read that was torn
+    # They mostly wait: one more than there are cores.
+    with stack.Grounds() as grounds, ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
+        run = partial(attempt, partial(stack.run, grounds))
+        outcomes = list(progress(pool.map(run, range(first, first + many)), many))
+    tell_faults(outcomes)
+    tell_broken(outcomes, "the same blows again: SEED={seed} SCHEDULES=0 STACK=1 make faults")
+    print(f"{many} schedules on the local stack: {tally(outcomes)}")
+    return outcomes
+
+
 def main() -> int:
     """Exit status 0 where the law held for every seed."""
-    many, first = int(os.environ.get("SCHEDULES") or 1000), int(os.environ.get("SEED") or 1)
-    with ProcessPoolExecutor() as pool:
-        running = pool.map(attempt, range(first, first + many), chunksize=5)
-        outcomes = list(progress(running, many))
-    tell_faults(outcomes)
-    tell_broken(outcomes, "again: SEED={seed} SCHEDULES=1 make faults")
+    many, first, real = (int(os.environ[name]) for name in ("SCHEDULES", "SEED", "STACK"))
+    outcomes = on_the_virtual_clock(first, many) if many else []
+    if real:
+        outcomes += on_the_local_stack(first, real)
     print(f"{many} schedules: {tally(outcomes)}")
     return 0 if all(outcome.verdict.holds for outcome in outcomes) else 1
 

@@ -41,17 +41,15 @@ def held(tables: Tables, market: Market) -> ranges.Ranges:
     return ranges.union(*(bar.ranges for bar in stored_bars(tables, market).values()))
 
 
-def judge_bars(tapes: Tapes, tables: Tables, until: int, verdict: Verdict) -> None:
-    """The bars equal the tape's, all closed and proven; nothing joins the very first minute on its left."""
-    for market, trades in tapes.items():
-        stored = stored_bars(tables, market)
-        expected = expected_bars(trades, until)
-        for start, wanted in expected.items():
-            _judge_bar(stored.get(start), start, wanted, trades, verdict, first=start == min(expected))
-        for start in stored.keys() - expected.keys():
-            if start < until or stored[start].ranges:
-                verdict.unproven += 1
-                verdict.notes.append(f"{market} {iso(start)}: a bar of nothing")
+def judge_bars(trades: Sequence[Trade], stored: Mapping[int, Bar], until: int, verdict: Verdict) -> None:
+    """Until `until` (µs) bars equal the tape's, all closed and proven; nothing joins the first minute on its left."""
+    expected = expected_bars(trades, until)
+    for start, wanted in expected.items():
+        _judge_bar(stored.get(start), start, wanted, trades, verdict, first=start == min(expected))
+    for start in stored.keys() - expected.keys():
+        if start < until:
+            verdict.unproven += 1
+            verdict.notes.append(f"{iso(start)}: a bar of nothing")
 
 
 def _judge_bar(

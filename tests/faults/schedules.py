@@ -196,11 +196,15 @@ class Scene:
         if not self.poller.idle:
             return False
         verdict = Verdict()
-        laws.judge_bars(self.tapes, self.services.tables, self.end, verdict)
+        self._judge_bars(verdict)
         return verdict.holds
 
+    def _judge_bars(self, verdict: Verdict) -> None:
+        for market, trades in self.tapes.items():
+            laws.judge_bars(trades, laws.stored_bars(self.services.tables, market), self.end, verdict)
+
     def _judge(self) -> None:
-        laws.judge_bars(self.tapes, self.services.tables, self.end, self.verdict)
+        self._judge_bars(self.verdict)
         laws.judge_claims(self.tapes, self.services.shard, self.loaded, self.verdict)
         laws.judge_poison(self.poison, self.poller.given_up, self.verdict)
         for error in self.service.died:

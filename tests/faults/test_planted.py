@@ -71,5 +71,5 @@ def test_a_planted_bug_breaks_the_law(place: Any, name: str, planted: Any) -> No
     with mock.patch.object(place, name, planted):
         found = broken()
 
+    print(f"{len(found)} of {len(SEEDS)} seeds broke the law")
     assert found
-    print(f"{len(found)} of {len(SEEDS)} seeds")
