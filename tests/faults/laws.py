@@ -104,6 +104,14 @@ def judge_stored_claim(mark: Watermark, tapes: Tapes, tables: Tables, verdict: V
     judge_claim(mark, tapes[mark.market], held(tables, mark.market), "state", verdict)
 
 
+def judge_proof(bar: Bar, wanted: Mapping[str, object] | None, verdict: Verdict) -> None:
+    """A bar that says complete holds, at that very moment, all its minute ever will."""
+    told = {name: getattr(bar, name) for name in ("ranges", "trade_count", "volume", "turnover")}
+    if bar.complete and (wanted is None or any(wanted[name] != told[name] for name in told)):
+        verdict.unproven += 1
+        verdict.notes.append(f"{iso(bar.start)}: called complete with {told}, not {wanted}")
+
+
 def judge_poison(poison: Sequence[bytes], given_up: Sequence[bytes], verdict: Verdict) -> None:
     """Poison is at the on-failure destination whole, and nothing else is."""
     missing = [record for record in poison if record not in given_up]

@@ -20,7 +20,7 @@ from unittest import mock
 from btc import ranges
 from btc.aws import clients, folding, tables
 from btc.aws.state import StateTable
-from btc.aws.tables import BarTable
+from btc.aws.tables import BarTable, bar_of
 from btc.settings import AggregateBars, IngestTrades
 from btc.tape import Watermark
 from btc.times import FOREVER, MINUTE, SECOND
@@ -31,7 +31,7 @@ from tests.faults.faults import Faults
 from tests.faults.lambdas import Poller
 from tests.faults.laws import Verdict
 from tests.faults.services import Services, restore_time
-from tests.faults.tapes import NOON, draw_tape
+from tests.faults.tapes import NOON, draw_tape, expected_bars
 from tests.faults.tasks import Service
 from tests.faults.venue import Venue
 from tests.faults.world import World
@@ -82,6 +82,8 @@ class Scene:
         markets = [Market(venue, symbol) for symbol in dialect.symbols[: random.choice([1, 1, 1, 2])]]
         self.lag = random.choice([500_000, 2 * SECOND])
         self.tapes = {market: self._tape(market, _PAST + minutes) for market in markets}
+        forever = self.end + 60 * MINUTE
+        self.expected = {market: expected_bars(trades, forever) for market, trades in self.tapes.items()}
         for market, trades in self.tapes.items():
             self.venue.list(market, trades, [random.randrange(self.lag) for _ in trades])
         self.services = Services(self.world, self.faults)
@@ -181,6 +183,9 @@ class Scene:
         folding.fold(BarTable("bars", client), StateTable("state", client), [part], [], FOREVER)
 
     def _hear(self, table: str, item: dict[str, Any]) -> None:
+        if table == "bars":
+            bar = bar_of(item)
+            laws.judge_proof(bar, self.expected[bar.market].get(bar.start), self.verdict)
         if table == "state":
             market = Market.parse(item["name"]["S"].removeprefix("watermark:"))
             mark = Watermark(market, int(item["alive_until"]["N"]), int(item["last_id"]["N"]))

@@ -43,13 +43,14 @@ class Services:
 
     def _kinesis(self, request: Any, **_: Any) -> AWSResponse:
         faults = self._faults
-        self._world.sleep(faults.random.uniform(0.002, 0.05))
+        body = json.loads(request.body)
+        self._send("PutRecords", lambda: self.shard.put_records(body))
         if faults.strikes("Kinesis unreachable"):
             raise ConnectionClosedError(endpoint_url=request.url)
         if faults.strikes("Kinesis throttling"):
             return _refused(request, 400, "ProvisionedThroughputExceededException")
         failing = (lambda: faults.random.random() < 0.5) if faults.strikes("Kinesis partial failure") else lambda: False
-        document = self.shard.put_records(json.loads(request.body), failing)
+        document = self.shard.put_records(body, failing)
         self._world.sleep(faults.random.uniform(0.002, 0.02))
         if faults.strikes("Kinesis answer lost"):
             self._world.sleep(1.0)
@@ -60,7 +61,7 @@ class Services:
         faults = self._faults
         operation = request.headers["X-Amz-Target"].decode().split(".")[1]
         body = json.loads(request.body)
-        self._send(operation, body)
+        self._send(operation, lambda: self._land(body))
         if faults.strikes("DynamoDB throttling"):
             return _refused(request, 400, "ProvisionedThroughputExceededException")
         if faults.strikes("DynamoDB error"):
@@ -78,7 +79,7 @@ class Services:
             raise ReadTimeoutError(endpoint_url=request.url)
         return _answer(request, 200, document)
 
-    def _send(self, operation: str, body: Document) -> None:
+    def _send(self, operation: str, land: Callable[[], object]) -> None:
         """A request on its way: long, it comes down upon what others have written since; and it outlives its sender."""
         random, world = self._faults.random, self._world
         halts = operation == "PutItem" and random.random() < world.halting
@@ -86,8 +87,8 @@ class Services:
         try:
             world.sleep(random.uniform(*((0.5, 8.0) if slow else (0.001, 0.03))))
         except Killed:
-            if operation == "PutItem" and random.random() < 0.5:
-                world.spawn("in flight", lambda: self._land(body), after=random.choice([0.0, 0.1, 3.0]))
+            if operation.startswith("Put") and random.random() < 0.5:
+                world.spawn("in flight", land, after=random.choice([0.0, 0.1, 3.0]))
             raise
 
     def _land(self, body: Document) -> None:

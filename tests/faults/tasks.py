@@ -36,6 +36,8 @@ class Service:
         self._world, self._faults, self._venue = world, faults, venue
         self._settings = settings
         self._interval = faults.random.choice([0.0, 0.1, 1.0])
+        # Little room lets the socket wait while the stream refuses.
+        self._most_bytes = faults.random.choice([64_000_000, 2_000])
         self._leaving: set[int] = set()
         self._number = 0
         self.given_up = 0
@@ -101,7 +103,13 @@ class Service:
         return Ingestion(
             feed=venue.feed(),
             history=venue.rest(url="https://venue.test", interval=self._interval, http=Http(self._venue), **time),
-            stream=TradeStream(clients.kinesis(), "trades", batch_s=self._settings.batch_ms / 1000, **time),
+            stream=TradeStream(
+                clients.kinesis(),
+                "trades",
+                batch_s=self._settings.batch_ms / 1000,
+                max_buffered_bytes=self._most_bytes,
+                **time,
+            ),
             connect=self._connect,
             log=self.log,
             lag=self._settings.watermark_lag_ms * 1000,
