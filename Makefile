@@ -80,4 +80,4 @@ faults: layers  ## inject faults: SCHEDULES (1000) seeded schedules from SEED on
 	@SCHEDULES=$(SCHEDULES) SEED=$(SEED) STACK=$(STACK) python -m tests.faults
 
 .PHONY: check
-check: lint types synth test  ## what CI runs
+check: lint types synth faults test  ## what CI runs

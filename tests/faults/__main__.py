@@ -14,9 +14,11 @@ from functools import partial
 
 from tests.faults import schedules, stack
 from tests.faults.faults import KINDS
+from tests.faults.grounds import Grounds
 from tests.faults.laws import Verdict
 from tests.faults.schedules import Outcome
 
+USUAL = {"SCHEDULES": 1000, "SEED": 1, "STACK": 20}
 LIMIT_S = 60
 """A schedule takes a fraction of a second: one that takes so long does not end."""
 
@@ -95,7 +97,7 @@ def on_the_virtual_clock(first: int, many: int) -> list[Outcome]:
 def on_the_local_stack(first: int, many: int) -> list[Outcome]:
     logging.getLogger("local").setLevel(logging.ERROR)  # a delivery tells of each read that was torn
     # They mostly wait: one more than there are cores.
-    with stack.Grounds() as grounds, ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
+    with Grounds() as grounds, ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
         run = partial(attempt, partial(stack.run, grounds))
         outcomes = list(progress(pool.map(run, range(first, first + many)), many))
     tell_faults(outcomes)
@@ -106,7 +108,7 @@ def on_the_local_stack(first: int, many: int) -> list[Outcome]:
 
 def main() -> int:
     """Exit status 0 where the law held for every seed."""
-    many, first, real = (int(os.environ[name]) for name in ("SCHEDULES", "SEED", "STACK"))
+    many, first, real = (int(os.environ.get(name) or usual) for name, usual in USUAL.items())
     outcomes = on_the_virtual_clock(first, many) if many else []
     if real:
         outcomes += on_the_local_stack(first, real)

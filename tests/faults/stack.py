@@ -12,33 +12,25 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from decimal import Decimal
 from random import Random
-from typing import Any, Self
-from urllib.request import Request, urlopen
+from typing import Any
 
 from btc.aws.state import StateTable
 from btc.aws.tables import BarTable
 from btc.settings import AggregateBars, IngestTrades
-from btc.times import FOREVER, MINUTE, SECOND, minute_of
-from btc.trades import Market, Trade
-from btc.units import to_units
+from btc.times import FOREVER, MINUTE, minute_of
 from local.delivery import Delivery
 from local.lambdas import Function, FunctionSpec, Result
 from local.mappings import Mapping as EventSource
 from local.processes import Process, interpreter, tail
-from local.runtime import managed_runtime
-from local.stack import Stack
 from local.template import ROOT
 from tests.faults import laws
+from tests.faults.grounds import BTC, Grounds
 from tests.faults.laws import Verdict
 from tests.faults.schedules import Outcome
 from tests.faults.services import KEYS
 from tests.local.delivering import Wire, bucket
 
-BTC = Market("kraken", "BTC-USD")
-SPEED = 20
-"""Seconds of the exchange in one of life's."""
 BLOWS = 9
 PATIENCE_S = 60.0
 
@@ -53,54 +45,6 @@ _STRUCK_ON_THE_WIRE = (
     (500, "InternalServerError", False),
     (200, "the answer is lost", True),
 )
-
-
-class Grounds:
-    """What the schedules share: the emulator and the exchange, in processes of their own."""
-
-    def __init__(self) -> None:
-        self.stack = Stack()
-        self.emulator = self.stack.start_emulator()
-        self.exchange = self.stack.start_exchange(
-            ["--speed", str(SPEED), "--trades-per-minute", "300", "--history-days", "0.002"]
-        )
-        self.runtime = managed_runtime(self.stack.folder / "runtime")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.stack.__exit__(*error)
-
-    def control(self, **order: object) -> None:
-        """Make the exchange misbehave."""
-        urlopen(Request(f"{self.exchange['REST_URL']}/control", json.dumps(order).encode()), timeout=5).close()
-
-    def ask(self, question: str) -> Any:
-        with urlopen(f"{self.exchange['REST_URL']}/0/public/{question}", timeout=5) as answer:
-            return json.load(answer, parse_float=Decimal)
-
-    def now(self) -> int:
-        """The exchange's clock (µs)."""
-        while "result" not in (answer := self.ask("Time")):
-            pass  # throttled for a call or two
-        return int(answer["result"]["unixtime"]) * SECOND
-
-    def tape(self) -> list[Trade]:
-        """All that the exchange has traded, read without a line of the product's."""
-        rows: dict[int, Trade] = {}
-        since = 0
-        while True:
-            answer = self.ask(f"Trades?pair=XBTUSD&since={since}")
-            if "result" not in answer:
-                continue
-            page = answer["result"]["XXBTZUSD"]
-            for price, size, moment, side, _, _, identity in page:
-                at = int(moment * SECOND)
-                rows[identity] = Trade(BTC, identity, at, to_units(price), to_units(size), side == "b")
-            if len(page) < 1000:
-                return [rows[identity] for identity in sorted(rows)]
-            since = int(answer["result"]["last"]) - 1
 
 
 class Field:

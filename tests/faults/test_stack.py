@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults import stack
-from tests.faults.stack import Grounds
+from tests.faults.grounds import Grounds
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack")]
 
