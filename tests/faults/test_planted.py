@@ -1,6 +1,7 @@
 """The suite finds the bugs it is there for: each of these, planted on purpose, breaks the law for some seeds."""
 
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 from unittest import mock
 
@@ -16,10 +17,13 @@ from tests.faults import schedules
 from tests.faults.schedules import Outcome
 
 SEEDS = range(1, 41)
+ENOUGH = 2
 
 
-def broken(seeds: range = SEEDS) -> list[Outcome]:
-    return [outcome for seed in seeds if not (outcome := schedules.run(seed)).verdict.holds]
+def broken() -> list[Outcome]:
+    """The first of the seeds that break the law: waiting for quiet that never comes is what takes time."""
+    outcomes = (schedules.run(seed) for seed in SEEDS)
+    return list(islice((outcome for outcome in outcomes if not outcome.verdict.holds), ENOUGH))
 
 
 def put_unconditionally(client: Any, table: str, item: Any, condition: str, values: Any = None) -> bool:
@@ -71,5 +75,4 @@ def test_a_planted_bug_breaks_the_law(place: Any, name: str, planted: Any) -> No
     with mock.patch.object(place, name, planted):
         found = broken()
 
-    print(f"{len(found)} of {len(SEEDS)} seeds broke the law")
-    assert found
+    assert len(found) == ENOUGH
