@@ -124,7 +124,7 @@ class Scene:
         [venue] = {market.venue for market in self.tapes}
         return IngestTrades(
             stream="trades",
-            bars_table="bars",
+            state_table="state",
             venue=venue,
             symbols=tuple(market.symbol for market in self.tapes),
             history_days=1,

@@ -120,7 +120,7 @@ class Field:
     def start_task(self) -> None:
         settings = IngestTrades(
             stream=self.name,
-            bars_table=f"{self.name}-bars",
+            state_table=f"{self.name}-state",
             venue=BTC.venue,
             symbols=(BTC.symbol,),
             history_days=1,

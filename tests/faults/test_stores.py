@@ -61,7 +61,7 @@ def act(client: Any, random: Random) -> list[Any]:
     told: list[Any] = []
     for _ in range(200):
         market, minute = random.choice(MARKETS), random.randrange(40)
-        match random.randrange(6):
+        match random.randrange(5):
             case 0 | 1:
                 over = Stored(bar(market, minute, traded=True), random.randrange(3)) if random.random() < 0.7 else None
                 new = bar(market, minute, traded=random.random() < 0.3)
@@ -73,12 +73,10 @@ def act(client: Any, random: Random) -> list[Any]:
             case 3:
                 first = NOON + minute * MINUTE
                 told.append(table.between(market, first, first + random.randrange(20) * MINUTE + MINUTE))
-            case 4:
+            case _:
                 mark = Watermark(market, NOON + random.randrange(100), minute)
                 random.choice([state.settle, lambda mark: state.advance(mark, NOON)])(mark)
                 told.append(state.reached(market))
-            case _:
-                told.append(table.latest(market))
     return told
 
 

@@ -210,7 +210,7 @@ def test_a_restart_continues_from_the_watermark_the_bars_know(stack: Stack) -> N
     entries = stack.entries()
     marks = [entry for entry in entries if isinstance(entry, Watermark)]
     known = marks[len(marks) // 2]
-    StateTable("state", stack.dynamodb).advance(known)
+    StateTable("state", stack.dynamodb).advance(known, known.time)
     sent = len(entries)
 
     process = stack.start()

@@ -104,7 +104,7 @@ def test_no_watermark_leaps_over_what_the_live_feed_has_still_to_fetch(
     server: FileServer, alive: int, claims: bool
 ) -> None:
     state = StateTable("state", clients.dynamodb())
-    state.advance(Watermark(BINANCE, MARCH + alive, 1))
+    state.advance(Watermark(BINANCE, MARCH + alive, 1), MARCH + alive)
     sink = Sink()
 
     assert fill(sink, *dumps(server)) == 0
