@@ -251,3 +251,22 @@ def test_a_minute_that_ids_prove_empty_needs_no_kline():
 
     assert stored()[NOON + MINUTE].source is Source.TRADES
     assert stored()[NOON + MINUTE].complete
+
+
+def test_a_first_watermark_does_not_read_the_klines_that_lie_before_all_trades():
+    keep(*(kline(minute) for minute in range(-50, -1)))
+    fold([trade(1, 0), trade(2, 2)])
+    read: list[int] = []
+
+    class Watched(BarTable):
+        def around(self, market: Market, first: int, last: int) -> dict[int, Stored]:
+            found = BarTable.around(self, market, first, last)
+            read.append(len(found))
+            return found
+
+    mark = Watermark(BTC, NOON + 4 * MINUTE, 2)
+    folding.fold(Watched("bars", clients.dynamodb()), state(), [], [mark], FOREVER)
+
+    assert max(read) < 10
+    assert all(bar.closed for bar in stored().values())
+    assert state().reached(BTC) == Reached(mark, mark.time)

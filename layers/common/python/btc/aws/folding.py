@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from btc import bars
-from btc.aws.state import Reached, StateTable
+from btc.aws.state import StateTable
 from btc.aws.tables import BarTable
 from btc.bars import Bar
 from btc.tape import Watermark
 from btc.times import FOREVER, minute_of
-from btc.trades import Trades
+from btc.trades import Market, Trades
 
 PATIENCE: Final = 10
 """How often the bars may turn out changed by others before the batch is left to be delivered again."""
@@ -37,12 +37,17 @@ def fold(
     if not trades and not marks:
         return []
     minutes = [minute for part in trades for minute in part.in_order().by_minute()]
-    first, last = _span([start for start, _ in minutes], marks, reached)
+    touched = [*(start for start, _ in minutes), *(minute_of(mark.time) for mark in marks)]
+    last = max(touched)
+    closed_until = reached.closed_until if reached else None
     newest = max(marks, key=lambda mark: mark.time, default=None)
     told = newest is None
     changed: dict[int, Bar] = {}
     for _ in range(PATIENCE):
-        stored = table.around(market, first, last)
+        if marks:
+            # Every bar since the last closing may close now, however long ago its trades came.
+            touched.append(minute_of(_first_open(table, market) if closed_until is None else closed_until))
+        stored = table.around(market, min(touched), last)
         known = {start: entry.bar for start, entry in stored.items()}
         proven = bars.prove(bars.merge_minutes(known, minutes), [*marks, *([reached.mark] if reached else [])])
         new = [bar for start, bar in proven.items() if bar != known.get(start) and start <= _horizon(known, last)]
@@ -55,19 +60,16 @@ def fold(
         if len(written) == len(new):
             # Before the last look, so that a bar which comes in behind it is closed by its own writer.
             if newest and not told:
-                state.advance(newest, reached.closed_until if reached else 0)
+                state.advance(newest, closed_until or 0)
                 told = True
             reached = state.reached(market)
     raise ContendedError(f"{market}: other writers changed the same bars {PATIENCE} times in a row")
 
 
-def _span(traded: Sequence[int], marks: Sequence[Watermark], reached: Reached | None) -> tuple[int, int]:
-    """The first and the last minute that may change; `traded` are the starts of those with trades."""
-    touched = [*traded]
-    if marks:
-        # Every bar since the last closing may close now, however long ago its trades came.
-        touched += [minute_of(reached.closed_until) if reached else 0, *(minute_of(mark.time) for mark in marks)]
-    return min(touched), max(touched)
+def _first_open(table: BarTable, market: Market) -> int:
+    """Where bars begin that no watermark has closed, on a market that never had one: years of klines may lie before."""
+    earliest = table.earliest(market, 0)
+    return earliest.start if earliest else FOREVER
 
 
 def _horizon(known: dict[int, Bar], last: int) -> int:
