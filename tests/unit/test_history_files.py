@@ -289,6 +289,7 @@ def test_however_long_a_file_is_little_of_it_is_held_at_once(tmp_path: Path) -> 
         ("endless", b"\x00" * (3 << 20)),
         ("absent", None),
     ],
+    ids=["cut", "damaged", "endless", "absent"],
 )
 def test_a_file_that_cannot_be_read_to_its_end_is_told_by_name(
     tmp_path: Path, name: str, content: bytes | None
