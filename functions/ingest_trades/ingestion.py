@@ -17,12 +17,13 @@ from btc.feeds.feed import (
     Event,
     Feed,
     History,
+    HistoryError,
     Malformed,
     Newest,
     Refused,
     Status,
 )
-from btc.times import SECOND
+from btc.times import SECOND, minute_of
 from btc.trades import Market, Trades
 from functions.ingest_trades.malformed import SetAside
 from functions.ingest_trades.reconnects import WORKS_FOR, Reconnects
@@ -30,6 +31,8 @@ from functions.ingest_trades.tracks import Tally, Track
 
 PING_EVERY: Final = 1.0
 ACKNOWLEDGED_WITHIN: Final = 10.0
+HISTORY_AGAIN: Final = 30.0
+"""How long a history that has tried all patience is left alone while the feed goes on."""
 REJOINED_WITHIN: Final = 10.0
 """How long the trades after a frame that did not read are waited for, before another connection's snapshot is."""
 REPAIR_TRIES: Final = 6
@@ -69,6 +72,7 @@ class Ingestion:
     _set_aside: SetAside = field(default_factory=SetAside)
     _closing: bool = False
     _acknowledge_by: float = 0.0
+    _history_from: float = 0.0
 
     def catch_up(self, market: Market, last_id: int | None, since: int) -> None:
         """Send the trades above `last_id`, or all, from `since` (µs) up to the venue's present. Raises HistoryError."""
@@ -89,7 +93,7 @@ class Ingestion:
         self.log.info("caught up", extra={"market": str(market), "last_id": track.continuity.last_id})
 
     def run(self) -> None:
-        """Stream until stopped, connecting again as often as it takes. Raises RefusedError, HistoryError."""
+        """Stream until stopped, connecting again as often as it takes. Raises RefusedError."""
         reconnects = Reconnects()
         while not self.stopped():
             before, opened, cause = self.tally.trades, self.clock(), ""
@@ -139,9 +143,19 @@ class Ingestion:
             elif now - heard > self.feed.silence:
                 raise ConnectionLostError(f"no frame of any kind for {now - heard:.0f} s")
             self._expect(now)
+            self._ask_history()
+            self._tick()
+
+    def _ask_history(self) -> None:
+        """Look up, and repair. A history that stays away does not end a feed that speaks: it is asked again later."""
+        if self.clock() < self._history_from:
+            return
+        try:
             self._look_up()
             self._repair()
-            self._tick()
+        except HistoryError as error:
+            self._history_from = self.clock() + HISTORY_AGAIN
+            self.log.warning("no history", extra={"cause": str(error), "again_in_s": HISTORY_AGAIN})
 
     def _expect(self, now: float) -> None:
         """Raises ConnectionLostError where the venue has kept from us for too long what must come."""
@@ -153,14 +167,23 @@ class Ingestion:
     def _look_up(self) -> None:
         """Ask the venue's history for the newest trade of one market that the feed is quiet about.
 
-        Without this a venue that is silent while nothing trades could not be told from one that lost our trades.
+        Without this a venue that is silent while nothing trades could not be told from one that lost our trades. A
+        venue whose clock goes on by itself is asked when a minute has ended and no later trade has shown it whole.
         """
+        over = minute_of(self.tally.venue_time - self.lag)
         for track in self._tracks.values():
-            if track.acknowledged and self.clock() - track.told >= self.feed.quiet and not self.history.wait():
-                newest = self.history.newest(track.continuity.market)
+            quiet = self.clock() - track.told >= self.feed.quiet
+            ended = track.joined and track.confirmed < over and not track.continuity.missing
+            if track.acknowledged and (quiet or ended) and not self.history.wait():
+                asked = self.tally.venue_time
+                newest = self.history.newest(track.continuity.market, track.continuity.time)
                 track.told = self.clock()
-                if newest:
-                    self._hear(newest)
+                if newest and newest.last_id > (track.continuity.last_id or 0) and not newest.time:
+                    # A page may end before the newest trade: once these are fetched, the venue is asked again.
+                    track.continuity.reach(newest.last_id)
+                    track.join()
+                elif newest:
+                    self._hear(newest._replace(time=newest.time or asked))
                 return
 
     def _read(self, frames: Sequence[bytes]) -> None:
@@ -171,6 +194,8 @@ class Ingestion:
             elif track := self._tracks.get(event.market):
                 track.join()
                 track.told = self.clock()
+                # Others of the newest trade's moment may still come.
+                track.confirmed = max(track.confirmed, *(time - 1 for time in event.times))
                 self._pass_on(track, event)
             else:
                 self.tally.ignored += 1
@@ -182,7 +207,7 @@ class Ingestion:
                 for track in self._tracks.values():
                     # Before the first trades of a connection nobody knows what was missed since the last one.
                     if track.joined:
-                        self._mark(track, time - self.lag)
+                        self._mark(track, min(time - self.lag, track.confirmed))
             case Newest(market, last_id, time):
                 self.tally.venue_time = max(self.tally.venue_time, time)
                 if market in self._tracks:
@@ -232,6 +257,7 @@ class Ingestion:
     def _reach(self, track: Track, last_id: int, time: int) -> None:
         track.told = self.clock()
         track.continuity.reach(last_id)
+        track.confirmed = max(track.confirmed, time)
         # Whoever knows the newest trade knows what was missed before this connection.
         if last_id > 0:
             track.join()
@@ -244,7 +270,9 @@ class Ingestion:
 
     def _repair_due(self) -> bool:
         now = self.clock()
-        return any(track.continuity.missing and now >= track.retry_at for track in self._tracks.values())
+        return now >= self._history_from and any(
+            track.continuity.missing and now >= track.retry_at for track in self._tracks.values()
+        )
 
     def _repair(self) -> None:
         """Ask the venue's history for the trades of one hole, one request at most."""

@@ -40,6 +40,8 @@ class Track:
     """Whether it is known what this connection has missed: nothing may be claimed before."""
     doubted: float | None = None
     """Since when a frame that did not read may have told of trades, on the process's clock (s)."""
+    confirmed: int = 0
+    """Until when (µs) the venue's own word tells which trade was the newest: a later one, or an answer about it."""
     told: float = 0.0
     """When the venue last spoke of this market, on the process's clock (s)."""
     repair: Backfill | None = None

@@ -60,7 +60,7 @@ class Past:
     def now(self) -> int:
         return NOON
 
-    def newest(self, market: Market) -> Newest | None:
+    def newest(self, market: Market, since: int) -> Newest | None:  # noqa: ARG002
         assert market == self.market
         return self.told.pop(0) if self.told else None
 

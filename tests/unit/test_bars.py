@@ -217,3 +217,12 @@ def test_trades_count_more_than_a_kline():
     assert bars.join(bar, kline) == bars.join(kline, bar) == bar
     assert not kline.complete
     assert bars.combine(NOON, 1, [kline]).turnover is None
+
+
+def test_a_neighbour_that_came_into_the_bar_is_none_any_more():
+    late = fold([Trade(BTC, identity, NOON + identity, 100, 1, True) for identity in (2, 3, 4)])[NOON]
+    before = fold([Trade(BTC, identity, NOON + identity, 100, 1, True) for identity in (2, 3)])[NOON]
+    stored, online = replace(before, prior_id=1, next_id=4), replace(late, prior_id=1, next_id=5)
+
+    assert bars.join(online, stored) == bars.join(stored, online) == online
+    assert bars.join(online, stored).complete

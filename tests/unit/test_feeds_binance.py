@@ -303,7 +303,7 @@ def test_history_without_a_known_trade_begins_at_its_time(venue: Server) -> None
 
 
 def test_the_newest_trade_is_told_by_the_venues_clock_read_before_it(venue: Server) -> None:
-    assert rest_of(venue, Clock()).newest(BTC) == Newest(BTC, LAST, NOON + 9)
+    assert rest_of(venue, Clock()).newest(BTC, NOON) == Newest(BTC, LAST, NOON + 9)
     assert venue.asked == ["/api/v3/time", "/api/v3/trades?symbol=BTCUSDT&limit=1"]
 
 

@@ -10,6 +10,7 @@ import pytest
 from btc.feeds.binance import Binance
 from btc.feeds.coinbase import Coinbase
 from btc.feeds.connection import ConnectionLostError
+from btc.feeds.feed import Newest
 from btc.feeds.kraken import Kraken
 from btc.times import iso
 from btc.trades import Market
@@ -29,7 +30,8 @@ def status(system: str) -> bytes:
 
 
 def ingest(frames: Sequence[bytes], lasts: float) -> tuple[Ingestion, Sink]:
-    return ingesting.ingest(Kraken(), BTC, frames, Past(BTC, [1]), lasts)
+    past = Past(BTC, [1], newest=[Newest(BTC, 2, 0)] * 1000)
+    return ingesting.ingest(Kraken(), BTC, frames, past, lasts)
 
 
 def a_minute_of(*frames: bytes) -> list[bytes]:

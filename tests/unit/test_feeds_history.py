@@ -12,6 +12,7 @@ import pytest
 from btc.feeds.feed import HistoryError
 from btc.feeds.kraken_rest import ROWS, KrakenRest
 from btc.trades import Market
+from tests.unit.rest_server import serving
 
 BTC = Market("kraken", "BTC-USD")
 START = 1_762_776_000
@@ -160,3 +161,23 @@ def test_the_venues_clock_is_asked_of_the_venue(venue: Venue) -> None:
     venue.script = [(429, b""), (200, {"error": [], "result": {"unixtime": START}})]
 
     assert rest_of(venue, Clock()).now() == START * 1_000_000
+
+
+def test_two_refusals_with_an_hour_between_them_do_not_try_patience(venue: Venue) -> None:
+    clock = Clock()
+    rest = rest_of(venue, clock, patience=60)
+    for _ in range(3):
+        venue.script = [(503, b"")]
+        assert rest.page(BTC, START) is None
+        clock.now += 3600
+
+
+def test_the_time_for_which_a_venue_wants_to_be_left_alone_does_not_try_patience() -> None:
+    clock = Clock()
+    with serving(lambda *_: {}) as server:
+        server.script = [(429, {"Retry-After": "400"}, b""), (503, {}, b"")]
+        rest = KrakenRest(url=server.url, clock=clock, sleep=clock.sleep, patience=60)
+
+        assert rest.page(BTC, START) is None
+        assert rest.page(BTC, START) is None
+    assert clock.now >= 400

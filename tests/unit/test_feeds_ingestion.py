@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import pytest
 
+from btc.feeds.feed import HistoryError, Newest
 from btc.feeds.kraken import Kraken
-from btc.times import iso
+from btc.times import MINUTE, iso
 from btc.trades import Market, Trades
 from functions.ingest_trades.ingestion import Ingestion, RefusedError
 from tests.unit import ingesting
@@ -38,7 +39,7 @@ def ingest(frames: Sequence[bytes], past: Past, lasts: float) -> tuple[Ingestion
 def test_before_the_first_trades_of_a_connection_nothing_is_claimed() -> None:
     _, sink = ingest([pong(1), ACK, pong(2), update(1, 2), pong(3)], Past(BTC, [1]), 3)
 
-    assert [(mark.time - NOON, mark.last_id) for mark in sink.marks()] == [(999, 0), (3_000_000, 2)]
+    assert [(mark.time - NOON, mark.last_id) for mark in sink.marks()] == [(999, 0), (1999, 1)]
 
 
 def test_a_hole_holds_claims_back_until_history_has_filled_it() -> None:
@@ -51,16 +52,51 @@ def test_a_hole_holds_claims_back_until_history_has_filled_it() -> None:
         *(1, 2, 6),
         *(3, 4, 5),
     ]
-    assert [mark.last_id for mark in sink.marks()] == [0, 1, 6]
+    assert [mark.last_id for mark in sink.marks()] == [0, 1, 5]
 
 
 def test_a_hole_that_no_history_fills_is_given_up_after_so_many_searches_and_then_claimed_past() -> None:
     frames = [ACK, update(2), update(6), *[pong(second) for second in range(1, 1000)]]
 
-    ingestion, sink = ingest(frames, Past(BTC, [1]), 60)
+    ingestion, sink = ingest(frames, Past(BTC, [1], newest=[Newest(BTC, 6, 0)] * 100), 60)
 
     assert (ingestion.tally.gaps, ingestion.tally.unrepaired) == (1, 1)
     assert sink.marks()[-1].last_id == 6
+
+
+def test_a_minute_is_over_only_once_the_venue_has_said_which_trade_was_its_last() -> None:
+    frames = [ACK, update(2), *[frame for second in range(1, 120) for frame in [pong(second)] * 20]]
+
+    _, sink = ingest(frames, Past(BTC, [1]), 119)
+    assert sink.marks()[-1].time < NOON + 2000
+
+    # Trade 3 was made and never told: the history knows.
+    past = Past(BTC, [1], [3], newest=[Newest(BTC, 3, 0)] * 10)
+    _, sink = ingest(frames, past, 119)
+    assert list(sink.trades()[-1].ids) == [3]
+    assert sink.marks()[-1].time >= NOON + MINUTE
+    assert sink.marks()[-1].last_id == 3
+
+
+def test_a_history_that_stays_away_does_not_end_a_feed_that_speaks() -> None:
+    class Away(Past):
+        """Refuses beyond all patience, for the first minute."""
+
+        refusals = 3
+
+        def step(self) -> Trades | None:
+            if 3 in self.found and self.refusals:
+                self.refusals -= 1
+                raise HistoryError("out")
+            return super().step()
+
+    frames = [ACK, update(2), update(4), *[frame for second in range(1, 200) for frame in [pong(second)] * 20]]
+
+    ingestion, sink = ingest(frames, Away(BTC, [1], [3], [3], [3], [3], newest=[Newest(BTC, 4, 0)] * 10), 190)
+
+    assert ingestion.tally.connections == 1
+    assert {identity for trades in sink.trades() for identity in trades.ids} == {1, 2, 3, 4}
+    assert sink.marks()[-1].last_id == 4
 
 
 TORN = b'{"channel":"trade","type":"update","data":[{"sym'
@@ -73,8 +109,8 @@ def test_after_a_frame_that_did_not_read_nothing_is_claimed_until_trades_show_wh
 
     assert [(mark.time - NOON, mark.last_id) for mark in sink.marks()] == [
         (999, 0),
-        (1_000_000, 2),
-        (5_000_000, 4),
+        (1999, 1),
+        (3999, 3),
     ]
 
 

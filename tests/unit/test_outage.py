@@ -84,7 +84,7 @@ class Venue:
     def wait(self) -> float:
         return 0.0
 
-    def newest(self, market: Market) -> Newest | None:  # noqa: ARG002
+    def newest(self, market: Market, since: int) -> Newest | None:  # noqa: ARG002
         return None
 
     def after(self, market: Market, last_id: int | None, since: int) -> "Backfill":  # noqa: ARG002

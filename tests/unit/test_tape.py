@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from btc import tape
 from btc.tape import Watermark
+from btc.times import FOREVER
 from btc.trades import Trades
 from tests.unit.market import BTC, NOON, tapes
 
@@ -20,7 +21,7 @@ def test_a_record_gives_back_the_trades_it_was_made_of(trades, random):
     assert list(tape.decode(tape.encode(Trades.of(BTC, trades)))) == trades
 
 
-@given(st.integers(0, 2**60), st.integers(0, 2**60))
+@given(st.integers(0, FOREVER - 1), st.integers(0, 2**60))
 def test_a_watermark_comes_back_as_it_went(time, last_id):
     mark = Watermark(BTC, time, last_id)
 
@@ -78,3 +79,18 @@ def test_ids_without_a_hole_take_no_room():
     ]
 
     assert len(records[1]) - len(records[0]) == 4
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        Watermark(BTC, FOREVER, 7),
+        Watermark(BTC, 5, -1),
+        Trades(BTC, [-7], [NOON], [1], [1], b"\1"),
+        Trades(BTC, [7], [2**62], [1], [1], b"\1"),
+        Trades(BTC, [7], [NOON], [-1], [1], b"\1"),
+    ],
+)
+def test_what_no_venue_could_have_made_is_set_apart(entry):
+    with pytest.raises(tape.UnreadableError):
+        tape.decode(tape.encode(entry))

@@ -144,10 +144,14 @@ def join(newer: Bar, older: Bar) -> Bar:
     fuller = max(newer, older, key=lambda bar: (count(bar.ranges), -1 if bar.prior_id is None else bar.prior_id))
     apart = count(held) == count(newer.ranges) + count(older.ranges)
     whole = add(newer, older) if apart and newer.ranges and older.ranges else fuller
+    # What one store took for its neighbour may since have come into the bar: that says nothing any more.
+    first_id, last_id = whole.first_id, whole.last_id
+    priors = [bar.prior_id for bar in (newer, older) if bar.prior_id is not None]
+    nexts = [bar.next_id for bar in (newer, older) if bar.next_id is not None]
     return replace(
         whole,
-        prior_id=max((bar.prior_id for bar in (newer, older) if bar.prior_id is not None), default=None),
-        next_id=min((bar.next_id for bar in (newer, older) if bar.next_id is not None), default=None),
+        prior_id=max((each for each in priors if first_id is None or each < first_id), default=None),
+        next_id=min((each for each in nexts if last_id is None or each > last_id), default=None),
         closed=newer.closed or older.closed,
     )
 

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from btc.times import FOREVER
 from btc.trades import Market, Trades
 
 MAX_BYTES: Final = 25_000
@@ -68,6 +69,8 @@ def decode(data: bytes) -> Trades | Watermark:
     except (msgspec.MsgspecError, ValueError) as error:
         raise UnreadableError(f"not a record of the trade stream: {error}") from error
     if isinstance(record, _Watermark1):
+        if not 0 <= record.time < FOREVER or record.last_id < 0:
+            raise UnreadableError(f"a watermark of trade {record.last_id} at {record.time} µs")
         return Watermark(market, record.time, record.last_id)
     if not record.times:
         raise UnreadableError("a batch without trades")
@@ -75,7 +78,12 @@ def decode(data: bytes) -> Trades | Watermark:
     columns = record.times, record.prices, record.sizes, record.taker_buys
     if len({len(column) for column in columns}) != 1:
         raise UnreadableError(f"columns of unequal length {[len(column) for column in columns]}")
-    return Trades(market, ids, _sums(record.times), _sums(record.prices), record.sizes, record.taker_buys)
+    trades = Trades(market, ids, _sums(record.times), _sums(record.prices), record.sizes, record.taker_buys)
+    # The edges tell nonsense from trades at no cost; what lies between was made by one producer.
+    for edge in (0, -1):
+        if ids[edge] < 0 or not 0 <= trades.times[edge] < FOREVER or trades.prices[edge] <= 0 or trades.sizes[edge] < 0:
+            raise UnreadableError(f"trade {ids[edge]} at {trades.times[edge]} µs is none that a venue could have made")
+    return trades
 
 
 def cut(trades: Trades, max_bytes: int = MAX_BYTES) -> Iterator[bytes]:

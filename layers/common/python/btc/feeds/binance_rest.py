@@ -78,7 +78,7 @@ class BinanceRest(Rest):
         """The venue's clock (µs). Raises HistoryError."""
         return self.insist("/api/v3/time", _read_time)
 
-    def newest(self, market: Market) -> Newest | None:
+    def newest(self, market: Market, since: int) -> Newest | None:  # noqa: ARG002 - the newest is told alone
         """The market's newest trade at a moment of the venue's clock; None where the venue asks for patience.
 
         The clock is read first: what is made between the two answers lies behind it. Raises HistoryError.

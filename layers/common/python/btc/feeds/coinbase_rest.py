@@ -71,7 +71,7 @@ class CoinbaseRest(Rest):
         """The venue's clock (µs). Raises HistoryError."""
         return self.insist("/time", _read_time)
 
-    def newest(self, market: Market) -> Newest | None:  # noqa: ARG002 - the heartbeats tell it
+    def newest(self, market: Market, since: int) -> Newest | None:  # noqa: ARG002 - the heartbeats tell it
         return None
 
     def page(self, market: Market, below: int | None = None, rows: int = ROWS) -> Trades | None:

@@ -143,10 +143,11 @@ class History(Protocol):
         """The venue's clock (µs). Raises HistoryError."""
         ...
 
-    def newest(self, market: Market) -> Newest | None:
-        """The market's newest trade by the venue's clock; None where the venue asks for patience, or cannot tell.
+    def newest(self, market: Market, since: int) -> Newest | None:
+        """The market's newest trade by the venue's clock; all trades until `since` (µs) are known.
 
-        Raises HistoryError.
+        Its time is 0 where the history does not tell its clock: then it is what the venue's clock said before. None
+        where the venue asks for patience, or cannot tell. Raises HistoryError.
         """
         ...
 

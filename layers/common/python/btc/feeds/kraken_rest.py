@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from btc.feeds.feed import Newest
 from btc.feeds.kraken import VENUE, rest_pair, symbol_of
 from btc.feeds.rest import BusyError, NotTradesError, Rest
 from btc.times import SECOND
@@ -17,7 +18,13 @@ URL: Final = "https://api.kraken.com"
 ROWS: Final = 1000
 """A page's most rows."""
 
-_TRANSIENT: Final = ("EGeneral:Too many requests", "EAPI:Rate limit exceeded", "EService:", "EGeneral:Internal error")
+_TRANSIENT: Final = (
+    "EGeneral:Too many requests",
+    "EAPI:Rate limit exceeded",
+    "EService:",
+    "EGeneral:Internal error",
+    "EGeneral:Temporary lockout",
+)
 _NANOSECONDS: Final = 1000
 
 
@@ -94,8 +101,13 @@ class KrakenRest(Rest):
         """The venue's clock (µs, whole seconds). Raises HistoryError."""
         return self.insist("/0/public/Time", _read_time)
 
-    def newest(self, market: Market) -> None:  # noqa: ARG002 - the connection itself is asked for the clock
-        return None
+    def newest(self, market: Market, since: int) -> Newest | None:
+        """The newest trade of the page that begins with the newest one known, 0 where nothing was made since.
+
+        Its clock the connection tells.
+        """
+        page = self.page(market, max(since * _NANOSECONDS - 1, 0))
+        return Newest(market, max(page.trades.ids, default=0), 0) if page else None
 
     def page(self, market: Market, since: int) -> Page | None:
         """The trades after `since` (ns, exclusive), or None where the venue asked to come back later.

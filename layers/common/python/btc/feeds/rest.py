@@ -61,6 +61,7 @@ class Rest(ABC):
     _ready_at: float = 0.0
     _failures: int = 0
     _failing_since: float = 0.0
+    _retry_due: float = 0.0
 
     def wait(self) -> float:
         """Seconds until the venue may be asked again."""
@@ -116,7 +117,9 @@ class Rest(ABC):
 
     def _postpone(self, error: BusyError) -> None:
         now = self.clock()
-        if not self._failures:
+        # Only a venue that goes on refusing tries patience: not one that refused once, and hours later once more.
+        if not self._failures or now - self._retry_due > self.longest_pause:
+            self._failures = 0
             self._failing_since = now
         self._failures += 1
         self.retries += 1
@@ -126,7 +129,9 @@ class Rest(ABC):
                 f"and {self._failures} tries, last: {error.cause}"
             ) from error
         pause = min(max(self.interval, 0.1) * 2**self._failures, self.longest_pause)
-        self._ready_at = now + max(error.pause, pause * (0.5 + self.jitter() / 2))
+        self._ready_at = self._retry_due = now + max(error.pause, pause * (0.5 + self.jitter() / 2))
+        # Nor does the time that the venue itself asked to be left in peace.
+        self._failing_since += error.pause
 
 
 def require_json(document: bytes) -> None:
