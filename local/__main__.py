@@ -55,7 +55,10 @@ FAILURES: Final = (
 
 def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> int:
     """Returns the exit status: 0, 1 with the reason on standard error or a difference, 130 when interrupted."""
-    options = _parser(environment).parse_args(arguments)
+    parser = _parser(environment)
+    options, options.rest = parser.parse_known_args(arguments)
+    if options.rest and options.command != "fill":
+        parser.error(f"unrecognized arguments: {' '.join(options.rest)}")
     interrupts.heed()
     screen = Screen()
     try:
@@ -103,7 +106,7 @@ def _rebuild(options: argparse.Namespace, _screen: Screen) -> int:
 
 
 def _fill(options: argparse.Namespace, _screen: Screen) -> int:
-    return fill(options.arguments)
+    return fill(options.rest)
 
 
 COMMANDS: Final = {None: _run, "replay": _replay, "fill": _fill, "rebuild": _rebuild}
@@ -145,8 +148,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     rebuild.add_argument("--market", required=True, type=Market.parse, metavar="VENUE:SYMBOL")
     rebuild.add_argument("--date", required=True, type=_date, metavar="YYYY-MM-DD", help="a day in UTC")
     # The command explains its arguments itself.
-    filling = commands.add_parser("fill", add_help=False, help="fill the running stack with a market's past")
-    filling.add_argument("arguments", nargs=argparse.REMAINDER)
+    commands.add_parser("fill", add_help=False, help="fill the running stack with a market's past")
     return parser
 
 

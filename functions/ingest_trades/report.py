@@ -58,6 +58,7 @@ class Report:
             lag = max(tally.venue_time - tally.trade_time, 0) / 1000
             self.metrics.add_metric("TradeAge", MetricUnit.Milliseconds, lag)
         self.metrics.add_metric("VenueHalted", MetricUnit.Count, int(not tally.matching))
+        self.metrics.add_metric("StreamLag", MetricUnit.Seconds, max(stream.lag, 0.0))
         self.metrics.add_metric("BufferedBytes", MetricUnit.Bytes, stream.buffered_bytes)
         self.metrics.flush_metrics()
 

@@ -108,11 +108,16 @@ def on_the_local_stack(first: int, many: int) -> list[Outcome]:
 
 def main() -> int:
     """Exit status 0 where the law held for every seed."""
-    many, first, real = (int(os.environ.get(name) or usual) for name, usual in USUAL.items())
+    try:
+        many, first, real = (int(os.environ.get(name) or usual) for name, usual in USUAL.items())
+    except ValueError as error:
+        sys.exit(f"{', '.join(USUAL)} are whole numbers: {error}")
+    if many + real <= 0:
+        sys.exit("no schedule is asked for: give SCHEDULES or STACK")
     outcomes = on_the_virtual_clock(first, many) if many else []
     if real:
         outcomes += on_the_local_stack(first, real)
-    print(f"{many} schedules: {tally(outcomes)}")
+    print(f"{many or real} schedules: {tally(outcomes)}")
     return 0 if all(outcome.verdict.holds for outcome in outcomes) else 1
 
 

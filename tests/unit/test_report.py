@@ -1,6 +1,7 @@
 """What the ingest task tells of itself: sums since the last report, and how full its records and requests are."""
 
 import json
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +15,7 @@ from functions.ingest_trades.tracks import Tally
 
 @pytest.fixture
 def ingestion() -> Any:
-    return SimpleNamespace(tally=Tally(), stream=SimpleNamespace(counters=Counters(), buffered_bytes=0))
+    return SimpleNamespace(tally=Tally(), stream=SimpleNamespace(counters=Counters(), buffered_bytes=0, lag=-1.0))
 
 
 @pytest.fixture
@@ -30,6 +31,20 @@ def sent(report: Report, capsys: pytest.CaptureFixture[str]) -> dict[str, float]
     [line] = [line for line in lines if "_aws" in line]
     [told] = line["_aws"]["CloudWatchMetrics"]
     return {metric["Name"]: line[metric["Name"]][0] for metric in told["Metrics"]}
+
+
+def test_lag_and_ages_are_told_as_they_are(ingestion, report, capsys):
+    ingestion.stream.lag = 599.0
+    ingestion.tally.last_frame = time.monotonic() - 7
+    ingestion.tally.venue_time, ingestion.tally.trade_time = 9_000_000, 4_000_000
+    told = sent(report, capsys)
+
+    assert (told["StreamLag"], told["TradeAge"]) == (599, 5000)
+    assert told["FeedAge"] == pytest.approx(7, abs=1)
+
+
+def test_what_never_waited_has_no_lag(report, capsys):
+    assert sent(report, capsys)["StreamLag"] == 0
 
 
 def test_sums_are_told_as_what_came_since_the_last_report(ingestion, report, capsys):

@@ -150,6 +150,12 @@ class TradeStream:
         return self._sealed_bytes + _ROW_BYTES * sum(len(lane.sides) for lane in self._lanes.values())
 
     @property
+    def lag(self) -> float:
+        """How long (s) the oldest entry has waited to be sent; negative where none waits."""
+        now = self._clock()
+        return max((now - since for lane in self._lanes.values() if (since := lane.oldest()) is not None), default=-1.0)
+
+    @property
     def full(self) -> bool:
         return self.buffered_bytes >= self._max_buffered_bytes
 
@@ -211,8 +217,7 @@ class TradeStream:
             return False
         if self._sealed_bytes >= MAX_REQUEST_BYTES:
             return True
-        ages = [now - since for lane in self._lanes.values() if (since := lane.oldest()) is not None]
-        return bool(ages) and max(ages) >= self._batch_s
+        return self.lag >= self._batch_s
 
     def _send(self) -> bool:
         """One request; whether all its records were accepted. Raises ClientError on what no retry can mend."""
