@@ -253,7 +253,7 @@ def test_a_minute_that_ids_prove_empty_needs_no_kline():
     assert stored()[NOON + MINUTE].complete
 
 
-def test_a_first_watermark_does_not_read_the_klines_that_lie_before_all_trades():
+def test_a_first_watermark_does_not_hold_the_klines_that_lie_before_all_trades():
     keep(*(kline(minute) for minute in range(-50, -1)))
     fold([trade(1, 0), trade(2, 2)])
     read: list[int] = []
@@ -269,4 +269,27 @@ def test_a_first_watermark_does_not_read_the_klines_that_lie_before_all_trades()
 
     assert max(read) < 10
     assert all(bar.closed for bar in stored().values())
+    assert state().reached(BTC) == Reached(mark, mark.time)
+
+
+def test_what_lies_between_live_trades_and_those_of_long_ago_is_not_read():
+    day = 1440
+    fold([trade(identity, identity - 1000) for identity in range(1001, 1401)])
+    fold(mark=Watermark(BTC, NOON + 401 * MINUTE, 1400))
+    read: list[int] = []
+
+    class Watched(BarTable):
+        def around(self, market: Market, first: int, last: int) -> dict[int, Stored]:
+            found = BarTable.around(self, market, first, last)
+            read.append(len(found))
+            return found
+
+    old, live = trade(5, -7 * day), trade(1401, 401)
+    mark = Watermark(BTC, NOON + 402 * MINUTE, 1401)
+    folding.fold(Watched("bars", clients.dynamodb()), state(), [Trades.of(BTC, [old, live])], [mark], FOREVER)
+
+    held = stored()
+    assert max(read) < 10
+    assert held[NOON - 7 * day * MINUTE].closed
+    assert held[NOON + 401 * MINUTE].complete
     assert state().reached(BTC) == Reached(mark, mark.time)

@@ -1,18 +1,26 @@
 """Trades and watermarks of one market into the bars of the online store: safe to repeat, to race and to interrupt."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from btc import bars
-from btc.aws.state import StateTable
+from btc.aws.state import Reached, StateTable
 from btc.aws.tables import BarTable
 from btc.bars import Bar
 from btc.tape import Watermark
-from btc.times import FOREVER, minute_of
+from btc.times import FOREVER, HOUR, minute_of
 from btc.trades import Market, Trades
 
 PATIENCE: Final = 10
 """How often the bars may turn out changed by others before the batch is left to be delivered again."""
+
+
+FAR: Final = HOUR
+"""Minutes farther apart than this are folded one group after the other."""
+
+Minute = tuple[int, Trades]
+"""A minute's start, and trades of it in the order of their ids."""
 
 
 class ContendedError(RuntimeError):
@@ -34,42 +42,81 @@ def fold(
     reached = state.reached(market)
     # A watermark within the minute already closed has nothing to tell.
     marks = [mark for mark in watermarks if reached is None or minute_of(mark.time) > minute_of(reached.closed_until)]
-    if not trades and not marks:
-        return []
     minutes = [minute for part in trades for minute in part.in_order().by_minute()]
-    touched = [*(start for start, _ in minutes), *(minute_of(mark.time) for mark in marks)]
-    last = max(touched)
-    closed_until = reached.closed_until if reached else None
-    newest = max(marks, key=lambda mark: mark.time, default=None)
-    told = newest is None
-    changed: dict[int, Bar] = {}
-    for _ in range(PATIENCE):
-        if marks:
-            # Every bar since the last closing may close now, however long ago its trades came.
-            touched.append(minute_of(_first_open(table, market) if closed_until is None else closed_until))
-        stored = table.around(market, min(touched), last)
-        known = {start: entry.bar for start, entry in stored.items()}
-        proven = bars.prove(bars.merge_minutes(known, minutes), [*marks, *([reached.mark] if reached else [])])
-        new = [bar for start, bar in proven.items() if bar != known.get(start) and start <= _horizon(known, last)]
-        if not new and told:
-            if newest:
-                state.settle(newest)
-            return list(changed.values())
-        written = table.replace(new, stored, expires)
-        changed |= {bar.start: bar for bar in written}
-        if len(written) == len(new):
-            # Before the last look, so that a bar which comes in behind it is closed by its own writer.
-            if newest and not told:
-                state.advance(newest, closed_until or 0)
-                told = True
-            reached = state.reached(market)
-    raise ContendedError(f"{market}: other writers changed the same bars {PATIENCE} times in a row")
+    if not minutes and not marks:
+        return []
+    # Every bar since the last closing may close now, however long ago its trades came.
+    closing = (
+        (minute_of(reached.closed_until) if reached else 0, max(minute_of(mark.time) for mark in marks))
+        if marks
+        else None
+    )
+    writer = _Writer(table, state, market, expires)
+    groups = _apart(minutes, closing)
+    return [bar for part, closes in groups for bar in writer.fold(part, marks if closes else [], reached)]
 
 
-def _first_open(table: BarTable, market: Market) -> int:
-    """Where bars begin that no watermark has closed, on a market that never had one: years of klines may lie before."""
-    earliest = table.earliest(market, 0)
-    return earliest.start if earliest else FOREVER
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    """Of one market's bars."""
+
+    table: BarTable
+    state: StateTable
+    market: Market
+    expires: int
+
+    def fold(self, minutes: Sequence[Minute], marks: Sequence[Watermark], reached: Reached | None) -> list[Bar]:
+        """The same for minutes that are near each other."""
+        touched = [*(start for start, _ in minutes), *(minute_of(mark.time) for mark in marks)]
+        last = max(touched)
+        closed_until = reached.closed_until if reached else None
+        newest = max(marks, key=lambda mark: mark.time, default=None)
+        told = newest is None
+        changed: dict[int, Bar] = {}
+        for _ in range(PATIENCE):
+            if marks:
+                touched.append(minute_of(self._first_open() if closed_until is None else closed_until))
+            stored = self.table.around(self.market, min(touched), last)
+            known = {start: entry.bar for start, entry in stored.items()}
+            proven = bars.prove(bars.merge_minutes(known, minutes), [*marks, *([reached.mark] if reached else [])])
+            new = [bar for start, bar in proven.items() if bar != known.get(start) and start <= _horizon(known, last)]
+            if not new and told:
+                if newest:
+                    self.state.settle(newest)
+                return list(changed.values())
+            written = self.table.replace(new, stored, self.expires)
+            changed |= {bar.start: bar for bar in written}
+            if len(written) == len(new):
+                # Before the last look, so that a bar which comes in behind it is closed by its own writer.
+                if newest and not told:
+                    self.state.advance(newest, closed_until or 0)
+                    told = True
+                reached = self.state.reached(self.market)
+        raise ContendedError(f"{self.market}: other writers changed the same bars {PATIENCE} times in a row")
+
+    def _first_open(self) -> int:
+        """Where bars begin that no watermark has closed, on a market that never had one: klines may lie before."""
+        earliest = self.table.earliest(self.market, 0)
+        return earliest.start if earliest else FOREVER
+
+
+def _apart(minutes: Sequence[Minute], closing: tuple[int, int] | None) -> Iterator[tuple[list[Minute], bool]]:
+    """The minutes in groups that lie far from each other, oldest first, and whether a group holds the closing's span.
+
+    A batch may hold live trades and some of years ago: what lies between them is none of its business.
+    """
+    spans = [(start, start, (start, trades)) for start, trades in minutes]
+    entries: list[tuple[int, int, Minute | None]] = [*spans, *([(*closing, None)] if closing else [])]
+    group: list[Minute] = []
+    closes, end = False, 0
+    for first, last, minute in sorted(entries, key=lambda entry: entry[:2]):
+        if (group or closes) and first > end + FAR:
+            yield group, closes
+            group, closes = [], False
+        end = max(end, last)
+        closes = closes or minute is None
+        group += [minute] if minute else []
+    yield group, closes
 
 
 def _horizon(known: dict[int, Bar], last: int) -> int:
