@@ -3,23 +3,24 @@
 from dataclasses import fields, replace
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from btc import features, labels
+from btc import features, labels, windows
 from btc.bars import Bar
 from btc.features import LOOK_BACK, MAX_UNKNOWN, NAMES
 from btc.forecasts import HORIZONS
 from btc.minutes import BrokenMinutesError, Minutes
 from btc.times import MINUTE
+from tests.model import rolling
 from tests.model.walks import MONDAY, walk
 from tests.unit.market import BTC
 
 LENGTH = 3 * LOOK_BACK
 HISTORY = walk(LENGTH, unknown=0.02)
 MATRIX = features.matrix(HISTORY)
+ORACLE = rolling.features(HISTORY)
 
 
 def column(name: str) -> np.ndarray:
@@ -114,34 +115,29 @@ def test_a_market_that_stands_still_has_finite_features():
     assert features.scale(still)[-1] > 0
 
 
-def test_features_agree_with_pandas():
-    frame = pd.DataFrame({field.name: getattr(HISTORY, field.name) for field in fields(Minutes)})
-    steps = np.log(frame.close).diff()
-    variance = {w: (steps**2).rolling(w).mean() + features.VARIANCE_FLOOR for w in (5, 15, 60, 240, 1440)}
-    weights = {5: 0.15, 15: 0.2, 60: 0.3, 240: 0.2, 1440: 0.15}
-    scale = np.sqrt(sum(weight * variance[window] for window, weight in weights.items()))
-    spread = np.log(frame.high / frame.low) ** 2 / (4 * np.log(2))
-    signed = 2 * frame.buy_volume - frame.volume
-    day = frame.volume.rolling(1440).mean()
-    moment = pd.to_datetime(frame.start, unit="us")
-    minute = moment.dt.hour * 60 + moment.dt.minute
-    expected = {
-        "return_15": steps.rolling(15).sum() / (scale * 15**0.5),
-        "volatility_240": 0.5 * np.log(variance[240]),
-        "volatility_5_to_60": 0.5 * np.log(variance[5] / variance[60]),
-        "range_60": 0.5 * np.log((spread.rolling(60).mean() + features.VARIANCE_FLOOR) / scale**2),
-        "volume_5": np.log(frame.volume.rolling(5).mean() / day + 0.01),
-        "trades_5": np.log(frame.trade_count.rolling(5).mean() / frame.trade_count.rolling(1440).mean() + 0.01),
-        "buy_imbalance_60": signed.rolling(60).sum() / frame.volume.rolling(60).sum(),
-        "quiet_60": (frame.volume == 0).rolling(60).mean(),
-        "unknown_1440": (~frame.known).rolling(1440).mean(),
-        "day_sin": np.sin(2 * np.pi * minute / 1440),
-        "week_cos": np.cos(2 * np.pi * ((moment.dt.day_of_week - 3) % 7 * 1440 + minute) / 10080),
-    }
+@pytest.mark.parametrize("name", NAMES)
+def test_a_feature_agrees_with_pandas(name):
+    close = {"tick_60": 2e-3, "tick_240": 2e-3}.get(name, 2e-4)
+    np.testing.assert_allclose(column(name)[LOOK_BACK:], ORACLE[name][LOOK_BACK:], rtol=close, atol=5e-5)
 
-    np.testing.assert_allclose(features.scale(HISTORY)[LOOK_BACK:], scale[LOOK_BACK:], rtol=1e-6)
-    for name, values in expected.items():
-        np.testing.assert_allclose(column(name)[LOOK_BACK:], values[LOOK_BACK:], rtol=2e-4, atol=2e-5, err_msg=name)
+
+def test_the_scale_agrees_with_pandas():
+    np.testing.assert_allclose(features.scale(HISTORY)[LOOK_BACK:], np.exp(ORACLE.scale_level[LOOK_BACK:]), rtol=1e-6)
+
+
+def test_there_is_no_column_beside_the_named_ones():
+    assert sorted(features.columns(HISTORY)) == sorted(NAMES) == sorted(ORACLE)
+
+
+@settings(max_examples=60)
+@given(values=st.lists(st.floats(-9, 9), min_size=1, max_size=90), span=st.integers(1, 70))
+def test_a_windows_sums_and_extremes_are_those_of_its_rows_alone(values, span):
+    rows = np.array(values)
+    for row in range(span - 1, len(rows)):
+        held = rows[row + 1 - span : row + 1]
+        assert windows.total(rows, span)[row] == windows.total(held, span)[-1] == pytest.approx(held.sum(), abs=1e-9)
+        assert windows.highest(rows, span)[row] == held.max()
+        assert windows.lowest(rows, span)[row] == held.min()
 
 
 def bar(minute: int, close: int = 5_000_000_000_000, *, complete: bool = True) -> Bar:
