@@ -11,10 +11,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from btc import baselines, labels
+from btc import labels
 from btc.forecasts import LEVELS, MEDIAN
 from btc.minutes import Floats, Ints
 from btc.models import Model
+from training import baselines
+from training.baselines import Garch
 from training.dataset import Dataset
 
 BASIS_POINTS: Final = 1e4
@@ -22,7 +24,6 @@ BLOCK: Final = 360
 """Minutes a bootstrap block spans: six of the longest horizons."""
 RESAMPLES: Final = 1000
 CANDIDATE: Final = "model"
-BASELINES: Final = ("naive", "ewma", "look_back")
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,12 +39,13 @@ class Losses:
 def evaluate(dataset: Dataset, train: Ints, test: Ints, model: Model, seed: int) -> tuple[dict[str, Any], Losses]:
     """Metrics by horizon (JSON-able), and the losses they come from; empirical baselines learn from `train`."""
     scaled = model.predict(dataset.matrix[test])
+    garch = Garch.fitted(dataset.minutes, train)
     metrics, losses = {}, {}
     for horizon, quantiles in scaled.items():
         truth = labels.returns(dataset.minutes, horizon)[test]
         known = np.isfinite(truth)
         predicted = quantiles * (dataset.scale[test] * horizon**0.5)[:, None]
-        others = baseline_quantiles(dataset, train, test, horizon)
+        others = baselines.quantiles(dataset, train, test, horizon, garch)
         lost = {
             name: np.where(known, BASIS_POINTS * pinball(truth, values), np.nan)
             for name, values in {CANDIDATE: predicted, **others}.items()
@@ -67,19 +69,6 @@ def line(horizon: int, measured: Mapping[str, Any]) -> str:
     )
 
 
-def baseline_quantiles(dataset: Dataset, train: Ints, test: Ints, horizon: int) -> dict[str, Floats]:
-    """Log return quantiles (n, levels) of each baseline on the test rows."""
-    returns = labels.returns(dataset.minutes, horizon)
-    ewma = baselines.ewma(dataset.minutes)
-    naive = baselines.empirical(returns[train])
-    shape = baselines.empirical(returns[train] / ewma[train])
-    return {
-        "naive": np.broadcast_to(naive, (len(test), len(LEVELS))),
-        "ewma": ewma[test, None] * shape,
-        "look_back": baselines.look_back(dataset.minutes, test, horizon),
-    }
-
-
 def pinball(truth: Floats, quantiles: Floats) -> Floats:
     """Mean pinball loss (n,) over LEVELS of truth (n,) under quantiles (n, levels) (Koenker and Bassett 1978)."""
     levels = np.array(LEVELS)
@@ -100,15 +89,15 @@ def _skills(lost: Mapping[str, Floats], seed: int) -> dict[str, Any]:
     known = np.isfinite(lost[CANDIDATE])
     mine = lost[CANDIDATE][known]
     against = {}
-    for name in BASELINES:
+    for name in baselines.NAMES:
         theirs = lost[name][known]
         low, high = np.quantile(block_bootstrap(mine, theirs, seed), [0.025, 0.975])
         skill = 1 - mine.mean() / theirs.mean()
         against[name] = {"crps_skill": float(skill), "crps_skill_low": float(low), "crps_skill_high": float(high)}
-    best = min(BASELINES, key=lambda name: float(lost[name][known].mean()))
+    best = min(baselines.NAMES, key=lambda name: float(lost[name][known].mean()))
     return {
         "loss_bp": float(mine.mean()),
-        "baseline_loss_bp": {name: float(lost[name][known].mean()) for name in BASELINES},
+        "baseline_loss_bp": {name: float(lost[name][known].mean()) for name in baselines.NAMES},
         "best_baseline": best,
         **against[best],
         "against": against,

@@ -18,7 +18,8 @@ import numpy as np
 from btc.minutes import Floats
 from btc.models import Model, ModelError
 from training import publish
-from training.evaluate import BASELINES, BASIS_POINTS, CANDIDATE, block_bootstrap, pinball
+from training.baselines import NAMES as BASELINES
+from training.evaluate import BASIS_POINTS, CANDIDATE, block_bootstrap, pinball
 from training.pipeline import APPROVED, REJECTED
 from training.publish import Evidence
 

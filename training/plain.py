@@ -16,10 +16,11 @@ from training.dataset import Dataset
 
 INDEPENDENT: Final = 200
 """Rows that do not overlap at which an estimate counts half: fewer tell more of luck than of the market."""
-SIZES: Final = tuple(
-    name.startswith(("scale", "volatility", "range", "candle", "move", "height", "wicks", "gaps", "volume", "trades", "still", "tick", "quiet_60", "hour", "day", "half_day"))
-    for name in features.NAMES
+_TELLING: Final = (
+    *("scale", "volatility", "range", "candle", "move", "height", "wicks", "gaps", "volume", "trades"),
+    *("still", "tick", "quiet_60", "hour", "day", "half_day"),
 )
+SIZES: Final = tuple(name.startswith(_TELLING) for name in features.NAMES)
 """The features that tell how far a price goes; those of the week are left to the trees, a line would take them far."""
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from btc.models import Model, ModelError
 from training import gate, publish
-from training.evaluate import BASELINES, CANDIDATE
+from training.baselines import NAMES as BASELINES
+from training.evaluate import CANDIDATE
 
 
 def model_with(run, **metrics) -> Model:

@@ -10,7 +10,7 @@ from btc import features, models
 from btc.forecasts import HORIZONS, LEVELS
 from btc.models import Model
 from tests.unit.market import BTC
-from training import dataset, evaluate, publish, train, tune
+from training import baselines, dataset, evaluate, publish, train, tune
 from training.split import TooLittleDataError
 
 
@@ -28,7 +28,7 @@ def test_metrics_tell_every_horizon_beside_every_baseline(run):
 
     assert set(told["metrics"]) == {str(horizon) for horizon in HORIZONS}
     for measured in told["metrics"].values():
-        assert set(measured["against"]) == set(evaluate.BASELINES)
+        assert set(measured["against"]) == set(baselines.NAMES)
         assert measured["crps_skill_low"] <= measured["crps_skill"] <= measured["crps_skill_high"]
         assert measured["baseline_loss_bp"][measured["best_baseline"]] == min(measured["baseline_loss_bp"].values())
         assert 0.7 < measured["coverage_90"] <= 1

@@ -1,0 +1,56 @@
+"""The baselines a model is measured beside: learnt from the training rows, blind to what comes after each row."""
+
+import numpy as np
+import pytest
+from arch import arch_model
+
+from btc.forecasts import HORIZONS, LEVELS
+from btc.paths import Path
+from tests.model.walks import walk
+from training import baselines, dataset
+from training.baselines import Garch
+
+MINUTES = walk(6_000, seed=4)
+DATA = dataset.build(MINUTES)
+TRAIN, TEST = DATA.rows[:2_500], DATA.rows[2_600:-60]
+GARCH = Garch.fitted(MINUTES, TRAIN)
+
+
+def test_garch_is_what_arch_makes_of_the_training_minutes():
+    returns = 1e4 * Path.of(MINUTES[int(TRAIN[0]) : int(TRAIN[-1]) + 1]).steps
+    told = arch_model(returns, mean="Zero", vol="GARCH", p=1, q=1, rescale=False).fit(disp="off", show_warning=False)
+    ours = GARCH.volatility(MINUTES[int(TRAIN[0]) : int(TRAIN[-1]) + 1], 1)
+
+    assert (GARCH.constant, GARCH.shock, GARCH.memory) == tuple(told.params)
+    # Ours after row t is arch's for row t + 1; they begin from different guesses and soon agree.
+    np.testing.assert_allclose(1e4 * ours[500:-1], told.conditional_volatility[501:], rtol=1e-3)
+
+
+def test_garch_over_a_horizon_is_the_sum_of_its_expected_variances():
+    one, five = (GARCH.volatility(MINUTES, horizon) for horizon in (1, 5))
+    steady = GARCH.constant / (1 - GARCH.shock - GARCH.memory)
+    persistence = GARCH.shock + GARCH.memory
+    expected = sum(steady + persistence**step * (1e8 * one**2 - steady) for step in range(5))
+
+    np.testing.assert_allclose(1e8 * five**2, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("horizon", HORIZONS)
+def test_no_baseline_sees_what_comes_after_its_row_or_learns_from_the_test(horizon):
+    last = int(TEST[300])
+    short = dataset.build(MINUTES[: last + 1])
+    whole = baselines.quantiles(DATA, TRAIN, TEST[:301], horizon, GARCH)
+    alone = baselines.quantiles(short, TRAIN, TEST[:301], horizon, GARCH)
+
+    assert tuple(whole) == baselines.NAMES
+    for name, quantiles in whole.items():
+        np.testing.assert_allclose(alone[name], quantiles, rtol=1e-9, err_msg=name)
+        assert quantiles.shape == (301, len(LEVELS))
+        assert (np.diff(quantiles, axis=1) >= 0).all()
+
+
+def test_har_finds_the_wild_hours_of_a_market_whose_volatility_changes_slowly():
+    expected = baselines.har(MINUTES, TRAIN, 15)[TEST]
+    realised = np.abs(np.log(MINUTES.close[TEST + 15] / MINUTES.close[TEST]))
+
+    assert realised[expected > np.median(expected)].mean() > 1.3 * realised[expected <= np.median(expected)].mean()

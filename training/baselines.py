@@ -1,0 +1,95 @@
+"""The simple forecasters every model is measured beside: a causal volatility times the quantiles learnt in training.
+
+naive holds the volatility constant; ewma is RiskMetrics'; har regresses the volatility to come on those of the last
+minutes to the last day (Corsi 2009); garch is GARCH(1,1) (Bollerslev 1986) as `arch` fits it; look_back is the one that
+is served where no model may be.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Final, Self
+
+import numpy as np
+
+from btc import baselines, labels
+from btc.baselines import empirical
+from btc.forecasts import LEVELS
+from btc.minutes import Floats, Ints, Minutes
+from btc.paths import Path
+from btc.windows import mean_square, square_prefix
+from training.dataset import Dataset
+
+NAMES: Final = ("naive", "ewma", "har", "garch", "look_back")
+WINDOWS: Final = (1, 5, 15, 60, 240, 1440)
+"""Minutes whose realised volatilities the HAR regression looks at."""
+GARCH_MINUTES: Final = 300_000
+"""The newest minutes of the training that GARCH is fitted on: more change its three numbers little and take minutes."""
+
+_UNIT: Final = 1e4
+"""arch's optimiser wants returns of about 1: basis points."""
+_SMALLEST: Final = 1e-6
+"""Volatility per √minute below which a regression's prediction counts as this."""
+
+
+@dataclass(frozen=True)
+class Garch:
+    """v(t+1) = constant + shock · r(t)² + memory · v(t), in squared basis points a minute."""
+
+    constant: float
+    shock: float
+    memory: float
+
+    @classmethod
+    def fitted(cls, minutes: Minutes, train: Ints) -> Self:
+        """By maximum likelihood on the minutes up to the last training row, GARCH_MINUTES at the most."""
+        from arch import arch_model  # noqa: PLC0415 - it brings statsmodels: seconds that only an evaluation spends
+
+        last = int(train[-1]) + 1
+        returns = _UNIT * Path.of(minutes[max(int(train[0]), last - GARCH_MINUTES) : last]).steps
+        model = arch_model(returns, mean="Zero", vol="GARCH", p=1, q=1, rescale=False)
+        told = model.fit(disp="off", show_warning=False).params
+        return cls(*(float(told[name]) for name in ("omega", "alpha[1]", "beta[1]")))
+
+    def volatility(self, minutes: Minutes, horizon: int) -> Floats:
+        """Expected volatility (n,) of the log return over the horizon, from what is known at each minute's close."""
+        squares = (_UNIT * Path.of(minutes).steps) ** 2
+        shocks = (self.constant + self.shock * squares).tolist()
+        variance = np.array(list(accumulate(shocks, lambda last, shock: shock + self.memory * last)))
+        expected = np.zeros(len(minutes))
+        for _ in range(horizon):
+            expected += variance
+            variance = self.constant + (self.shock + self.memory) * variance
+        return np.asarray(np.sqrt(expected) / _UNIT)
+
+
+def har(minutes: Minutes, train: Ints, horizon: int) -> Floats:
+    """Volatility (n,) of the log return over the horizon, by least squares on realised volatilities before it."""
+    squares = square_prefix(Path.of(minutes).steps ** 2)
+    ahead = np.full(len(minutes), np.nan)
+    ahead[:-horizon] = np.sqrt(mean_square(squares, horizon, np.float64))[horizon:]
+    inputs = np.stack(
+        [np.ones(len(minutes)), *(np.sqrt(mean_square(squares, window, np.float64)) for window in WINDOWS)], axis=1
+    )
+    rows = train[np.isfinite(ahead[train])]
+    weights, *_ = np.linalg.lstsq(inputs[rows], ahead[rows], rcond=None)
+    return np.asarray(np.maximum(inputs @ weights, _SMALLEST) * horizon**0.5)
+
+
+def quantiles(dataset: Dataset, train: Ints, test: Ints, horizon: int, garch: Garch) -> Mapping[str, Floats]:
+    """Log return quantiles (n, levels) of each baseline on the test rows; all but look_back learn from `train`."""
+    minutes = dataset.minutes
+    returns = labels.returns(minutes, horizon)
+    volatilities = {
+        "ewma": baselines.ewma(minutes),
+        "har": har(minutes, train, horizon),
+        "garch": garch.volatility(minutes, horizon),
+    }
+    return {
+        "naive": np.broadcast_to(empirical(returns[train]), (len(test), len(LEVELS))),
+        **{
+            name: volatility[test, None] * empirical(returns[train] / volatility[train])
+            for name, volatility in volatilities.items()
+        },
+        "look_back": baselines.look_back(minutes, test, horizon),
+    }
