@@ -1,0 +1,70 @@
+"""Rolling calibration: it keeps its promise in the long run, calm or wild, and never sees an outcome early."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import norm
+
+from btc import conformal
+from btc.conformal import REGIMES, Offsets
+from btc.forecasts import LEVELS
+
+NORMAL = norm.ppf(LEVELS)
+LENGTH = 60_000
+SCALE = np.exp(np.random.default_rng(3).normal(size=LENGTH))
+AT = np.arange(LENGTH)
+
+
+def market(width: float, shift: float = 0.0, seed: int = 1) -> np.ndarray:
+    """Outcomes that are wider and lie higher than the raw forecasts say."""
+    return SCALE * (width * np.random.default_rng(seed).normal(size=LENGTH) + shift)
+
+
+@pytest.mark.parametrize(("width", "shift"), [(1.0, 0.0), (1.4, 0.0), (0.7, 0.2)])
+def test_each_level_comes_to_hold_what_it_promises_in_every_regime(width, shift):
+    raw, truth = SCALE[:, None] * NORMAL, market(width, shift)
+    offsets = Offsets.none(SCALE, rate=1 / 1000)
+    issued = conformal.rolled(raw, truth, SCALE, at=AT, horizon=5, offsets=offsets)
+    late = AT >= LENGTH // 2
+
+    for regime in range(REGIMES):
+        rows = late & (offsets.regime(SCALE) == regime)
+        np.testing.assert_allclose((truth[rows, None] <= issued[rows]).mean(axis=0), LEVELS, atol=0.03)
+    assert (np.diff(issued, axis=1) >= 0).all()
+
+
+@settings(max_examples=25)
+@given(row=st.integers(1, 1999), horizon=st.sampled_from([1, 5, 15, 60]))
+def test_a_forecast_knows_no_outcome_before_its_horizon_has_passed(row, horizon):
+    raw, truth = SCALE[:2000, None] * NORMAL, market(1.3)[:2000]
+    changed = truth.copy()
+    changed[max(0, row - horizon + 1) :] += 5.0
+    before = conformal.rolled(raw, truth, SCALE[:2000], at=AT[:2000], horizon=horizon, offsets=Offsets.none(SCALE))
+    after = conformal.rolled(raw, changed, SCALE[:2000], at=AT[:2000], horizon=horizon, offsets=Offsets.none(SCALE))
+
+    assert after[: row + 1].tobytes() == before[: row + 1].tobytes()
+
+
+def test_step_by_step_it_is_what_it_is_over_all_rows():
+    raw, truth, horizon = SCALE[:300, None] * NORMAL, market(1.3)[:300], 5
+    whole = conformal.rolled(raw, truth, SCALE[:300], at=AT[:300], horizon=horizon, offsets=Offsets.none(SCALE))
+    offsets, issued = Offsets.none(SCALE), []
+    regimes = offsets.regime(SCALE[:300])
+    for row in range(300):
+        if row >= horizon:
+            past = row - horizon
+            offsets.learn(raw[past], issued[past], regimes[past], truth[past])
+        issued.append(offsets.issue(raw[row], regimes[row]))
+
+    np.testing.assert_allclose(issued, whole, rtol=1e-12)
+
+
+def test_an_unknown_outcome_teaches_nothing():
+    raw = SCALE[:100, None] * NORMAL
+    offsets = Offsets.none(SCALE)
+
+    np.testing.assert_array_equal(
+        conformal.rolled(raw, np.full(100, np.nan), SCALE[:100], at=AT[:100], horizon=1, offsets=offsets), raw
+    )
+    assert not offsets.values.any()
