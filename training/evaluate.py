@@ -18,11 +18,8 @@ from btc.models import Model
 from training import baselines
 from training.baselines import Garch
 from training.dataset import Dataset
+from training.losses import BASIS_POINTS, block_bootstrap, pinball
 
-BASIS_POINTS: Final = 1e4
-BLOCK: Final = 360
-"""Minutes a bootstrap block spans: six of the longest horizons."""
-RESAMPLES: Final = 1000
 CANDIDATE: Final = "model"
 
 
@@ -67,21 +64,6 @@ def line(horizon: int, measured: Mapping[str, Any]) -> str:
         f"90 % interval covers {measured['coverage_90']:.1%}, direction {measured['direction']:.1%}, "
         f"{measured['rows']} rows"
     )
-
-
-def pinball(truth: Floats, quantiles: Floats) -> Floats:
-    """Mean pinball loss (n,) over LEVELS of truth (n,) under quantiles (n, levels) (Koenker and Bassett 1978)."""
-    levels = np.array(LEVELS)
-    error = truth[:, None] - quantiles
-    return np.asarray(np.maximum(levels * error, (levels - 1) * error).mean(axis=1))
-
-
-def block_bootstrap(candidate: Floats, other: Floats, seed: int, block: int = BLOCK) -> Floats:
-    """Skills (RESAMPLES,) of one loss against another on resampled blocks of consecutive rows; pairs stay together."""
-    edges = np.arange(0, len(candidate), block)
-    mine, theirs = np.add.reduceat(candidate, edges), np.add.reduceat(other, edges)
-    drawn = np.random.default_rng(seed).integers(0, len(edges), size=(RESAMPLES, len(edges)))
-    return np.asarray(1 - mine[drawn].sum(axis=1) / theirs[drawn].sum(axis=1))
 
 
 def _skills(lost: Mapping[str, Floats], seed: int) -> dict[str, Any]:

@@ -3,32 +3,32 @@
 from collections.abc import Mapping
 
 import numpy as np
-import xgboost as xgb
 
 from btc.forecasts import LEVELS
 from btc.minutes import Floats
 from btc.models import Heads, spread, standardised
 from training.dataset import Dataset
-from training.plain import lines, log_size, shape, share
+from training.growth import Laplace, Pinball, booster_params, grow, modes, quantised
+from training.plain import at, lines, shape, share
 from training.split import Split
-from training.tune import Tuned, booster_params, label, quantised, spread_params
+from training.tune import SPREAD, Tuned
 
 
 def fit(dataset: Dataset, split: Split, tuned: Tuned, *, seed: int, threads: int) -> dict[int, Heads]:
     """Both heads of each horizon on the fit and validation rows, with the rounds the search came to."""
-    rows = dataset.matrix[split.train]
-    matrix = quantised(rows, threads)
-    size_params = spread_params(len(rows), seed, threads)
-    params = booster_params(tuned.params, len(rows), seed, threads)
+    matrix = quantised(dataset.matrix[split.train], threads)
+    size_params = booster_params(SPREAD, len(split.train), seed, threads)
+    params = booster_params(tuned.params, len(split.train), seed, threads)
     heads = {}
     for horizon, line in lines(dataset, split.train).items():
         target = dataset.targets[horizon][split.train]
-        label(matrix, log_size(target) - line.at(rows))
-        size = xgb.train(size_params, matrix, tuned.spread_rounds[horizon])
-        returns = target / np.exp(line.at(rows) + size.inplace_predict(rows))
+        start = at(line, dataset.matrix, split.train)
+        size = grow(size_params, matrix, Laplace(np.abs(target)), start=start, rounds=tuned.spread_rounds[horizon])
+        returns = target / np.exp(start + at(size, dataset.matrix, split.train))
         plain = shape(returns, horizon)
-        label(matrix, returns, plain)
-        heads[horizon] = Heads(size, xgb.train(params, matrix, tuned.rounds[horizon]), line, plain)
+        ways = modes(plain)
+        quantiles = grow(params, matrix, Pinball(returns, plain, ways), rounds=tuned.rounds[horizon])
+        heads[horizon] = Heads(size, quantiles, line, plain, ways)
     return heads
 
 

@@ -19,7 +19,8 @@ from btc.minutes import Floats
 from btc.models import Model, ModelError
 from training import publish
 from training.baselines import NAMES as BASELINES
-from training.evaluate import BASIS_POINTS, CANDIDATE, block_bootstrap, pinball
+from training.evaluate import CANDIDATE
+from training.losses import BASIS_POINTS, block_bootstrap, pinball
 from training.pipeline import APPROVED, REJECTED
 from training.publish import Evidence
 

@@ -7,6 +7,8 @@ goes n / (n + INDEPENDENT) of the way from what is believed anyway.
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
+import xgboost as xgb
 
 from btc import features
 from btc.baselines import empirical
@@ -14,8 +16,11 @@ from btc.minutes import Floats, Ints
 from btc.models import Line
 from training.dataset import Dataset
 
+ROWS: Final = 200_000
+"""Rows, evenly spread, that the few numbers of a line are learnt from: more do not change them."""
 INDEPENDENT: Final = 200
 """Rows that do not overlap at which an estimate counts half: fewer tell more of luck than of the market."""
+_ROWS_AT_ONCE: Final = 1 << 16
 _TELLING: Final = (
     *("scale", "volatility", "range", "candle", "move", "height", "wicks", "gaps", "volume", "trades"),
     *("still", "tick", "quiet_60", "hour", "day", "half_day"),
@@ -36,7 +41,11 @@ def log_size(target: Floats) -> Floats:
 
 
 def lines(dataset: Dataset, rows: Ints) -> dict[int, Line]:
-    """A line a horizon for `log_size`, by ridge regression towards the line of the next shorter horizon."""
+    """A line a horizon for `log_size`, by ridge regression towards the line of the next shorter horizon.
+
+    Its level is then set so that returns are as large as it says in the mean.
+    """
+    number, rows = len(rows), rows[:: 1 + len(rows) // ROWS]
     chosen = np.where(SIZES, dataset.matrix[rows], np.float32(0)).astype(np.float64)
     varies = np.isfinite(chosen).all(axis=0) & (np.ptp(chosen, axis=0) > 0)
     centre = np.where(varies, chosen.mean(axis=0), 0.0)
@@ -50,11 +59,21 @@ def lines(dataset: Dataset, rows: Ints) -> dict[int, Line]:
         inputs = Line(level, centre, width, weights).inputs(chosen[known])[:, varies]
         moments = inputs.T @ inputs / len(inputs)
         beside = inputs.T @ (size[known] - level) / len(inputs) - moments @ weights[varies]
-        penalty = INDEPENDENT * horizon / len(inputs)
+        penalty = INDEPENDENT * horizon / number
         weights = weights.copy()
         weights[varies] += np.linalg.solve(moments + penalty * np.eye(len(moments)), beside)
-        found[horizon] = Line(level, centre, width, weights)
+        line = Line(level, centre, width, weights)
+        sizes = np.abs(dataset.targets[horizon][rows][known])
+        told = line.at(chosen[known])
+        found[horizon] = line._replace(level=level + float(np.log(np.mean(sizes / np.exp(told)) + 1e-6)))
     return found
+
+
+def at(head: Line | xgb.Booster, matrix: npt.NDArray[np.float32], rows: Ints) -> Floats:
+    """What a line or a booster gives (n,) for some rows of the matrix (m, features), without copying all of them."""
+    ask = head.at if isinstance(head, Line) else head.inplace_predict
+    parts = [ask(matrix[rows[first : first + _ROWS_AT_ONCE]]) for first in range(0, len(rows), _ROWS_AT_ONCE)]
+    return np.concatenate(parts).astype(np.float64)
 
 
 def shape(standardised: Floats, horizon: int) -> Floats:

@@ -14,12 +14,22 @@ EMBARGO: Final = max(HORIZONS)
 """Minutes left out after each cut, beside those before it whose labels would reach over it."""
 VALIDATE: Final = 0.15
 CALIBRATE: Final = 0.15
+LONGEST: Final = 45 * DAY
+"""The newest that calibration keeps from the boosters: more of it would cost them more than it gains."""
 FEWEST: Final = 720
 """Rows each part needs at the least: half a day."""
 
 
 class TooLittleDataError(ValueError):
     """The bars do not reach far enough to train, tune, calibrate and test on different rows."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """Row numbers, ascending: what a trial learns from, and the later ones it is judged on."""
+
+    fit: Ints
+    validate: Ints
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,10 +56,11 @@ def split(dataset: Dataset, test_from: int, test_until: int | None = None) -> Sp
         raise TooLittleDataError(f"{len(before)} usable minutes before the test, at least {4 * FEWEST} are needed")
     first, last = int(start[before[0]]), test_from
     span = (last - first) // MINUTE
+    calibrated = min(int(span * CALIBRATE), LONGEST // MINUTE)
     cuts = [
         first,
-        first + int(span * (1 - VALIDATE - CALIBRATE)) * MINUTE,
-        first + int(span * (1 - CALIBRATE)) * MINUTE,
+        first + (span - calibrated - int(span * VALIDATE)) * MINUTE,
+        first + (span - calibrated) * MINUTE,
         last,
         end,
     ]
@@ -61,6 +72,25 @@ def split(dataset: Dataset, test_from: int, test_until: int | None = None) -> Sp
                 f"({len(rows)} of {len(start)} minutes are usable, a row needs a day of look-back)"
             )
     return Split(*parts)
+
+
+def folds(dataset: Dataset, parts: Split, count: int) -> tuple[Fold, ...]:
+    """Walk-forward folds, oldest first, at most `count`: each is judged on what the next one also learns from.
+
+    The newest is the split's own fit and validate rows. Labels are purged and an embargo kept at each cut as in
+    `split`; folds too small to learn from are left out.
+    """
+    start, rows = dataset.minutes.start, dataset.rows
+    first, last = int(start[parts.fit[0]]), int(start[parts.validate[0]])
+    length = int(start[parts.validate[-1]]) - last
+    found = [Fold(parts.fit, parts.validate)]
+    for back in range(1, count):
+        cut = last - back * length
+        fold = Fold(_between(start, rows, first - EMBARGO * MINUTE, cut), _between(start, rows, cut, cut + length))
+        if min(len(fold.fit), len(fold.validate)) < FEWEST or len(fold.fit) < len(fold.validate):
+            break
+        found.append(fold)
+    return tuple(reversed(found))
 
 
 def newest(dataset: Dataset, test_days: float) -> int:

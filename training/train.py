@@ -25,6 +25,8 @@ from training.split import Split
 
 ROWS_A_THREAD: Final = 20_000
 """With fewer rows a thread spends its time waiting for the others."""
+FOLDS: Final = 2
+"""Walk-forward folds a trial is judged on, where there are minutes enough."""
 CHECKPOINTS: Final = Path("/opt/ml/checkpoints")
 
 
@@ -42,7 +44,14 @@ def train(  # noqa: PLR0913 - what a run is told
     """Tunes, fits, calibrates, evaluates, and writes the artefact with its evidence into `model_dir`."""
     began = time.monotonic()
     tuned = tune.tune(
-        data, parts, trials=trials, seconds=seconds, seed=seed, threads=threads, checkpoints=checkpoints, say=_say
+        data,
+        split.folds(data, parts, FOLDS),
+        trials=trials,
+        seconds=seconds,
+        seed=seed,
+        threads=threads,
+        checkpoints=checkpoints,
+        say=_say,
     )
     _say(f"fitting on {len(parts.train)} rows with rounds {tuned.rounds}")
     heads = fit.fit(data, parts, tuned, seed=seed, threads=threads)

@@ -1,41 +1,41 @@
-"""The search for hyperparameters: one study, one quantised matrix shared by every trial and horizon."""
+"""The search for hyperparameters: one study, quantised matrices that every trial and horizon share."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import optuna
-import xgboost as xgb
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from btc.baselines import empirical
-from btc.forecasts import LEVELS
-from btc.minutes import Floats
+from btc.forecasts import HORIZONS
+from btc.minutes import Floats, Ints
 from btc.models import Heads, spread, standardised
 from training.dataset import Dataset
-from training.evaluate import pinball
-from training.plain import lines, log_size, shape, share
-from training.split import Split
+from training.growth import Laplace, Pinball, booster_params, grow, modes, quantised
+from training.losses import pinball
+from training.plain import at, lines, shape, share
+from training.split import Fold
 
-MAX_BIN: Final = 64
-MAX_ROUNDS: Final = 400
-PATIENCE: Final = 12
-"""Rounds without a better validation loss after which a booster stops growing."""
 BLOCK: Final = 120
 """Validation rows whose losses are averaged before their error is estimated: two of the longest horizons."""
+ROWS: Final = 240_000
+"""Rows, evenly spread, that a trial learns from: the final boosters take all."""
 FIRST: Final[Mapping[str, float]] = {
-    "eta": 0.05,
-    "max_depth": 3,
-    "min_child_share": 0.005,
-    "subsample": 0.7,
+    "eta": 0.06,
+    "max_depth": 5,
+    "min_child_share": 0.001,
+    "subsample": 0.3,
     "colsample_bytree": 0.5,
-    "lambda": 20.0,
+    "lambda": 50.0,
 }
 """The plain recipe: every search tries it first."""
+SPREAD: Final[Mapping[str, float]] = {**FIRST, "max_depth": 4}
+"""That of the spread heads, which take seconds and are not searched for."""
 
 
 @dataclass(frozen=True)
@@ -46,19 +46,20 @@ class Tuned:
     rounds: Mapping[int, int]
     spread_rounds: Mapping[int, int]
     skill: float
-    """Mean CRPS skill over the horizons on the validation rows, against constant scaled quantiles."""
+    """Mean CRPS skill over folds and horizons on the validation rows, against constant scaled quantiles."""
     trials: int
 
 
 class Matrices:
-    """The quantised fit and validation rows: built once, labelled anew for each horizon and head."""
+    """A fold's quantised rows: built once, for every trial, horizon and head."""
 
-    def __init__(self, dataset: Dataset, split: Split, *, seed: int, threads: int) -> None:
-        self.dataset, self.split = dataset, split
-        self.fit = quantised(dataset.matrix[split.fit], threads)
-        self.validate = quantised(dataset.matrix[split.validate], threads, self.fit)
-        self.lines = lines(dataset, split.fit)
-        params = spread_params(len(split.fit), seed, threads)
+    def __init__(self, dataset: Dataset, fold: Fold, *, seed: int, threads: int) -> None:
+        self.dataset, self.number = dataset, len(fold.fit)
+        self.fit, self.validate = _thinned(fold.fit, ROWS), _thinned(fold.validate, ROWS // 3)
+        self.fit_matrix = quantised(dataset.matrix[self.fit], threads)
+        self.validate_matrix = quantised(dataset.matrix[self.validate], threads, self.fit_matrix)
+        self.lines = lines(dataset, fold.fit)
+        params = booster_params(SPREAD, len(self.fit), seed, threads)
         self.spreads = {horizon: self._spread(horizon, params) for horizon in dataset.targets}
 
     def heads(self, horizon: int, params: dict[str, Any]) -> Heads:
@@ -66,47 +67,48 @@ class Matrices:
         line, size = self.lines[horizon], self.spreads[horizon]
         fit, validate = (
             self.dataset.targets[horizon][part]
-            / np.exp(line.at(self.dataset.matrix[part]) + size.inplace_predict(self.dataset.matrix[part]))
-            for part in (self.split.fit, self.split.validate)
+            / np.exp(at(line, self.dataset.matrix, part) + at(size, self.dataset.matrix, part))
+            for part in (self.fit, self.validate)
         )
         plain = shape(fit, horizon)
-        label(self.fit, fit, plain)
-        label(self.validate, validate, plain)
+        ways = modes(plain)
+        booster = self._grow(params, horizon, Pinball(fit, plain, ways), Pinball(validate, plain, ways))
+        return Heads(size, booster, line, plain, ways)
 
-        def losses(grown: Any) -> Floats:
-            return pinball(validate, np.sort(plain + grown.reshape(len(validate), -1), axis=1))
+    def skill(self, horizon: int, heads: Heads) -> float:
+        """Validation skill against constant quantiles of the scaled return."""
+        target = self.dataset.targets[horizon]
+        known = self.validate[np.isfinite(target[self.validate])]
+        rows = self.dataset.matrix[known]
+        grown = np.sort(standardised(heads, rows), axis=1) * spread(heads, rows)
+        flat = empirical(target[self.fit])[None, :]
+        # In basis points of the price, as the test will weigh them: wild times count for more.
+        weight = self.dataset.scale[known]
+        return float(1 - weight @ pinball(target[known], grown) / (weight @ pinball(target[known], flat)))
 
-        return Heads(size, self._grow(params, horizon, losses), line, plain)
-
-    def _spread(self, horizon: int, params: dict[str, Any]) -> xgb.Booster:
+    def _spread(self, horizon: int, params: dict[str, Any]) -> Any:
         """The spread head, grown on what the line leaves."""
-        fit, validate = (
-            log_size(self.dataset.targets[horizon][part]) - self.lines[horizon].at(self.dataset.matrix[part])
-            for part in (self.split.fit, self.split.validate)
-        )
-        label(self.fit, fit)
-        label(self.validate, validate)
-        return self._grow(params, horizon, lambda grown: np.asarray((validate - grown) ** 2))
+        fit, validate = (Laplace(np.abs(self.dataset.targets[horizon][part])) for part in (self.fit, self.validate))
+        starts = [at(self.lines[horizon], self.dataset.matrix, part) for part in (self.fit, self.validate)]
+        return self._grow(params, horizon, fit, validate, starts)
 
-    def _grow(self, params: dict[str, Any], horizon: int, losses: Callable[[Any], Floats]) -> xgb.Booster:
-        """As many of the rounds that served the validation rows best as the rows' number and their gain warrant.
-
-        `losses` gives those of the validation rows (n,) from what the booster adds to the plain forecast.
-        """
-        booster = xgb.train(
-            params,
-            self.fit,
-            MAX_ROUNDS,
-            evals=[(self.validate, "validate")],
-            early_stopping_rounds=PATIENCE,
-            verbose_eval=False,
-        )
-        rows = self.dataset.matrix[self.split.validate]
+    def _grow(
+        self,
+        params: dict[str, Any],
+        horizon: int,
+        fit: Laplace | Pinball,
+        validate: Laplace | Pinball,
+        starts: Sequence[Floats | None] = (None, None),
+    ) -> Any:
+        """As many of the rounds that served the validation rows best as the rows' number and their gain warrant."""
+        judged = (self.validate_matrix, validate, starts[1])
+        booster = grow(params, self.fit_matrix, fit, start=starts[0], validation=judged)
         best = booster[: booster.best_iteration + 1]
-        added = best.inplace_predict(rows)
-        gain = trust(losses(np.zeros_like(added)) - losses(added)) * share(len(self.split.fit), horizon)
+        added = best.inplace_predict(self.dataset.matrix[self.validate])
+        plain = np.zeros_like(added) if starts[1] is None else starts[1]
+        gain = trust(validate.losses(plain) - validate.losses(plain + added)) * share(self.number, horizon)
         rounds = round(gain * best.num_boosted_rounds())
-        return booster[:rounds] if rounds else xgb.train(params, self.fit, 0)
+        return booster[:rounds] if rounds else grow(params, self.fit_matrix, fit, start=starts[0], rounds=0)
 
 
 def trust(gains: Floats) -> float:
@@ -122,21 +124,9 @@ def trust(gains: Floats) -> float:
     return max(0.0, 1 - (error / mean) ** 2) if mean > 0 else 0.0
 
 
-def quantised(rows: Any, threads: int, like: xgb.QuantileDMatrix | None = None) -> xgb.QuantileDMatrix:
-    """Rows (n, features) in bins; `like` lends its cuts."""
-    return xgb.QuantileDMatrix(rows, label=np.zeros(len(rows)), max_bin=MAX_BIN, nthread=threads, ref=like)
-
-
-def label(matrix: xgb.QuantileDMatrix, target: Floats, start: Any = 0.0) -> None:
-    """Labels (n,), a row whose future is unknown weighing nothing, and the constants (outputs,) growth starts from."""
-    known = np.isfinite(target)
-    margin = np.broadcast_to(start, (len(target), np.size(start)))
-    matrix.set_info(label=np.where(known, target, 0.0), weight=known.astype(np.float32), base_margin=margin)
-
-
 def tune(  # noqa: PLR0913 - what a search is told
     dataset: Dataset,
-    split: Split,
+    folds: Sequence[Fold],
     *,
     trials: int,
     seconds: float,
@@ -146,22 +136,27 @@ def tune(  # noqa: PLR0913 - what a search is told
     clock: Callable[[], float] = time.monotonic,
     say: Callable[[str], None] = print,
 ) -> Tuned:
-    """Up to `trials` trials of TPE within about `seconds`; a study in `checkpoints` goes on where it was stopped."""
-    matrices = Matrices(dataset, split, seed=seed, threads=threads)
+    """Up to `trials` trials of TPE within about `seconds`; a study in `checkpoints` goes on where it was stopped.
+
+    A trial that is behind the median of those before it, fold by fold and horizon by horizon, is given up.
+    """
+    matrices = [Matrices(dataset, fold, seed=seed, threads=threads) for fold in folds]
     began = clock()
 
     def objective(trial: optuna.Trial) -> float:
-        params = {
-            "eta": trial.suggest_float("eta", 0.03, 0.3, log=True),
-            "max_depth": trial.suggest_int("max_depth", 2, 7),
-            "min_child_share": trial.suggest_float("min_child_share", 3e-4, 0.03, log=True),
-            "subsample": trial.suggest_float("subsample", 0.4, 1.0),
-            "colsample_bytree": trial.suggest_float("colsample_bytree", 0.2, 1.0),
-            "lambda": trial.suggest_float("lambda", 0.1, 100.0, log=True),
-        }
-        skills, rounds = _grow(matrices, booster_params(params, len(split.fit), seed, threads))
+        params = booster_params(suggested(trial), len(matrices[-1].fit), seed, threads)
+        skills, rounds = [], {}
+        for each in matrices:
+            for horizon in HORIZONS:
+                heads = each.heads(horizon, params)
+                rounds[horizon] = heads.quantiles.num_boosted_rounds()
+                skills.append(each.skill(horizon, heads))
+                trial.report(float(np.mean(skills)), len(skills))
+                if trial.should_prune():
+                    say(f"trial {trial.number + 1}/{trials}: given up after {len(skills)} boosters")
+                    raise optuna.TrialPruned
         trial.set_user_attr("rounds", rounds)
-        mean = float(np.mean(list(skills.values())))
+        mean = float(np.mean(skills))
         say(f"trial {trial.number + 1}/{trials}: skill {mean:+.4f}, rounds {rounds}, {clock() - began:.0f} s")
         return mean
 
@@ -170,6 +165,7 @@ def tune(  # noqa: PLR0913 - what a search is told
         study_name="quantiles",
         storage=_storage(checkpoints),
         sampler=optuna.samplers.TPESampler(seed=seed),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=3),
         direction="maximize",
         load_if_exists=True,
     )
@@ -179,47 +175,25 @@ def tune(  # noqa: PLR0913 - what a search is told
     study.optimize(objective, n_trials=max(trials - done, 0 if done else 1), timeout=seconds)
     best = study.best_trial
     rounds = {int(horizon): int(number) for horizon, number in best.user_attrs["rounds"].items()}
-    spread_rounds = {horizon: head.num_boosted_rounds() for horizon, head in matrices.spreads.items()}
+    spread_rounds = {horizon: head.num_boosted_rounds() for horizon, head in matrices[-1].spreads.items()}
     return Tuned(best.params, rounds, spread_rounds, float(best.values[0]), len(study.trials))
 
 
-def booster_params(params: Mapping[str, float], rows: int, seed: int, threads: int) -> dict[str, Any]:
-    """XGBoost's parameters of a quantile head; a leaf's least weight is a share of the rows, whatever their number."""
-    known = {name: value for name, value in params.items() if name != "min_child_share"}
+def suggested(trial: optuna.Trial) -> dict[str, float]:
+    """What a trial tries."""
     return {
-        "objective": "reg:quantileerror",
-        "base_score": 0.0,
-        "quantile_alpha": list(LEVELS),
-        "multi_strategy": "multi_output_tree",
-        "tree_method": "hist",
-        "max_bin": MAX_BIN,
-        "min_child_weight": max(1.0, params["min_child_share"] * rows),
-        "seed": seed,
-        "nthread": threads,
-        **known,
+        "eta": trial.suggest_float("eta", 0.03, 0.2, log=True),
+        "max_depth": trial.suggest_int("max_depth", 3, 7),
+        "min_child_share": trial.suggest_float("min_child_share", 2e-4, 0.02, log=True),
+        "subsample": trial.suggest_float("subsample", 0.15, 0.6),
+        "colsample_bytree": trial.suggest_float("colsample_bytree", 0.2, 1.0),
+        "lambda": trial.suggest_float("lambda", 5.0, 500.0, log=True),
     }
 
 
-def spread_params(rows: int, seed: int, threads: int) -> dict[str, Any]:
-    """The plain recipe for a spread head, which takes seconds and is not searched for."""
-    params = booster_params(FIRST, rows, seed, threads)
-    del params["quantile_alpha"], params["multi_strategy"]
-    return {**params, "objective": "reg:squarederror"}
-
-
-def _grow(matrices: Matrices, params: dict[str, Any]) -> tuple[dict[int, float], dict[int, int]]:
-    """Validation skill against constant quantiles of the scaled return, and rounds, by horizon."""
-    skills, rounds = {}, {}
-    split, dataset = matrices.split, matrices.dataset
-    for horizon, target in dataset.targets.items():
-        heads = matrices.heads(horizon, params)
-        rounds[horizon] = heads.quantiles.num_boosted_rounds()
-        known = split.validate[np.isfinite(target[split.validate])]
-        rows = dataset.matrix[known]
-        grown = np.sort(standardised(heads, rows), axis=1) * spread(heads, rows)
-        flat = empirical(target[split.fit])[None, :]
-        skills[horizon] = float(1 - pinball(target[known], grown).mean() / pinball(target[known], flat).mean())
-    return skills, rounds
+def _thinned(rows: Ints, most: int) -> Ints:
+    """Every so manieth row, so that at most so many are left."""
+    return rows[:: -(-len(rows) // most)]
 
 
 def _storage(checkpoints: Path | None) -> JournalStorage | None:

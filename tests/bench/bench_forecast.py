@@ -15,7 +15,8 @@ from btc.minutes import Minutes
 from btc.times import MINUTE
 from btc.trades import Market
 from tests.bench.measure import Row, best_seconds
-from training.tune import FIRST, MAX_BIN, booster_params
+from training.growth import MAX_BIN, Pinball, booster_params, grow, modes, quantised
+from training.tune import FIRST
 
 MARKET = Market("kraken", "BTC-USD")
 REPEATS = 20
@@ -56,10 +57,13 @@ def model(folder: Path) -> models.Model:
     """Boosters of the size a training leaves behind: both heads of each horizon, 200 rounds of depth 4."""
     source = np.random.default_rng(7)
     rows = source.normal(size=(2000, len(NAMES))).astype(np.float32)
-    matrix = xgb.QuantileDMatrix(rows, source.normal(size=len(rows)), max_bin=MAX_BIN)
+    matrix, shape = quantised(rows, 2), np.linspace(-1.6, 1.6, len(LEVELS))
+    quantiles = grow(
+        booster_params(FIRST, 1, 7, 2), matrix, Pinball(source.normal(size=len(rows)), shape, modes(shape)), rounds=200
+    )
+    matrix.set_info(label=source.normal(size=len(rows)), base_margin=np.zeros(len(rows)))
     spread = xgb.train({"max_depth": 4, "max_bin": MAX_BIN, "nthread": 2}, matrix, num_boost_round=200)
-    quantiles = xgb.train(booster_params(FIRST, len(rows), 7, 2), matrix, num_boost_round=200)
-    heads = {horizon: models.Heads(spread, quantiles) for horizon in HORIZONS}
+    heads = {horizon: models.Heads(spread, quantiles, shape=shape, modes=modes(shape)) for horizon in HORIZONS}
     offsets = {horizon: np.zeros(len(LEVELS)) for horizon in HORIZONS}
     return models.write(folder, heads, offsets, rows[:2], {"trained_until": "2026-01-01"})
 

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,6 +27,28 @@ def test_no_label_of_one_part_reaches_into_the_next_and_an_embargo_lies_between(
         assert before[-1] + max(HORIZONS) + EMBARGO <= after[0]
     assert parts.test[-1] + max(HORIZONS) < len(START)
     assert START[parts.test[0]] >= split.newest(DATA, test_days)
+
+
+@settings(max_examples=30)
+@given(test_days=st.floats(0.6, 1.5), count=st.integers(1, 5))
+def test_folds_walk_forward_and_no_label_reaches_over_a_cut(test_days, count):
+    parts = split.split(DATA, split.newest(DATA, test_days))
+    walked = split.folds(DATA, parts, count)
+
+    assert 1 <= len(walked) <= count
+    np.testing.assert_array_equal(walked[-1].validate, parts.validate)
+    for fold in walked:
+        assert fold.fit[-1] + max(HORIZONS) + EMBARGO <= fold.validate[0]
+        assert fold.validate[-1] + max(HORIZONS) + EMBARGO <= parts.calibrate[0]
+    for before, after in pairwise(walked):
+        assert before.validate[-1] < after.validate[0]
+        assert set(before.fit) < set(after.fit)
+
+
+def test_a_market_of_many_days_has_more_than_one_fold():
+    longer = dataset.build(walk(30_000, seed=6))
+
+    assert len(split.folds(longer, split.split(longer, split.newest(longer, 2.0)), 3)) == 3
 
 
 def test_a_test_may_end_before_the_data_does():

@@ -10,7 +10,7 @@ from btc import features, models
 from btc.forecasts import HORIZONS, LEVELS
 from btc.models import Model
 from tests.unit.market import BTC
-from training import baselines, dataset, evaluate, publish, train, tune
+from training import baselines, dataset, losses, publish, train, tune
 from training.split import TooLittleDataError
 
 
@@ -87,18 +87,18 @@ def test_pinball_loss_of_an_exact_forecast_is_zero_and_grows_with_distance():
     truth = np.array([0.3, -0.2])
     exact = np.repeat(truth[:, None], len(LEVELS), axis=1)
 
-    np.testing.assert_array_equal(evaluate.pinball(truth, exact), 0)
-    np.testing.assert_allclose(evaluate.pinball(truth, exact + 0.1), 0.05)
+    np.testing.assert_array_equal(losses.pinball(truth, exact), 0)
+    np.testing.assert_allclose(losses.pinball(truth, exact + 0.1), 0.05)
 
 
 def test_the_bootstrap_finds_a_difference_and_no_difference():
     generator = np.random.default_rng(1)
     other = generator.gamma(2.0, size=20_000)
     better = other * 0.97 + generator.normal(scale=0.05, size=20_000)
-    low, high = np.quantile(evaluate.block_bootstrap(better, other, seed=1), [0.025, 0.975])
+    low, high = np.quantile(losses.block_bootstrap(better, other, seed=1), [0.025, 0.975])
 
     assert 0.02 < low < 0.03 < high < 0.04
-    noise = evaluate.block_bootstrap(other + generator.normal(scale=0.05, size=20_000), other, seed=1)
+    noise = losses.block_bootstrap(other + generator.normal(scale=0.05, size=20_000), other, seed=1)
     assert np.quantile(noise, 0.025) < 0 < np.quantile(noise, 0.975)
 
 

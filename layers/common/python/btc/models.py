@@ -27,7 +27,7 @@ from btc.times import MINUTE
 from btc.trades import Market
 
 DESCRIPTION: Final = "model.json"
-FORMAT: Final = "model/2"
+FORMAT: Final = "model/3"
 
 _TOLERANCE: Final = 1e-4
 """Scaled units: float32 sums differ a little between processors, a damaged tree differs a lot."""
@@ -71,6 +71,8 @@ class Line(NamedTuple):
 
 FLAT: Final = Line(0.0, np.zeros(len(features.NAMES)), np.ones(len(features.NAMES)), np.zeros(len(features.NAMES)))
 POINT: Final = np.zeros(len(LEVELS))
+APART: Final = np.eye(len(LEVELS))
+"""Modes of a booster that gives each level's quantile by itself."""
 
 
 class Heads(NamedTuple):
@@ -79,11 +81,13 @@ class Heads(NamedTuple):
     spread: xgb.Booster
     """What to add to `line`."""
     quantiles: xgb.Booster
-    """What to add to `shape`."""
+    """How much of each mode to add to `shape`."""
     line: Line = FLAT
     """The logarithm of the scaled return's size."""
     shape: Floats = POINT
     """Quantiles (levels,) of the scaled return over the exponential of `line` and `spread` together."""
+    modes: Floats = APART
+    """Ways in which the quantiles move together (modes, levels)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +188,11 @@ def forecast(market: Market, minutes: Minutes, model: Model | None, reason: Reas
 
 def standardised(heads: Heads, rows: npt.NDArray[np.float32]) -> Floats:
     """Quantiles (n, levels) in units of the spread as the trees give them: not calibrated, possibly crossing."""
-    return heads.shape + raw(heads.quantiles, rows)
+    quantiles = np.broadcast_to(heads.shape, (len(rows), len(LEVELS)))
+    # One mode after the other, so that a row alone comes out bit for bit as it does among others.
+    for amount, mode in zip(raw(heads.quantiles, rows).T, heads.modes, strict=True):
+        quantiles = quantiles + amount[:, None] * mode
+    return np.asarray(quantiles)
 
 
 def spread(heads: Heads, rows: npt.NDArray[np.float32]) -> Floats:
@@ -223,6 +231,7 @@ def write(
         "levels": list(LEVELS),
         "lines": {str(horizon): head.line.to_dict() for horizon, head in heads.items()},
         "shapes": {str(horizon): head.shape.tolist() for horizon, head in heads.items()},
+        "modes": {str(horizon): head.modes.tolist() for horizon, head in heads.items()},
         "calibration": offsets,
         "sha256": hashes,
     }
@@ -251,7 +260,8 @@ def _names(horizon: int) -> tuple[str, str]:
 def _heads(files: Mapping[str, bytes], description: Mapping[str, Any], horizon: int) -> Heads:
     size, quantiles = (_booster(files, name, description["sha256"]) for name in _names(horizon))
     line = Line.from_dict(description["lines"][str(horizon)])
-    return Heads(size, quantiles, line, np.array(description["shapes"][str(horizon)], dtype=np.float64))
+    shape, modes = (np.array(description[name][str(horizon)], dtype=np.float64) for name in ("shapes", "modes"))
+    return Heads(size, quantiles, line, shape, modes)
 
 
 def _booster(files: Mapping[str, bytes], name: str, hashes: Mapping[str, str]) -> xgb.Booster:

@@ -49,7 +49,7 @@ class Path:
 
     def level(self, variance: Column) -> Column:
         """Half the logarithm of a variance (n,) in units of the scale's."""
-        return np.float32(0.5) * np.log(variance / self.scale_variance + _SOFT)
+        return np.asarray(np.float32(0.5) * np.log(variance / self.scale_variance + _SOFT))
 
     def scaled(self, move: Floats, minutes: int) -> Column:
         """A log price distance (n,) in units of the scale over so many minutes."""
@@ -80,4 +80,4 @@ def _scale_variance(squares: Ints, kind: type[np.floating[Any]]) -> npt.NDArray[
     variance = kind(VARIANCE_FLOOR) * np.ones(len(squares) - 1, dtype=kind)
     for minutes, weight in _SCALE:
         variance += kind(weight) * mean_square(squares, minutes, kind)
-    return variance
+    return np.asarray(variance)

@@ -3,7 +3,7 @@
 Each function returns columns (n,) by name, whole from row LOOK_BACK on; a number in a name is a window in minutes.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -91,7 +91,7 @@ def _jumps(path: Path) -> dict[str, Column]:
         minutes: mean_square(path.square_sums, minutes) + np.float32(VARIANCE_FLOOR)
         for minutes in {*_JUMPS, *_DOWN, *(minutes for _, minutes in _STEPS)}
     }
-    found = {}
+    found: dict[str, Any] = {}
     for minutes in _JUMPS:
         found[f"bipower_{minutes}"] = mean_square(bipower, minutes) / variance[minutes]
         found[f"autocorrelation_{minutes}"] = mean_square(product, minutes) / variance[minutes]
@@ -108,7 +108,7 @@ def _jumps(path: Path) -> dict[str, Column]:
 
 def _extremes(path: Path) -> dict[str, Column]:
     """How far the close lies from the high and the low, how far those lie apart, and where between them (-1 … 1)."""
-    found = {}
+    found: dict[str, Any] = {}
     for minutes in _EXTREMES:
         high, low = highest(path.high, minutes), lowest(path.low, minutes)
         to_high, to_low = path.scaled(high - path.close, minutes), path.scaled(path.close - low, minutes)
@@ -125,7 +125,7 @@ def _wicks(path: Path) -> dict[str, Column]:
     lower = np.minimum(np.minimum(path.open, path.close) - path.low, LARGEST_RETURN)
     gap = np.clip(path.open - before(path.close, 1), -LARGEST_RETURN, LARGEST_RETURN)
     both, apart, gaps = square_prefix(upper + lower), square_prefix(upper - lower), square_prefix(np.abs(gap))
-    found = {"gap": path.scaled(gap, 1)}
+    found: dict[str, Any] = {"gap": path.scaled(gap, 1)}
     for minutes in _WICKS:
         found[f"wick_{minutes}"] = mean_square(apart, minutes) / path.scale
         found[f"wicks_{minutes}"] = np.log(mean_square(both, minutes) / path.scale + np.float32(0.02))

@@ -1,0 +1,87 @@
+"""Growing: gradients are those of the losses, modes are ways of the density, and what is unknown weighs nothing."""
+
+import numpy as np
+import pytest
+import xgboost as xgb
+from scipy.stats import norm
+
+from btc.forecasts import LEVELS
+from training import growth
+from training.growth import MODES, Laplace, Pinball
+
+GENERATOR = np.random.default_rng(5)
+SHAPE = norm.ppf(LEVELS)
+ROWS = GENERATOR.normal(size=(4_000, 3)).astype(np.float32)
+TRUTH = GENERATOR.normal(size=len(ROWS)) * np.where(ROWS[:, 0] > 0, 1.5, 0.5) + 0.3 * (ROWS[:, 1] > 0)
+NOTHING = xgb.QuantileDMatrix(ROWS)
+
+
+def slope(losses, predicted, step=1e-6):
+    """The finite difference of the summed losses in each prediction."""
+    return (losses(predicted + step) - losses(predicted - step)) / (2 * step)
+
+
+def test_laplaces_gradient_is_that_of_its_loss():
+    objective, predicted = Laplace(np.abs(TRUTH)), GENERATOR.normal(scale=0.5, size=len(ROWS))
+    gradient, curvature = objective(predicted, NOTHING)
+
+    np.testing.assert_allclose(gradient, slope(objective.losses, predicted), atol=1e-4)
+    assert (curvature == 1).all()
+
+
+@pytest.mark.parametrize("mode", range(MODES))
+def test_pinballs_gradient_is_that_of_its_loss(mode):
+    modes = growth.modes(SHAPE)
+    objective = Pinball(TRUTH, SHAPE, modes)
+    amounts = GENERATOR.normal(scale=0.05, size=(len(ROWS), MODES))
+    gradient, _ = objective(amounts.astype(np.float32), NOTHING)
+
+    def losses(amount):
+        return len(LEVELS) * objective.losses(np.column_stack([amounts[:, :mode], amount, amounts[:, mode + 1 :]]))
+
+    # Where a quantile lies on the truth the loss has a corner: leave those few rows out.
+    apart = np.abs(TRUTH[:, None] - (SHAPE + amounts @ modes)).min(axis=1) > 1e-4
+    np.testing.assert_allclose(gradient[apart, mode], slope(losses, amounts[:, mode])[apart], atol=1e-3)
+
+
+def test_modes_are_orthonormal_under_the_density_and_begin_with_a_shift_and_the_width():
+    modes = growth.modes(SHAPE)
+    density = np.minimum(1 / np.gradient(SHAPE, LEVELS), 2.5 * np.median(1 / np.gradient(SHAPE, LEVELS)))
+
+    np.testing.assert_allclose((modes * density) @ modes.T, np.eye(MODES), atol=1e-9)
+    np.testing.assert_allclose(modes[0], modes[0, 0])
+    assert abs(np.corrcoef(modes[1], SHAPE)[0, 1]) == pytest.approx(1)
+
+
+def test_what_is_unknown_weighs_nothing():
+    unknown = np.where(np.arange(len(TRUTH)) % 2, TRUTH, np.nan)
+    for objective, outputs in ((Laplace(np.abs(unknown)), 1), (Pinball(unknown, SHAPE, growth.modes(SHAPE)), MODES)):
+        gradient, curvature = objective(np.zeros((len(ROWS), outputs) if outputs > 1 else len(ROWS)), NOTHING)
+        assert not gradient[::2].any()
+        assert not curvature[::2].any()
+        assert np.isfinite(gradient).all()
+
+
+def test_trees_find_what_moves_the_quantiles_and_how_wide_they_are():
+    params = growth.booster_params({"max_depth": 2, "eta": 0.3, "min_child_share": 0.01}, len(ROWS), 1, 1)
+    matrix, modes = growth.quantised(ROWS, 1), growth.modes(SHAPE)
+    objective = Pinball(TRUTH, SHAPE, modes)
+    quantiles = SHAPE + growth.grow(params, matrix, objective, rounds=40).inplace_predict(ROWS) @ modes
+    width = quantiles[:, -1] - quantiles[:, 0]
+
+    assert width[ROWS[:, 0] > 0].mean() > 2 * width[ROWS[:, 0] <= 0].mean()
+    assert quantiles[ROWS[:, 1] > 0, 9].mean() > quantiles[ROWS[:, 1] <= 0, 9].mean() + 0.15
+    spread = np.exp(growth.grow(params, matrix, Laplace(np.abs(TRUTH)), rounds=40).inplace_predict(ROWS))
+    assert spread[ROWS[:, 0] > 0].mean() > 2 * spread[ROWS[:, 0] <= 0].mean()
+
+
+def test_growing_stops_where_the_validation_gains_no_more():
+    params = growth.booster_params({"max_depth": 6, "eta": 0.5, "min_child_share": 0.0}, len(ROWS), 1, 1)
+    modes = growth.modes(SHAPE)
+    fit = growth.quantised(ROWS[:3_000], 1)
+    validate = growth.quantised(ROWS[3_000:], 1, fit)
+    judge = (validate, Pinball(TRUTH[3_000:], SHAPE, modes), None)
+    booster = growth.grow(params, fit, Pinball(TRUTH[:3_000], SHAPE, modes), validation=judge)
+
+    assert booster.num_boosted_rounds() < growth.MAX_ROUNDS
+    assert booster.best_iteration < booster.num_boosted_rounds()
