@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from btc import features, labels
 from btc.bars import Source
 from btc.forecasts import HORIZONS
 from btc.minutes import BrokenMinutesError, Floats, Ints, Minutes
+from btc.times import MINUTE
 from btc.units import SCALE, UNIT
 
 PRICES: Final = ("open", "high", "low", "close")
@@ -63,6 +64,12 @@ def build(minutes: Minutes, repairs: tuple[str, ...] = ()) -> Dataset:
         digest=digest.hexdigest(),
         repairs=repairs,
     )
+
+
+def before(dataset: Dataset, until: int) -> Dataset:
+    """The dataset with only those rows whose labels, at the longest horizon, end by `until` (µs UTC)."""
+    ends = dataset.minutes.start[dataset.rows] + (1 + max(HORIZONS)) * MINUTE
+    return replace(dataset, rows=dataset.rows[ends <= until])
 
 
 def read(path: Path) -> tuple[Minutes, tuple[str, ...]]:

@@ -3,24 +3,41 @@
 Losses are pinball losses in basis points of the price, averaged over LEVELS: half the CRPS but for the tails. Skill is
 1 - loss / baseline's loss; its interval comes from a paired bootstrap of whole blocks of time, since neighbouring
 minutes share their future.
+
+    python -m training.evaluate --bars FILE.parquet --train-until DATE --test-from DATE --test-until DATE --out DIR
+
+trains and evaluates on any file of minute bars, and prints the figures as a JSON object on its last line.
 """
 
-from collections.abc import Mapping
+import argparse
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from btc import labels
-from btc.forecasts import LEVELS, MEDIAN
+from btc import conformal, labels, models
+from btc.conformal import Offsets
+from btc.forecasts import HORIZONS, LEVELS, MEDIAN
 from btc.minutes import Floats, Ints
 from btc.models import Model
-from training import baselines
+from btc.times import DAY, MINUTE, iso, parse_iso
+from training import baselines, dataset, fit, split, tune
 from training.baselines import Garch
-from training.dataset import Dataset
+from training.dataset import Dataset, UnreadableBarsError
 from training.losses import BASIS_POINTS, block_bootstrap, pinball
+from training.split import FOLDS, Split, TooLittleDataError
 
 CANDIDATE: Final = "model"
+SAMPLES: Final = 5
+
+_ROWS_AT_ONCE: Final = 1 << 15
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,16 +50,19 @@ class Losses:
     """Mean pinball loss (n,) in basis points by horizon and forecaster; NaN where the future is unknown."""
 
 
-def evaluate(dataset: Dataset, train: Ints, test: Ints, model: Model, seed: int) -> tuple[dict[str, Any], Losses]:
-    """Metrics by horizon (JSON-able), and the losses they come from; empirical baselines learn from `train`."""
-    scaled = model.predict(dataset.matrix[test])
-    garch = Garch.fitted(dataset.minutes, train)
+def evaluate(
+    data: Dataset, train: Ints, test: Ints, quantiles: Mapping[int, Floats], seed: int
+) -> tuple[dict[str, Any], Losses]:
+    """Metrics by horizon (JSON-able) of log return quantiles (n, levels), and the losses they come from.
+
+    Empirical baselines learn from `train`.
+    """
+    garch = Garch.fitted(data.minutes, train)
     metrics, losses = {}, {}
-    for horizon, quantiles in scaled.items():
-        truth = labels.returns(dataset.minutes, horizon)[test]
+    for horizon, predicted in quantiles.items():
+        truth = labels.returns(data.minutes, horizon)[test]
         known = np.isfinite(truth)
-        predicted = quantiles * (dataset.scale[test] * horizon**0.5)[:, None]
-        others = baselines.quantiles(dataset, train, test, horizon, garch)
+        others = baselines.quantiles(data, train, test, horizon, garch)
         lost = {
             name: np.where(known, BASIS_POINTS * pinball(truth, values), np.nan)
             for name, values in {CANDIDATE: predicted, **others}.items()
@@ -51,9 +71,36 @@ def evaluate(dataset: Dataset, train: Ints, test: Ints, model: Model, seed: int)
         metrics[str(horizon)] = {
             "rows": int(known.sum()),
             **_skills(lost, seed),
-            **_shape(truth[known], predicted[known], dataset.scale[test][known]),
+            **_shape(truth[known], predicted[known], data.scale[test][known]),
         }
-    return metrics, Losses(dataset.minutes.start[test] // 60_000_000, losses)
+    return metrics, Losses(data.minutes.start[test] // MINUTE, losses)
+
+
+def predicted(data: Dataset, rows: Ints, model: Model) -> dict[int, Floats]:
+    """Log return quantiles (n, levels) by horizon as the model gives them."""
+    parts = [
+        model.predict(data.matrix[rows[first : first + _ROWS_AT_ONCE]]) for first in range(0, len(rows), _ROWS_AT_ONCE)
+    ]
+    return {
+        horizon: np.concatenate([part[horizon] for part in parts]) * (data.scale[rows] * horizon**0.5)[:, None]
+        for horizon in model.horizons
+    }
+
+
+def issued(data: Dataset, parts: Split, model: Model) -> dict[int, Floats]:
+    """Log return quantiles (n, levels) on the test rows, calibrated by what was known when each was made.
+
+    The rolling offsets begin with the rows that were kept from the boosters.
+    """
+    rows = np.concatenate([parts.calibrate, parts.test])
+    at = data.minutes.start[rows] // MINUTE
+    found = {}
+    for horizon, raw in predicted(data, rows, model).items():
+        truth = labels.returns(data.minutes, horizon)[rows]
+        offsets = Offsets.none(data.scale[parts.train])
+        rolled = conformal.rolled(raw, truth, data.scale[rows], at=at, horizon=horizon, offsets=offsets)
+        found[horizon] = rolled[len(parts.calibrate) :]
+    return found
 
 
 def line(horizon: int, measured: Mapping[str, Any]) -> str:
@@ -102,3 +149,95 @@ def _shape(truth: Floats, predicted: Floats, scale: Floats) -> dict[str, Any]:
         "mae_skill": float(1 - np.abs(truth - median).mean() / np.abs(truth).mean()) if moved.any() else 0.0,
         "direction": float((np.sign(truth) == np.sign(median))[sided].mean()) if sided.any() else 0.5,
     }
+
+
+def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
+    """Trains before `--train-until`, forecasts the test, and prints what came of it."""
+    told = _told(arguments)
+    began = time.monotonic()
+    data = dataset.load(told.bars)
+    for repair in data.repairs:
+        _say(f"repaired: {repair}")
+    parts = split.split(
+        data, _day(told.test_from), _day(told.test_until) + DAY, train_until=_day(told.train_until) + DAY
+    )
+    beside = [dataset.before(dataset.load(path), _day(told.train_until) + DAY) for path in told.pretrain]
+    model = _trained(data, parts, beside, told)
+    learnt = np.concatenate([parts.train, parts.calibrate])
+    metrics, _ = evaluate(data, learnt, parts.test, issued(data, parts, model), told.seed)
+    for horizon in HORIZONS:
+        _say(line(horizon, metrics[str(horizon)]))
+    figures = {
+        "horizons": metrics,
+        "model_version": model.version,
+        "rows": {name: len(getattr(parts, name)) for name in ("fit", "validate", "calibrate", "test")},
+        "repairs": list(data.repairs),
+        "seconds": round(time.monotonic() - began, 1),
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }
+    (told.out / "evaluation.json").write_text(json.dumps(figures, indent=1) + "\n")
+    print(json.dumps(figures), flush=True)
+    return figures
+
+
+def _trained(data: Dataset, parts: Split, beside: Sequence[Dataset], told: argparse.Namespace) -> Model:
+    """The model in `out`/model."""
+    tuned = tune.tune(
+        data,
+        split.folds(data, parts, FOLDS),
+        trials=told.trials,
+        seconds=told.train_seconds,
+        seed=told.seed,
+        threads=told.threads,
+        checkpoints=told.out / "study",
+        say=_say,
+    )
+    _say(f"fitting on {len(parts.train) + sum(len(each.rows) for each in beside)} rows with rounds {tuned.rounds}")
+    heads = fit.fit(data, parts, tuned, seed=told.seed, threads=told.threads, beside=beside)
+    about = {
+        "trained_until": iso(int(data.minutes.start[parts.calibrate[-1]]) + MINUTE),
+        "dataset": data.digest,
+        "params": dict(tuned.params),
+        "rounds": {str(horizon): rounds for horizon, rounds in tuned.rounds.items()},
+        "metrics": {},
+    }
+    samples = data.matrix[parts.test[:: len(parts.test) // SAMPLES]]
+    return models.write(told.out / "model", heads, fit.calibrate(data, parts, heads), samples, about)
+
+
+def _told(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bars", type=Path, required=True, help="Parquet file or folder of minute bars")
+    parser.add_argument("--train-until", required=True, help="the last date to learn from")
+    parser.add_argument("--test-from", required=True, help="the first date to test on")
+    parser.add_argument("--test-until", required=True, help="the last date to test on")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the model, the study and evaluation.json")
+    parser.add_argument("--trials", type=int, default=4, help="hyperparameters to try")
+    parser.add_argument("--train-seconds", type=float, default=1800, help="no trial begins after these")
+    parser.add_argument("--pretrain", type=Path, nargs="*", default=(), help="bars of other venues or years to add")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    told = parser.parse_args(arguments)
+    for name in ("train_until", "test_from", "test_until"):
+        try:
+            _day(getattr(told, name))
+        except ValueError:
+            parser.error(f"--{name.replace('_', '-')} is a date like 2019-01-31, not {getattr(told, name)}")
+    if not _day(told.train_until) < _day(told.test_from) <= _day(told.test_until):
+        parser.error("training ends before the test begins, and the test before it ends")
+    return told
+
+
+def _day(date: str) -> int:
+    return parse_iso(f"{date}T00:00Z")
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (UnreadableBarsError, TooLittleDataError) as error:
+        sys.exit(f"cannot evaluate: {error}")

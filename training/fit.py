@@ -1,12 +1,13 @@
 """The final boosters, and the calibration that makes their levels true on rows they were not fitted on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import xgboost as xgb
 
 from btc.forecasts import LEVELS
 from btc.minutes import Floats
-from btc.models import Heads, spread, standardised
+from btc.models import Heads, Line, spread, standardised
 from training.dataset import Dataset
 from training.growth import Laplace, Pinball, booster_params, grow, modes, quantised
 from training.plain import at, lines, shape, share
@@ -14,17 +15,27 @@ from training.split import Split
 from training.tune import SPREAD, Tuned
 
 
-def fit(dataset: Dataset, split: Split, tuned: Tuned, *, seed: int, threads: int) -> dict[int, Heads]:
-    """Both heads of each horizon on the fit and validation rows, with the rounds the search came to."""
-    matrix = quantised(dataset.matrix[split.train], threads)
-    size_params = booster_params(SPREAD, len(split.train), seed, threads)
-    params = booster_params(tuned.params, len(split.train), seed, threads)
+def fit(  # noqa: PLR0913 - what a fit takes
+    dataset: Dataset, split: Split, tuned: Tuned, *, seed: int, threads: int, beside: Sequence[Dataset] = ()
+) -> dict[int, Heads]:
+    """Both heads of each horizon on the fit and validation rows, with the rounds the search came to.
+
+    The rows of the datasets `beside` are learnt from too; the lines are those of the market itself.
+    """
+    sources = [(dataset, split.train), *((each, each.rows) for each in beside)]
+    matrix = quantised(np.concatenate([each.matrix[rows] for each, rows in sources]), threads)
+    size_params = booster_params(SPREAD, matrix.num_row(), seed, threads)
+    params = booster_params(tuned.params, matrix.num_row(), seed, threads)
+
+    def of_all(head: Line | xgb.Booster) -> Floats:
+        return np.concatenate([at(head, each.matrix, rows) for each, rows in sources])
+
     heads = {}
     for horizon, line in lines(dataset, split.train).items():
-        target = dataset.targets[horizon][split.train]
-        start = at(line, dataset.matrix, split.train)
+        target = np.concatenate([each.targets[horizon][rows] for each, rows in sources])
+        start = of_all(line)
         size = grow(size_params, matrix, Laplace(np.abs(target)), start=start, rounds=tuned.spread_rounds[horizon])
-        returns = target / np.exp(start + at(size, dataset.matrix, split.train))
+        returns = target / np.exp(start + of_all(size))
         plain = shape(returns, horizon)
         ways = modes(plain)
         quantiles = grow(params, matrix, Pinball(returns, plain, ways), rounds=tuned.rounds[horizon])

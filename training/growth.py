@@ -21,8 +21,8 @@ Singles = npt.NDArray[np.float32]
 
 MODES: Final = 5
 MAX_BIN: Final = 64
-MAX_ROUNDS: Final = 400
-PATIENCE: Final = 12
+MAX_ROUNDS: Final = 250
+PATIENCE: Final = 10
 """Rounds without a better validation loss after which a booster stops growing."""
 
 _LEVELS: Final = np.array(LEVELS, dtype=np.float32)

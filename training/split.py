@@ -16,6 +16,8 @@ VALIDATE: Final = 0.15
 CALIBRATE: Final = 0.15
 LONGEST: Final = 45 * DAY
 """The newest that calibration keeps from the boosters: more of it would cost them more than it gains."""
+FOLDS: Final = 2
+"""Walk-forward folds a trial is judged on, where there are minutes enough."""
 FEWEST: Final = 720
 """Rows each part needs at the least: half a day."""
 
@@ -47,24 +49,24 @@ class Split:
         return np.concatenate([self.fit, self.validate])
 
 
-def split(dataset: Dataset, test_from: int, test_until: int | None = None) -> Split:
-    """Cuts before `test_from` (µs UTC), the newest rows before it calibrating; raises TooLittleDataError."""
+def split(dataset: Dataset, test_from: int, test_until: int | None = None, *, train_until: int | None = None) -> Split:
+    """Cuts before `test_from` (µs UTC), the newest rows before it calibrating; raises TooLittleDataError.
+
+    What lies between `train_until` and `test_from` is left out.
+    """
+    train_until = test_from if train_until is None else min(train_until, test_from)
     start, rows = dataset.minutes.start, dataset.rows
     end = int(start[-1]) + MINUTE if test_until is None else test_until
-    before = rows[start[rows] < test_from]
+    before = rows[start[rows] < train_until]
     if len(before) < FEWEST:
         raise TooLittleDataError(f"{len(before)} usable minutes before the test, at least {4 * FEWEST} are needed")
-    first, last = int(start[before[0]]), test_from
+    first, last = int(start[before[0]]), train_until
     span = (last - first) // MINUTE
     calibrated = min(int(span * CALIBRATE), LONGEST // MINUTE)
-    cuts = [
-        first,
-        first + (span - calibrated - int(span * VALIDATE)) * MINUTE,
-        first + (span - calibrated) * MINUTE,
-        last,
-        end,
-    ]
-    parts = [_between(start, rows, *cuts[part : part + 2]) for part in range(4)]
+    validated = first + (span - calibrated - int(span * VALIDATE)) * MINUTE
+    calibrating = first + (span - calibrated) * MINUTE
+    cuts = [(first, validated), (validated, calibrating), (calibrating, last), (test_from, end)]
+    parts = [_between(start, rows, *cut) for cut in cuts]
     for name, part in zip(("fit", "validate", "calibrate", "test"), parts, strict=True):
         if len(part) < FEWEST:
             raise TooLittleDataError(

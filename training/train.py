@@ -25,8 +25,6 @@ from training.split import Split
 
 ROWS_A_THREAD: Final = 20_000
 """With fewer rows a thread spends its time waiting for the others."""
-FOLDS: Final = 2
-"""Walk-forward folds a trial is judged on, where there are minutes enough."""
 CHECKPOINTS: Final = Path("/opt/ml/checkpoints")
 
 
@@ -45,7 +43,7 @@ def train(  # noqa: PLR0913 - what a run is told
     began = time.monotonic()
     tuned = tune.tune(
         data,
-        split.folds(data, parts, FOLDS),
+        split.folds(data, parts, split.FOLDS),
         trials=trials,
         seconds=seconds,
         seed=seed,
@@ -58,7 +56,8 @@ def train(  # noqa: PLR0913 - what a run is told
     offsets = fit.calibrate(data, parts, heads)
     about = _about(data, parts, tuned)
     draft = publish.write_model(model_dir, data.matrix[parts.test], heads, offsets, about)
-    metrics, losses = evaluate.evaluate(data, parts.train, parts.test, draft, seed)
+    quantiles = evaluate.predicted(data, parts.test, draft)
+    metrics, losses = evaluate.evaluate(data, parts.train, parts.test, quantiles, seed)
     measured = {**about, "metrics": metrics, "seconds": round(time.monotonic() - began, 1)}
     model = publish.write_model(model_dir, data.matrix[parts.test], heads, offsets, measured)
     publish.write_evidence(model_dir, data, parts.test, losses)

@@ -23,10 +23,10 @@ from training.split import Fold
 
 BLOCK: Final = 120
 """Validation rows whose losses are averaged before their error is estimated: two of the longest horizons."""
-ROWS: Final = 240_000
+ROWS: Final = 160_000
 """Rows, evenly spread, that a trial learns from: the final boosters take all."""
 FIRST: Final[Mapping[str, float]] = {
-    "eta": 0.06,
+    "eta": 0.08,
     "max_depth": 5,
     "min_child_share": 0.001,
     "subsample": 0.3,
@@ -34,7 +34,7 @@ FIRST: Final[Mapping[str, float]] = {
     "lambda": 50.0,
 }
 """The plain recipe: every search tries it first."""
-SPREAD: Final[Mapping[str, float]] = {**FIRST, "max_depth": 4}
+SPREAD: Final[Mapping[str, float]] = {**FIRST, "max_depth": 4, "eta": 0.12}
 """That of the spread heads, which take seconds and are not searched for."""
 
 
@@ -55,7 +55,7 @@ class Matrices:
 
     def __init__(self, dataset: Dataset, fold: Fold, *, seed: int, threads: int) -> None:
         self.dataset, self.number = dataset, len(fold.fit)
-        self.fit, self.validate = _thinned(fold.fit, ROWS), _thinned(fold.validate, ROWS // 3)
+        self.fit, self.validate = _thinned(fold.fit, ROWS), _thinned(fold.validate, ROWS // 4)
         self.fit_matrix = quantised(dataset.matrix[self.fit], threads)
         self.validate_matrix = quantised(dataset.matrix[self.validate], threads, self.fit_matrix)
         self.lines = lines(dataset, fold.fit)
