@@ -22,15 +22,16 @@ from typing import Any, Final
 
 import numpy as np
 
-from btc import conformal, labels, models
+from btc import conformal, features, labels, models
 from btc.conformal import Offsets
 from btc.forecasts import HORIZONS, LEVELS, MEDIAN
 from btc.minutes import Floats, Ints
 from btc.models import Model
 from btc.times import DAY, MINUTE, iso, parse_iso
-from training import baselines, dataset, fit, split, tune
+from training import baselines, dataset, fit, leaks, split, tune
 from training.baselines import Garch
 from training.dataset import Dataset, UnreadableBarsError
+from training.leaks import LeakError
 from training.losses import BASIS_POINTS, block_bootstrap, pinball
 from training.split import FOLDS, Split, TooLittleDataError
 
@@ -161,23 +162,40 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parts = split.split(
         data, _day(told.test_from), _day(told.test_until) + DAY, train_until=_day(told.train_until) + DAY
     )
+    checked = _controlled(data, parts, told)
     beside = [dataset.before(dataset.load(path), _day(told.train_until) + DAY) for path in told.pretrain]
     model = _trained(data, parts, beside, told)
     learnt = np.concatenate([parts.train, parts.calibrate])
     metrics, _ = evaluate(data, learnt, parts.test, issued(data, parts, model), told.seed)
     for horizon in HORIZONS:
         _say(line(horizon, metrics[str(horizon)]))
+    leaks.refuse_too_good(metrics)
     figures = {
         "horizons": metrics,
         "model_version": model.version,
         "rows": {name: len(getattr(parts, name)) for name in ("fit", "validate", "calibrate", "test")},
         "repairs": list(data.repairs),
+        "controls": checked,
         "seconds": round(time.monotonic() - began, 1),
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
     (told.out / "evaluation.json").write_text(json.dumps(figures, indent=1) + "\n")
     print(json.dumps(figures), flush=True)
     return figures
+
+
+def _controlled(data: Dataset, parts: Split, told: argparse.Namespace) -> dict[str, float]:
+    """What the controls that must find nothing have found; raises LeakError where something has seen the future."""
+    start = data.minutes.start
+    leaks.refuse_future_features(data.minutes, data.rows, data.matrix, features.matrix)
+    leaks.refuse_shared_futures(start, parts.train, parts.calibrate)
+    leaks.refuse_shared_futures(start, np.concatenate([parts.train, parts.calibrate]), parts.test)
+    folds = split.folds(data, parts, FOLDS)
+    for fold in folds:
+        leaks.refuse_shared_futures(start, fold.fit, fold.validate)
+    found = leaks.controls(data, folds[-1], seed=told.seed, threads=told.threads)
+    leaks.refuse_skilled_controls(found)
+    return found
 
 
 def _trained(data: Dataset, parts: Split, beside: Sequence[Dataset], told: argparse.Namespace) -> Model:
@@ -239,5 +257,5 @@ def _say(text: str) -> None:
 if __name__ == "__main__":
     try:
         main()
-    except (UnreadableBarsError, TooLittleDataError) as error:
+    except (UnreadableBarsError, TooLittleDataError, LeakError) as error:
         sys.exit(f"cannot evaluate: {error}")

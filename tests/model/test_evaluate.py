@@ -1,0 +1,108 @@
+"""The evaluation's command: any file of minute bars in, figures as JSON on the last line out."""
+
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from btc.forecasts import HORIZONS
+from btc.times import DAY, iso
+from tests.model.walks import MONDAY, save, walk
+from training import baselines, evaluate
+from training.dataset import UnreadableBarsError
+from training.leaks import LeakError
+from training.split import TooLittleDataError
+
+
+def date(day: int) -> str:
+    return iso(MONDAY + day * DAY)[:10]
+
+
+def arguments(bars, out, *, train=6, test=(7, 8), more=()):
+    dates = {"--train-until": date(train), "--test-from": date(test[0]), "--test-until": date(test[1])}
+    told = {"--bars": bars, **dates, "--out": out, "--trials": 1, "--threads": 1}
+    return [*(str(word) for pair in told.items() for word in pair), *map(str, more)]
+
+
+@pytest.fixture(scope="module")
+def bars(tmp_path_factory):
+    path = tmp_path_factory.mktemp("bars") / "bars.parquet"
+    save(walk(9 * 1440, seed=12, unknown=0.01), str(path))
+    return path
+
+
+def test_it_tells_every_figure_of_every_horizon_on_its_last_line(bars, tmp_path, capsys):
+    evaluate.main(arguments(bars, tmp_path))
+    figures = json.loads(capsys.readouterr().out.splitlines()[-1])
+
+    assert figures == json.loads((tmp_path / "evaluation.json").read_text())
+    assert set(figures["horizons"]) == {str(horizon) for horizon in HORIZONS}
+    for measured in figures["horizons"].values():
+        assert measured["crps_skill_low"] <= measured["crps_skill"] <= measured["crps_skill_high"]
+        assert set(measured["against"]) == set(baselines.NAMES)
+        for name in ("coverage_90", "coverage_90_calm", "coverage_90_wild"):
+            assert 0.7 < measured[name] <= 1
+        assert np.isfinite([measured["mae_skill"], measured["direction"]]).all()
+        assert 2_000 < measured["rows"] < 2_880
+    assert set(figures["controls"]) == {"shuffled", "shifted"}
+    assert figures["seconds"] > 0
+    assert figures["peak_memory_bytes"] > 1e7
+
+
+def test_minutes_of_another_venue_are_learnt_from_only_where_they_end_before_the_test(bars, tmp_path, capsys):
+    other = tmp_path / "other.parquet"
+    save(walk(9 * 1440, seed=13, flows=False), str(other))
+    alone = evaluate.main(arguments(bars, tmp_path / "alone"))
+    both = evaluate.main(arguments(bars, tmp_path / "both", more=["--pretrain", other]))
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("fitting on")]
+    rows = [int(line.split()[2]) for line in told]
+
+    assert alone["rows"] == both["rows"]
+    assert 4 * 1440 < rows[1] - rows[0] <= 7 * 1440 - 61
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"train": 7, "test": (7, 8)}, "training ends before"),
+        ({"test": (8, 7)}, "the test before it ends"),
+    ],
+)
+def test_dates_in_no_order_are_refused(bars, tmp_path, capsys, changes, said):
+    with pytest.raises(SystemExit):
+        evaluate.main(arguments(bars, tmp_path, **changes))
+    assert said in capsys.readouterr().err
+
+
+def test_what_is_no_date_is_said(bars, tmp_path, capsys):
+    told = arguments(bars, tmp_path)
+    told[told.index("--test-from") + 1] = "soon"
+    with pytest.raises(SystemExit):
+        evaluate.main(told)
+    assert "--test-from is a date like" in capsys.readouterr().err
+
+
+def test_too_little_data_and_contradicting_repeats_get_a_clear_error(bars, tmp_path):
+    with pytest.raises(TooLittleDataError, match="usable minutes"):
+        evaluate.main(arguments(bars, tmp_path, train=1, test=(2, 3)))
+    table = pq.read_table(bars)
+    again = table.slice(100, 1).set_column(table.column_names.index("close"), "close", [[1e9]])
+    again = again.set_column(table.column_names.index("high"), "high", [[1e9]])
+    with pq.ParquetWriter(tmp_path / "twice.parquet", table.schema) as writer:
+        writer.write_table(table)
+        writer.write_table(again.cast(table.schema))
+    with pytest.raises(UnreadableBarsError, match="there twice"):
+        evaluate.main(arguments(tmp_path / "twice.parquet", tmp_path))
+
+
+def test_a_result_too_good_to_be_true_stops_the_run(bars, tmp_path, monkeypatch):
+    honest = evaluate.evaluate
+
+    def too_good(*told):
+        metrics, losses = honest(*told)
+        return {name: {**measured, "direction": 0.9} for name, measured in metrics.items()}, losses
+
+    monkeypatch.setattr(evaluate, "evaluate", too_good)
+    with pytest.raises(LeakError, match="direction is right"):
+        evaluate.main(arguments(bars, tmp_path))

@@ -1,0 +1,82 @@
+"""The leak alarm: silent on what is honest, and each planted leak is caught and named."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from btc import features
+from btc.features import NAMES
+from tests.model.walks import walk
+from training import dataset, leaks, split
+from training.leaks import LeakError
+from training.split import EMBARGO, Fold
+
+DATA = dataset.build(walk(14_000, seed=8, unknown=0.01))
+PARTS = split.split(DATA, split.newest(DATA, 2.0))
+[FOLD, *_] = split.folds(DATA, PARTS, 1)
+START = DATA.minutes.start
+HONEST = {"direction": 0.545, "crps_skill": 0.03, "crps_skill_low": 0.02, "rows": 240_000}
+
+
+def test_honest_features_folds_and_controls_raise_no_alarm():
+    leaks.refuse_future_features(DATA.minutes, DATA.rows, DATA.matrix, features.matrix)
+    leaks.refuse_shared_futures(START, FOLD.fit, FOLD.validate)
+    leaks.refuse_shared_futures(START, np.concatenate([PARTS.train, PARTS.calibrate]), PARTS.test)
+    leaks.refuse_skilled_controls(leaks.controls(DATA, FOLD, seed=1, threads=1))
+    leaks.refuse_too_good({"5": HONEST})
+
+
+def test_a_feature_shifted_by_one_minute_is_caught_by_name():
+    shifted = DATA.matrix.copy()
+    column = NAMES.index("return_1")
+    shifted[:-1, column] = DATA.matrix[1:, column]
+
+    with pytest.raises(LeakError, match="return_1 of row"):
+        leaks.refuse_future_features(DATA.minutes, DATA.rows, shifted, features.matrix)
+
+
+def test_a_model_that_reads_a_feature_of_the_future_is_too_good():
+    shifted = DATA.matrix.copy()
+    shifted[:-5, NAMES.index("return_5")] = DATA.matrix[5:, NAMES.index("return_5")]
+    leaking = replace(DATA, matrix=shifted)
+    target = DATA.targets[5]
+    quantiles = leaks._taught(leaking, FOLD.fit, FOLD.validate, target, horizon=5, seed=1, threads=1)
+    truth, median = target[FOLD.validate], quantiles[:, 9]
+    moved = np.isfinite(truth) & (truth != 0) & (median != 0)
+    direction = float((np.sign(truth) == np.sign(median))[moved].mean())
+
+    with pytest.raises(LeakError, match="at 5 min the direction is right"):
+        leaks.refuse_too_good({"5": {**HONEST, "direction": direction, "rows": len(truth)}})
+
+
+def test_a_skill_no_market_gives_is_refused():
+    with pytest.raises(LeakError, match="skill is 40"):
+        leaks.refuse_too_good({"60": {**HONEST, "crps_skill": 0.4, "crps_skill_low": 0.3}})
+
+
+def test_shuffled_folds_are_caught():
+    mixed = np.random.default_rng(1).permutation(PARTS.train)
+    fit, validate = np.sort(mixed[:4_000]), np.sort(mixed[4_000:])
+
+    with pytest.raises(LeakError, match="rows that are learnt from reach"):
+        leaks.refuse_shared_futures(START, fit, validate)
+
+
+@pytest.mark.parametrize("kept", [0, EMBARGO])
+def test_a_cut_without_purge_or_without_embargo_is_caught(kept):
+    cut = int(FOLD.validate[0])
+    unpurged = np.arange(FOLD.fit[0], cut - kept)
+
+    with pytest.raises(LeakError, match="purge"):
+        leaks.refuse_shared_futures(START, unpurged, FOLD.validate)
+
+
+def test_a_control_finds_labels_that_lie_in_the_rows():
+    """The shuffled control's judged labels are put where the boosters learn: as if the test were in the training."""
+    inside = Fold(np.concatenate([FOLD.fit, FOLD.validate]), FOLD.validate)
+
+    with pytest.raises(LeakError):
+        leaks.refuse_shared_futures(START, inside.fit, inside.validate)
+    with pytest.raises(LeakError, match="a model that learnt shuffled labels has skill"):
+        leaks.refuse_skilled_controls({"shuffled": 0.01})

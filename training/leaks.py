@@ -1,0 +1,137 @@
+"""The leak alarm: controls that must find nothing, checks that name what has seen the future, and results too good.
+
+A forecast of the price minutes ahead is right about the sign a little more often than a coin. Whatever does much better
+has seen the answer: through a feature of a later minute, through rows that share their future with the test, or through
+labels in the wrong place.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from btc.features import LOOK_BACK, NAMES
+from btc.forecasts import HORIZONS, MEDIAN
+from btc.minutes import Floats, Ints, Minutes
+from btc.models import Heads, spread, standardised
+from btc.times import DAY, MINUTE
+from training.dataset import Dataset
+from training.growth import Laplace, Pinball, booster_params, grow, modes, quantised
+from training.losses import block_bootstrap, pinball
+from training.plain import at, shape
+from training.split import EMBARGO, Fold
+
+DIRECTION: Final[Mapping[int, float]] = {1: 0.62, 5: 0.57, 15: 0.57, 60: 0.58}
+"""A sign that is right more often, by horizon and beyond luck, is a leak; at one minute bid and ask are$
+no secret."""
+SKILL: Final = 0.15
+"""A CRPS skill against the best baseline that no market gives."""
+ROWS: Final = 20_000
+ROUNDS: Final = 20
+PROBES: Final = 50
+
+Making = Callable[[Minutes], npt.NDArray[np.float32]]
+"""What makes features (n, columns) of minutes."""
+
+
+class LeakError(ValueError):
+    """What is measured cannot be true: the message says what has seen the future."""
+
+
+def refuse_future_features(minutes: Minutes, rows: Ints, matrix: npt.NDArray[np.float32], make: Making) -> None:
+    """Each of PROBES rows is made anew from the minutes up to its own only: it must come out the same.
+
+    Raises LeakError naming the columns that differ: they were made of a later minute, or of history out of reach.
+    """
+    for row in rows[:: max(1, len(rows) // PROBES)]:
+        alone = make(minutes[max(0, row - LOOK_BACK) : row + 1])[-1]
+        differing = np.flatnonzero(~((alone == matrix[row]) | (np.isnan(alone) & np.isnan(matrix[row]))))
+        if len(differing):
+            names = ", ".join(NAMES[column] if column < len(NAMES) else f"column {column}" for column in differing[:5])
+            raise LeakError(f"{names} of row {row} cannot be made from the minutes up to its own: it saw another one")
+
+
+def refuse_shared_futures(start: Ints, learnt: Ints, judged: Ints) -> None:
+    """No row that is learnt from may have a label that ends within the embargo before the judged rows, or after them.
+
+    Raises LeakError: folds were shuffled, or nothing was purged at the cut.
+    """
+    ends = int(start[learnt].max()) + (1 + max(HORIZONS)) * MINUTE
+    begins = int(start[judged].min()) + MINUTE
+    if ends + EMBARGO * MINUTE > begins:
+        later = int((start[learnt] + (1 + max(HORIZONS) + EMBARGO) * MINUTE > begins).sum())
+        raise LeakError(
+            f"the labels of {later} rows that are learnt from reach into the judged rows or their embargo of {EMBARGO} "
+            "minutes: cut by time, and purge"
+        )
+
+
+def refuse_too_good(metrics: Mapping[str, Any]) -> None:
+    """Raises LeakError where a horizon's direction or skill is better than any forecast can be."""
+    for name, measured in metrics.items():
+        horizon = int(name)
+        luck = 3 * 0.5 / max(measured["rows"] / horizon, 1) ** 0.5  # three standard errors of a coin
+        if measured["direction"] > DIRECTION[horizon] + luck:
+            raise LeakError(f"at {horizon} min the direction is right {measured['direction']:.1%} of the time: a leak")
+        if measured["crps_skill_low"] > SKILL:
+            raise LeakError(f"at {horizon} min the skill is {measured['crps_skill']:.1%}: a leak")
+
+
+def controls(data: Dataset, fold: Fold, *, seed: int, threads: int, horizon: int = 5) -> dict[str, float]:
+    """Skills of two small models that were taught nonsense, by name; see `refuse_skilled_controls`.
+
+    `shuffled` learns labels in random order: nothing is left to learn. `shifted` learns labels of the day after its
+    features: what is left is how calm the market is, so that only its median is judged, against no move at all.
+    """
+    fit, judged = (_thinned(part, ROWS) for part in (fold.fit[: -DAY // MINUTE], fold.validate))
+    target = data.targets[horizon]
+    shuffled = target.copy()
+    shuffled[fit] = np.random.default_rng(seed).permutation(target[fit])
+    shifted = np.roll(target, -(DAY // MINUTE))
+    truth = target[judged]
+    known = np.isfinite(truth)
+    flat = shape(shuffled[fit], horizon)
+    found = {}
+    for name, labels in (("shuffled", shuffled), ("shifted", shifted)):
+        quantiles = _taught(data, fit, judged, labels, horizon=horizon, seed=seed, threads=threads)
+        if name == "shuffled":
+            mine, other = pinball(truth, quantiles), pinball(truth, flat[None, :])
+        else:
+            mine, other = np.abs(truth - quantiles[:, MEDIAN]), np.abs(truth - flat[MEDIAN])
+        skills = block_bootstrap(mine[known], other[known], seed, block=max(1, 2 * len(mine) // 100))
+        found[name] = float(np.quantile(skills, 0.005))
+    return found
+
+
+def refuse_skilled_controls(found: Mapping[str, float]) -> None:
+    """Raises LeakError where a control that learnt nonsense has skill: the answer lies in the rows."""
+    for name, low in found.items():
+        if low > 0:
+            raise LeakError(
+                f"a model that learnt {name} labels has skill, at least {low:.2%}: features hold the answer"
+            )
+
+
+def _taught(  # noqa: PLR0913 - what teaching takes
+    data: Dataset, fit: Ints, judged: Ints, labels: Floats, *, horizon: int, seed: int, threads: int
+) -> Floats:
+    """Quantiles (n, levels) of the scaled return on the judged rows, of boosters grown on such labels."""
+    params = booster_params(
+        {"eta": 0.1, "max_depth": 4, "min_child_share": 0.005, "subsample": 0.7, "lambda": 20.0},
+        len(fit),
+        seed,
+        threads,
+    )
+    matrix = quantised(data.matrix[fit], threads)
+    size = grow(params, matrix, Laplace(np.abs(labels[fit])), rounds=ROUNDS)
+    returns = labels[fit] / np.exp(at(size, data.matrix, fit))
+    plain = shape(returns, horizon)
+    ways = modes(plain)
+    heads = Heads(size, grow(params, matrix, Pinball(returns, plain, ways), rounds=ROUNDS), shape=plain, modes=ways)
+    rows = data.matrix[judged]
+    return np.asarray(np.sort(standardised(heads, rows), axis=1) * spread(heads, rows))
+
+
+def _thinned(rows: Ints, most: int) -> Ints:
+    return rows[:: max(1, len(rows) // most)]
