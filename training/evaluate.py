@@ -202,7 +202,7 @@ def _trained(data: Dataset, parts: Split, beside: Sequence[Dataset], told: argpa
     """The model in `out`/model."""
     tuned = tune.tune(
         data,
-        split.folds(data, parts, FOLDS),
+        split.folds(data, parts, FOLDS if told.trials > 1 else 1),
         trials=told.trials,
         seconds=told.train_seconds,
         seed=told.seed,
@@ -210,7 +210,8 @@ def _trained(data: Dataset, parts: Split, beside: Sequence[Dataset], told: argpa
         checkpoints=told.out / "study",
         say=_say,
     )
-    _say(f"fitting on {len(parts.train) + sum(len(each.rows) for each in beside)} rows with rounds {tuned.rounds}")
+    rows = len(parts.train) + sum(len(each.rows) for each in beside)
+    _say(f"fitting on {rows} rows, of each market {fit.ROWS} at the most, with rounds {tuned.rounds}")
     heads = fit.fit(data, parts, tuned, seed=told.seed, threads=told.threads, beside=beside)
     about = {
         "trained_until": iso(int(data.minutes.start[parts.calibrate[-1]]) + MINUTE),

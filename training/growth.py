@@ -19,7 +19,7 @@ from training.losses import pinball
 
 Singles = npt.NDArray[np.float32]
 
-MODES: Final = 5
+MODES: Final = 4
 MAX_BIN: Final = 64
 MAX_ROUNDS: Final = 250
 PATIENCE: Final = 10
@@ -83,7 +83,7 @@ def modes(shape: Floats) -> Floats:
     distance = np.maximum(np.gradient(shape, levels), 1e-3 * (shape[-1] - shape[0]) + 1e-9)
     density = 1 / distance
     density = np.minimum(density, 2.5 * np.median(density))
-    ways = np.stack([np.ones_like(shape), shape, np.abs(shape), levels - 0.5, np.sign(levels - 0.5) * shape**2][:MODES])
+    ways = np.stack([np.ones_like(shape), shape, np.abs(shape), levels - 0.5])
     rotated, _ = np.linalg.qr((ways * np.sqrt(density)).T)
     return np.asarray((rotated / np.sqrt(density)[:, None]).T)
 

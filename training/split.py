@@ -17,7 +17,7 @@ CALIBRATE: Final = 0.15
 LONGEST: Final = 45 * DAY
 """The newest that calibration keeps from the boosters: more of it would cost them more than it gains."""
 FOLDS: Final = 2
-"""Walk-forward folds a trial is judged on, where there are minutes enough."""
+"""Walk-forward folds a trial is judged on, where there are minutes enough; one trial alone is not judged."""
 FEWEST: Final = 720
 """Rows each part needs at the least: half a day."""
 

@@ -43,7 +43,7 @@ def train(  # noqa: PLR0913 - what a run is told
     began = time.monotonic()
     tuned = tune.tune(
         data,
-        split.folds(data, parts, split.FOLDS),
+        split.folds(data, parts, split.FOLDS if trials > 1 else 1),
         trials=trials,
         seconds=seconds,
         seed=seed,

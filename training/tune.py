@@ -55,7 +55,7 @@ class Matrices:
 
     def __init__(self, dataset: Dataset, fold: Fold, *, seed: int, threads: int) -> None:
         self.dataset, self.number = dataset, len(fold.fit)
-        self.fit, self.validate = _thinned(fold.fit, ROWS), _thinned(fold.validate, ROWS // 4)
+        self.fit, self.validate = thinned(fold.fit, ROWS), thinned(fold.validate, ROWS // 4)
         self.fit_matrix = quantised(dataset.matrix[self.fit], threads)
         self.validate_matrix = quantised(dataset.matrix[self.validate], threads, self.fit_matrix)
         self.lines = lines(dataset, fold.fit)
@@ -191,7 +191,7 @@ def suggested(trial: optuna.Trial) -> dict[str, float]:
     }
 
 
-def _thinned(rows: Ints, most: int) -> Ints:
+def thinned(rows: Ints, most: int) -> Ints:
     """Every so manieth row, so that at most so many are left."""
     return rows[:: -(-len(rows) // most)]
 

@@ -10,7 +10,7 @@ from btc.features import NAMES
 from tests.model.walks import walk
 from training import dataset, leaks, split
 from training.leaks import LeakError
-from training.split import EMBARGO, Fold
+from training.split import EMBARGO
 
 DATA = dataset.build(walk(14_000, seed=8, unknown=0.01))
 PARTS = split.split(DATA, split.newest(DATA, 2.0))
@@ -72,11 +72,12 @@ def test_a_cut_without_purge_or_without_embargo_is_caught(kept):
         leaks.refuse_shared_futures(START, unpurged, FOLD.validate)
 
 
-def test_a_control_finds_labels_that_lie_in_the_rows():
-    """The shuffled control's judged labels are put where the boosters learn: as if the test were in the training."""
-    inside = Fold(np.concatenate([FOLD.fit, FOLD.validate]), FOLD.validate)
+def test_folds_that_learn_from_what_they_are_judged_on_are_caught():
+    with pytest.raises(LeakError, match="rows that are learnt from reach"):
+        leaks.refuse_shared_futures(START, np.concatenate([FOLD.fit, FOLD.validate]), FOLD.validate)
 
-    with pytest.raises(LeakError):
-        leaks.refuse_shared_futures(START, inside.fit, inside.validate)
-    with pytest.raises(LeakError, match="a model that learnt shuffled labels has skill"):
-        leaks.refuse_skilled_controls({"shuffled": 0.01})
+
+@pytest.mark.parametrize("name", ["shuffled", "shifted"])
+def test_a_control_that_learnt_nonsense_and_has_skill_stops_the_run(name):
+    with pytest.raises(LeakError, match=f"learnt {name} labels has skill, at least 1.00%"):
+        leaks.refuse_skilled_controls({"shuffled": -0.01, "shifted": -0.01, name: 0.01})
