@@ -18,6 +18,7 @@ SUITES = (
     "bench_rivals",
     "bench_buffer",
     "bench_forecast",
+    "bench_training",
     "bench_cold_starts",
 )
 
