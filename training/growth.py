@@ -20,6 +20,8 @@ from training.losses import pinball
 Singles = npt.NDArray[np.float32]
 
 MODES: Final = 4
+FOREST: Final = 4
+"""Trees grown in each round, on rows and features of their own: their mean varies less than one tree."""
 MAX_BIN: Final = 64
 MAX_ROUNDS: Final = 250
 PATIENCE: Final = 10
@@ -137,6 +139,7 @@ def booster_params(params: Mapping[str, float], rows: int, seed: int, threads: i
     return {
         "tree_method": "hist",
         "max_bin": MAX_BIN,
+        "num_parallel_tree": FOREST,
         "min_child_weight": max(1.0, params["min_child_share"] * rows),
         "seed": seed,
         "nthread": threads,
