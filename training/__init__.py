@@ -3,5 +3,5 @@
 import os
 
 # By default a thread of OpenMP that has nothing to do spins, and takes the processor from those that have: on shared
-# cores a booster then takes seven times the CPU. It is read when xgboost is loaded, so nowhere later than here.
+# cores a booster then took two to seven times the CPU. It is read when xgboost is loaded, so nowhere later than here.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
