@@ -56,9 +56,10 @@ FAILURES: Final = (
 def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> int:
     """Returns the exit status: 0, 1 with the reason on standard error or a difference, 130 when interrupted."""
     parser = _parser(environment)
-    options, options.rest = parser.parse_known_args(arguments)
-    if options.rest and options.command != "fill":
-        parser.error(f"unrecognized arguments: {' '.join(options.rest)}")
+    options, rest = parser.parse_known_args(arguments)
+    if rest and options.command != "fill":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    options.rest = rest
     interrupts.heed()
     screen = Screen()
     try:
