@@ -75,7 +75,7 @@ class Stop:
         def run() -> None:
             try:
                 answer.set_result(ask())
-            except Exception as error:
+            except Exception as error:  # whoever waits for the answer is raised it
                 answer.set_exception(error)
 
         Thread(target=run, daemon=True).start()

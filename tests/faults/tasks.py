@@ -81,7 +81,7 @@ class Service:
                 self._serve(number)
             except (HistoryError, UndeliveredError, ClientError, BotoCoreError):
                 pass
-            except Exception as error:
+            except Exception as error:  # what no fault explains breaks the law: the verdict tells of it
                 self.died.append(error)
             self._world.sleep(self._faults.random.uniform(0.1, 2.0))
 
