@@ -79,7 +79,7 @@ class System:
         s3, bucket = self.client("s3"), self.stack.deployed.outputs["LakeBucket"]
         listed = s3.list_objects_v2(Bucket=bucket, Prefix="bars/").get("Contents", [])
         bodies = [s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read() for item in listed]
-        rows = [row for body in bodies for row in pq.read_table(io.BytesIO(body)).to_pylist()]
+        rows = [row for body in bodies for row in pq.ParquetFile(io.BytesIO(body)).read().to_pylist()]
         return {int(row["start"].timestamp()) * 1_000_000: row["trade_count"] for row in rows}
 
     def forecasts(self) -> dict[str, str]:

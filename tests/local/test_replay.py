@@ -22,7 +22,7 @@ def test_krakens_trades_become_krakens_own_bars(market_data: Path, tmp_path: Pat
     status = main([*arguments, str(oracle / "kraken_rest_trades_first.json")], {})
 
     assert status == 0
-    bars = {int(bar["start"].timestamp()): bar for bar in pq.read_table(out).to_pylist()}
+    bars = {int(bar["start"].timestamp()): bar for bar in pq.ParquetFile(out).read().to_pylist()}
     [rows] = [
         rows
         for name, rows in json.loads((oracle / "kraken_rest_ohlc_first.json").read_text())["result"].items()
@@ -45,7 +45,7 @@ def test_a_live_capture_passes_with_all_foreign_frames_ignored(
     status = main(["replay", "--venue", "kraken", "--symbol", "BTC-USD", "--bars", str(out), str(capture)], {})
 
     assert status == 0
-    bars = pq.read_table(out).to_pylist()
+    bars = pq.ParquetFile(out).read().to_pylist()
     assert sum(bar["trade_count"] for bar in bars) == 12
     assert (bars[0]["first_id"], bars[-1]["last_id"]) == (103436768, 103436779)
     told = capsys.readouterr().err
@@ -60,7 +60,7 @@ def test_two_days_of_binance_are_one_run_of_proven_bars_across_midnight(market_d
     status = main(["replay", "--venue", "binance", "--symbol", "BTC-USDT", "--bars", str(out), *captures], {})
 
     assert status == 0
-    bars = pq.read_table(out).to_pylist()
+    bars = pq.ParquetFile(out).read().to_pylist()
     assert sum(bar["trade_count"] for bar in bars) == 19_904
     assert (bars[0]["first_id"], bars[-1]["last_id"]) == (3_735_683_259, 3_735_703_162)
     assert {bar["start"].day for bar in bars} == {8, 9}
@@ -76,7 +76,7 @@ def test_a_minute_of_coinbase_passes_with_other_products_and_the_book_told_apart
     status = main(["replay", "--venue", "coinbase", "--symbol", "BTC-USD", "--bars", str(out), str(capture)], {})
 
     assert status == 0
-    bars = pq.read_table(out).to_pylist()
+    bars = pq.ParquetFile(out).read().to_pylist()
     # 344 matches, and the one before them.
     assert sum(bar["trade_count"] for bar in bars) == 345
     assert len({bar["ranges"] for bar in bars}) == len(bars)

@@ -86,7 +86,7 @@ def test_what_is_no_date_is_said(bars, tmp_path, capsys):
 def test_too_little_data_and_contradicting_repeats_get_a_clear_error(bars, tmp_path):
     with pytest.raises(TooLittleDataError, match="usable minutes"):
         evaluate.main(arguments(bars, tmp_path, train=1, test=(2, 3)))
-    table = pq.read_table(bars)
+    table = pq.ParquetFile(bars).read()
     again = table.slice(100, 1).set_column(table.column_names.index("close"), "close", [[1e9]])
     again = again.set_column(table.column_names.index("high"), "high", [[1e9]])
     with pq.ParquetWriter(tmp_path / "twice.parquet", table.schema) as writer:

@@ -58,7 +58,7 @@ def test_objects_of_an_earlier_layout_are_still_read(tape):
     """Times were written as INT96 and bars had no source."""
     rows = list(bars.merge({}, Trades.of(BTC, tape)).values())
     earlier = BytesIO()
-    table = pq.read_table(BytesIO(parquet.bars(rows))).drop_columns("source")
+    table = pq.ParquetFile(BytesIO(parquet.bars(rows))).read().drop_columns("source")
     pq.write_table(table, earlier, use_deprecated_int96_timestamps=True)
 
     assert parquet.bars_of(earlier.getvalue(), BTC) == rows

@@ -124,8 +124,11 @@ def _encoded(columns: Columns, values: Mapping[str, list[Any]]) -> bytes:
 
 
 def _rows(content: bytes) -> list[dict[str, Any]]:
-    """Rows with times as µs."""
-    table = pq.read_table(BytesIO(content), partitioning=None)
+    """Rows with times as µs.
+
+    Not by `read_table`: the threads that it reads ahead with now and then abort a process that ends meanwhile.
+    """
+    table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
     for place, field in enumerate(table.schema):
         if pa.types.is_timestamp(field.type):
             times = table[field.name].cast(_TYPES["timestamp"]).cast(pa.int64())
