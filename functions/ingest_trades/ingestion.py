@@ -3,9 +3,9 @@
 import math
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 from btc.aws.streams import TradeStream
 from btc.feeds.connection import Connection, ConnectionLostError
@@ -23,10 +23,11 @@ from btc.feeds.feed import (
     Refused,
     Status,
 )
-from btc.times import SECOND, minute_of
+from btc.times import minute_of
 from btc.trades import Market, Trades
 from functions.ingest_trades.malformed import SetAside
 from functions.ingest_trades.reconnects import WORKS_FOR, Reconnects
+from functions.ingest_trades.repairing import Log, Repairs
 from functions.ingest_trades.tracks import Tally, Track
 
 PING_EVERY: Final = 1.0
@@ -35,20 +36,10 @@ HISTORY_AGAIN: Final = 30.0
 """How long a history that has tried all patience is left alone while the feed goes on."""
 REJOINED_WITHIN: Final = 10.0
 """How long the trades after a frame that did not read are waited for, before another connection's snapshot is."""
-REPAIR_TRIES: Final = 6
-"""How often the venue's history is searched for a hole's trades before the hole is left as it is."""
 
 
 class RefusedError(RuntimeError):
     """The venue refuses a subscription, in its own words: asking again would not help."""
-
-
-class Log(Protocol):
-    """Where what happened is told, with its figures."""
-
-    def info(self, msg: str, /, *, extra: Mapping[str, object]) -> None: ...
-
-    def warning(self, msg: str, /, *, extra: Mapping[str, object]) -> None: ...
 
 
 @dataclass(slots=True)
@@ -68,11 +59,15 @@ class Ingestion:
     sleep: Callable[[float], None] = time.sleep
     jitter: Callable[[], float] = random.random
     tally: Tally = field(default_factory=Tally)
+    _repairs: Repairs = field(init=False)
     _tracks: dict[Market, Track] = field(default_factory=dict)
     _set_aside: SetAside = field(default_factory=SetAside)
     _closing: bool = False
     _acknowledge_by: float = 0.0
     _history_from: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._repairs = Repairs(self.history, self.log, self.tally, self.clock, self._pass_on)
 
     def catch_up(self, market: Market, last_id: int | None, since: int) -> None:
         """Send the trades above `last_id`, or all, from `since` (µs) up to the venue's present. Raises HistoryError."""
@@ -136,7 +131,8 @@ class Ingestion:
                 self._wait(0.1)
                 heard = self.clock()
                 continue
-            frames = connection.receive(0.001 if self._repair_due() else 0.05)
+            due = now >= self._history_from and self._repairs.due(self._tracks.values())
+            frames = connection.receive(0.001 if due else 0.05)
             if frames:
                 heard = self.tally.last_frame = self.clock()
                 self._read(frames)
@@ -152,7 +148,7 @@ class Ingestion:
             return
         try:
             self._look_up()
-            self._repair()
+            self._repairs.step(self._tracks.values())
         except HistoryError as error:
             self._history_from = self.clock() + HISTORY_AGAIN
             self.log.warning("no history", extra={"cause": str(error), "again_in_s": HISTORY_AGAIN})
@@ -267,52 +263,6 @@ class Ingestion:
     def _mark(self, track: Track, time: int) -> None:
         if mark := track.continuity.watermark(time):
             self.stream.put(mark)
-
-    def _repair_due(self) -> bool:
-        now = self.clock()
-        return now >= self._history_from and any(
-            track.continuity.missing and now >= track.retry_at for track in self._tracks.values()
-        )
-
-    def _repair(self) -> None:
-        """Ask the venue's history for the trades of one hole, one request at most."""
-        for track in self._tracks.values():
-            hole = track.continuity.missing
-            if hole is None:
-                track.repair = track.hole = None
-            elif self.clock() >= track.retry_at and not self.history.wait():
-                self._repair_step(track, hole)
-                return
-
-    def _repair_step(self, track: Track, hole: tuple[int, int]) -> None:
-        market = track.continuity.market
-        if track.hole is None or hole[1] != track.hole[1]:
-            self.tally.gaps += 1
-            track.tries, track.repair = 0, None
-            self.log.warning("hole", extra={"market": str(market), "hole": list(hole)})
-        track.hole = hole
-        if track.repair is None:
-            # The venue's clock may step back between two trades: each search begins earlier than the one before.
-            since = track.continuity.time - (SECOND << 2 * track.tries)
-            track.repair = self.history.after(market, hole[0] - 1, since)
-        page = track.repair.step()
-        if page is not None and page.ids:
-            self._pass_on(track, page)
-        rest = track.continuity.missing
-        if rest is None or rest[1] != hole[1]:
-            self.log.info("hole repaired", extra={"market": str(market), "hole": list(hole)})
-        elif page is None or (page.ids and page.ids[-1] > hole[1]):
-            self._search_again(track, rest)
-
-    def _search_again(self, track: Track, rest: tuple[int, int]) -> None:
-        """The history ended before the hole did, or lacks it: it may know more a little later."""
-        track.repair = None
-        track.tries += 1
-        track.retry_at = self.clock() + 2.0**track.tries / 4
-        if track.tries >= REPAIR_TRIES:
-            self.tally.unrepaired += 1
-            track.continuity.skip()
-            self.log.warning("hole given up", extra={"market": str(track.continuity.market), "hole": list(rest)})
 
     def _tick(self) -> None:
         self.stream.pump()
