@@ -6,6 +6,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from hypothesis import strategies as st
 
 from btc import bars
 from btc.aws import clients, folding
@@ -13,13 +14,21 @@ from btc.aws.state import StateTable
 from btc.aws.tables import BarTable
 from btc.bars import Bar
 from btc.settings import FillHistory
-from btc.times import FOREVER
-from btc.trades import Market, Trades
+from btc.tape import Watermark
+from btc.times import FOREVER, HOUR
+from btc.trades import Market, Trade, Trades
 from functions.fill_history import sources
 from functions.fill_history.__main__ import main
+from tests.unit.dumping import BINANCE, MARCH, FileServer, tape
 from tests.unit.ingesting import Sink
 
 SETTINGS = FillHistory(stream="trades", bars_table="bars", state_table="state", retention_days=60, bytes_per_s=0)
+
+BTC = Market("kraken", "BTC-USD")
+EVENING = tape(150, HOUR, start=MARCH + 23 * HOUR)
+"""Few minutes, for what goes through the tables."""
+SPAN = ("--from", "2024-03-01", "--until", "2024-03-04")
+KILLS = st.lists(st.tuples(st.integers(1, 60), st.booleans()), max_size=6)
 
 
 class KilledError(BaseException):
@@ -105,3 +114,13 @@ def forget() -> None:
 def log(told: pytest.LogCaptureFixture) -> dict[str, dict[str, Any]]:
     """The last line of each message, with its figures."""
     return {record.getMessage(): vars(record) for record in told.records}
+
+
+def dumps(server: FileServer, *options: object) -> tuple[object, ...]:
+    return ("dumps", "--market", BINANCE, *SPAN, "--url", server.url, *options)
+
+
+def truth(trades: list[Trade], until: int) -> list[Bar]:
+    """What the trades make of the days whose end is `until`."""
+    marks = [Watermark(BINANCE, until, trades[-1].trade_id)]
+    return list(bars.prove(bars.merge({}, Trades.of(BINANCE, trades)), marks).values())
