@@ -16,7 +16,7 @@ from typing import Final
 
 from rich.table import Table
 
-from btc.aws.folding import ContendedError
+from btc.aws.contention import ContendedError
 from btc.feeds.replay import CaptureError
 from btc.times import parse_iso
 from btc.trades import Market

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from btc import bars
 from btc.aws import clients, folding
-from btc.aws.folding import ContendedError
+from btc.aws.contention import ContendedError
 from btc.aws.state import Reached, StateTable
 from btc.aws.tables import BarTable, Stored
 from btc.bars import Bar, Source

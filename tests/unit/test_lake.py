@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from btc import bars, lake, scores
 from btc.aws import clients
-from btc.aws.lake import PATIENCE, ContendedError, Lake
+from btc.aws.contention import PATIENCE, ContendedError
+from btc.aws.lake import Lake
 from btc.times import DAY
 from btc.trades import Trades
 from tests.unit.aws import aws

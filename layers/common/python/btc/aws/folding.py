@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from btc import bars
+from btc.aws.contention import PATIENCE, ContendedError
 from btc.aws.state import Reached, StateTable
 from btc.aws.tables import BarTable
 from btc.bars import Bar
@@ -12,19 +13,11 @@ from btc.tape import Watermark
 from btc.times import FOREVER, HOUR, minute_of
 from btc.trades import Market, Trades
 
-PATIENCE: Final = 10
-"""How often the bars may turn out changed by others before the batch is left to be delivered again."""
-
-
 FAR: Final = HOUR
 """Minutes farther apart than this are folded one group after the other."""
 
 Minute = tuple[int, Trades]
 """A minute's start, and trades of it in the order of their ids."""
-
-
-class ContendedError(RuntimeError):
-    """Other writers kept changing the same bars; the batch should be delivered again."""
 
 
 def fold(

@@ -6,18 +6,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from botocore.exceptions import ClientError
 
+from btc.aws.contention import PATIENCE, ContendedError
+
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-PATIENCE: Final = 10
-"""How often an object may turn out rewritten by others before the batch is left to be delivered again."""
-
 _OUTRUN: Final = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"})
 """What a conditional write is answered when the object is no longer the one that was read."""
-
-
-class ContendedError(RuntimeError):
-    """Other writers kept rewriting the same object; the batch should be delivered again."""
 
 
 class _Stored(NamedTuple):

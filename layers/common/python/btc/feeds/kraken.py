@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from btc.feeds import pairs
 from btc.feeds.feed import Acknowledged, Alive, Clock, Event, Ignored, Malformed, Refused, Status
 from btc.times import EPOCH, from_datetime
 from btc.trades import Market, Trade, Trades, by_market
@@ -135,16 +136,8 @@ class Kraken:
 
 def symbol_of(text: str) -> str:
     """`BTC-USD` from `BTC-USD`, `BTC/USD`, `XBT/USD`, `XBTUSD` or `XXBTZUSD`; raises ValueError on anything else."""
-    spelled = text.upper().replace("/", "-")
-    base, dash, quote = spelled.partition("-")
-    if not dash:
-        if long := _LONG_NAME.fullmatch(spelled):
-            base, quote = long.groups()
-        else:
-            quote = next((end for end in _QUOTES if spelled.endswith(end) and spelled != end), "")
-            base = spelled.removesuffix(quote) if quote else ""
-    if not (base.isalnum() and quote.isalnum()):
-        raise ValueError(f"{text!r} names no pair of Kraken's: write it as BTC-USD, BTC/USD or XBTUSD")
+    long = _LONG_NAME.fullmatch(text.upper())
+    base, quote = pairs.symbol_of("-".join(long.groups()) if long else text, _QUOTES).split("-")
     return f"{_OLD_NAMES.get(base, base)}-{_OLD_NAMES.get(quote, quote)}"
 
 
