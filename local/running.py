@@ -24,16 +24,18 @@ class Running:
     """Where its AWS answers, the template's outputs (bucket and table names among them), and whose process it is."""
 
     endpoint: str
+    invocations: str
+    """Where its Lambda API answers, for `aws lambda invoke --endpoint-url`."""
     outputs: Mapping[str, str]
     process: int
 
 
 @contextmanager
-def announced(endpoint: str, outputs: Mapping[str, str], place: Path = PLACE) -> Iterator[None]:
+def announced(endpoint: str, invocations: str, outputs: Mapping[str, str], place: Path = PLACE) -> Iterator[None]:
     """Tell of a stack of this process for as long as the block runs. Of two stacks the later one is told of."""
     place.parent.mkdir(parents=True, exist_ok=True)
     part = place.with_suffix(f".{os.getpid()}")
-    part.write_text(json.dumps(asdict(Running(endpoint, dict(outputs), os.getpid())), indent=2))
+    part.write_text(json.dumps(asdict(Running(endpoint, invocations, dict(outputs), os.getpid())), indent=2))
     part.replace(place)
     try:
         yield
@@ -47,6 +49,6 @@ def running(place: Path = PLACE) -> Running:
     try:
         found = Running(**json.loads(place.read_text()))
         os.kill(found.process, 0)
-    except (FileNotFoundError, ProcessLookupError) as error:
+    except (FileNotFoundError, ProcessLookupError, TypeError) as error:  # the last: left by another version
         raise NotRunningError("no local stack runs: start one with `make local`, or name a lake with --lake") from error
     return found

@@ -86,6 +86,7 @@ class Session:
         self.screen = screen
         self.began = time.monotonic()
         self.served = Served("", "")
+        self.invocations = ""
 
     def start(self) -> None:
         """Start every part and let history flow."""
@@ -99,6 +100,7 @@ class Session:
             self.stack.start_functions(overrides=simulated)
             self.stack.start_deliveries(only=[AGGREGATE])
             self.served = self.stack.start_api()
+            self.invocations = self.stack.start_invocations()
             phase.tell(self.served.url)
         with self.screen.phase(f"start the feed ({self.options.feed})"):
             self.stack.start_ingest({"HISTORY_DAYS": str(self.options.history_days), **simulated})
@@ -261,7 +263,8 @@ def run(options: Options, screen: Screen) -> Summary:
 
 def _follow(session: Session, options: Options, screen: Screen) -> Summary:
     session.start()
-    with announced(session.stack.emulator.endpoint_url, session.stack.deployed.outputs):
+    endpoints = session.stack.emulator.endpoint_url, session.invocations
+    with announced(*endpoints, session.stack.deployed.outputs):
         return _see_through(session, options, screen)
 
 

@@ -18,6 +18,7 @@ from local import declarations, events, interrupts, pipeline
 from local.delivery import Delivery
 from local.events import Bus
 from local.intrinsics import Created, Resolver
+from local.invocations import Invocations
 from local.jobs import Machine
 from local.lambdas import Function, FunctionSpec
 from local.pipeline import Execution
@@ -144,6 +145,12 @@ class Stack:
         url = gateway.start()
         self._parts.callback(gateway.stop)
         return Served(url, api.keys[0])
+
+    def start_invocations(self) -> str:
+        """Let clients invoke the functions by name; returns the endpoint of Lambda's API."""
+        invocations = Invocations({function.spec.arn: function.invoke for function in self.functions.values()})
+        self._parts.callback(invocations.stop)
+        return invocations.start()
 
     def start_exchange(self, arguments: Sequence[str] = ()) -> dict[str, str]:
         """Open the simulated exchange; what the ingest task has to know of it."""

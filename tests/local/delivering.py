@@ -5,11 +5,15 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import logging
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from collections.abc import Mapping as Event
+from contextlib import contextmanager
 from typing import Any
+
+from moto.server import ThreadedMotoServer
 
 from local.delivery import Delivery
 from local.http import Request, Server
@@ -18,6 +22,16 @@ from local.mappings import Mapping
 from local.streams import Emulator
 
 Answer = Callable[[list[str]], Any]
+
+
+@contextmanager
+def emulated() -> Iterator[Emulator]:
+    """An emulated AWS in this process."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    yield Emulator(f"http://127.0.0.1:{server.get_host_and_port()[1]}")
+    server.stop()
 
 
 class Recorder:

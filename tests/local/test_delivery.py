@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import itertools
 import json
-import logging
 import textwrap
 import threading
 import time
@@ -16,23 +15,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from local.delivery import Delivery, DeliveryError
 from local.lambdas import Function, FunctionSpec, Result
 from local.mappings import Mapping, UnsupportedMappingError
 from local.runtime import managed_runtime
 from local.streams import Emulator
-from tests.local.delivering import Recorder, Stream, Wire, bucket, payload_texts, raising_on, until
+from tests.local.delivering import Recorder, Stream, Wire, bucket, emulated, payload_texts, raising_on, until
 
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[Emulator]:
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    yield Emulator(f"http://127.0.0.1:{server.get_host_and_port()[1]}")
-    server.stop()
+    with emulated() as started:
+        yield started
 
 
 def test_records_arrive_in_order_in_batches_no_larger_than_asked(emulator: Emulator) -> None:

@@ -160,7 +160,7 @@ def test_the_running_stack_is_filled_by_a_command_of_its_own(
         local.fill.fill(arguments, file)
     told = " ".join(f"{name}={value}" for name, value in SETTINGS.to_env().items())
 
-    with announced(place.environment["AWS_ENDPOINT_URL"], {"FillHistoryEnvironment": told}, file):
+    with announced(place.environment["AWS_ENDPOINT_URL"], "", {"FillHistoryEnvironment": told}, file):
         assert local.fill.fill(arguments, file) == 0
     assert '"bars":1' in capfd.readouterr().out
     [bar] = BarTable("bars", place.dynamodb).between(BTC, 0, FOREVER)

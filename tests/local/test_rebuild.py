@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -106,7 +107,7 @@ def test_the_running_stack_is_found_by_its_announcement(
 
     assert main(asked()) == 1
     assert "start one with `make local`" in " ".join(capsys.readouterr().err.split())
-    with announced(filled.endpoint, filled.outputs, place):
+    with announced(filled.endpoint, "", filled.outputs, place):
         assert main(asked()) == 0
     assert not place.exists()
 
@@ -146,7 +147,8 @@ def test_a_stack_that_was_killed_is_not_taken_for_a_running_one(tmp_path: Path) 
     place = tmp_path / "running.json"
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:
         gone.wait()
-    place.write_text(f'{{"endpoint": "http://127.0.0.1:1", "outputs": {{}}, "process": {gone.pid}}}')
-
-    with pytest.raises(NotRunningError):
-        running(place)
+    left = {"endpoint": "http://127.0.0.1:1", "outputs": {}, "process": gone.pid}
+    for found in (left, left | {"invocations": "http://127.0.0.1:2"}):  # by an earlier version, and by this one
+        place.write_text(json.dumps(found))
+        with pytest.raises(NotRunningError):
+            running(place)

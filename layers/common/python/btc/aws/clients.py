@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_kinesis import KinesisClient
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker import SageMakerClient
 
@@ -42,6 +43,14 @@ def kinesis() -> "KinesisClient":
     """Without retries of its own: the producer knows which records failed, and keeps their order."""
     config = _config(retries={"mode": "standard", "total_max_attempts": 1}, read_timeout=5)
     client: KinesisClient = _session().create_client("kinesis", config=config)
+    return client
+
+
+@cache
+def functions() -> "LambdaClient":
+    """Invocations are not repeated, and may take as long as a function may."""
+    config = _config(retries={"mode": "standard", "total_max_attempts": 1}, read_timeout=900)
+    client: LambdaClient = _session().create_client("lambda", config=config)
     return client
 
 
