@@ -10,6 +10,7 @@ import numpy as np
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial
 
 from btc.baselines import empirical
 from btc.forecasts import HORIZONS
@@ -143,8 +144,11 @@ def tune(  # noqa: PLR0913 - what a search is told
     checkpoints: Path | None,
     clock: Callable[[], float] = time.monotonic,
     say: Callable[[str], None] = print,
+    observe: Callable[[FrozenTrial], None] = lambda _: None,
 ) -> Tuned:
     """Up to `trials` trials of TPE within about `seconds`; a study in `checkpoints` goes on where it was stopped.
+
+    `observe` is shown each finished trial, those of before the stop first.
 
     A trial that is behind the median of those before it, fold by fold and horizon by horizon, is given up.
     """
@@ -177,10 +181,17 @@ def tune(  # noqa: PLR0913 - what a search is told
         direction="maximize",
         load_if_exists=True,
     )
-    done = sum(trial.state.is_finished() for trial in study.trials)
+    finished = [trial for trial in study.trials if trial.state.is_finished()]
+    for trial in finished:
+        observe(trial)
     if not study.trials:
         study.enqueue_trial(dict(FIRST))
-    study.optimize(objective, n_trials=max(trials - done, 0 if done else 1), timeout=seconds)
+    study.optimize(
+        objective,
+        n_trials=max(trials - len(finished), 0 if finished else 1),
+        timeout=seconds,
+        callbacks=[lambda _, trial: observe(trial)],
+    )
     best = study.best_trial
     rounds = {int(horizon): int(number) for horizon, number in best.user_attrs["rounds"].items()}
     spread_rounds = {horizon: head.num_boosted_rounds() for horizon, head in matrices[-1].spreads.items()}
