@@ -16,7 +16,6 @@ import resource
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,23 +31,12 @@ from training import baselines, dataset, fit, leaks, split, tune
 from training.baselines import Garch
 from training.dataset import Dataset, UnreadableBarsError
 from training.leaks import LeakError
-from training.losses import BASIS_POINTS, block_bootstrap, pinball
+from training.losses import BASIS_POINTS, CANDIDATE, Losses, block_bootstrap, pinball
 from training.split import FOLDS, Split, TooLittleDataError
 
-CANDIDATE: Final = "model"
 SAMPLES: Final = 5
 
 _ROWS_AT_ONCE: Final = 1 << 15
-
-
-@dataclass(frozen=True, eq=False)
-class Losses:
-    """What each forecaster lost on the test rows: the evidence the gate weighs."""
-
-    rows: Ints
-    """Minutes since the epoch (n,) of the rows."""
-    by_horizon: Mapping[int, Mapping[str, Floats]]
-    """Mean pinball loss (n,) in basis points by horizon and forecaster; NaN where the future is unknown."""
 
 
 def evaluate(

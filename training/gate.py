@@ -19,8 +19,7 @@ from btc.minutes import Floats
 from btc.models import Model, ModelError
 from training import publish
 from training.baselines import NAMES as BASELINES
-from training.evaluate import CANDIDATE
-from training.losses import BASIS_POINTS, block_bootstrap, pinball
+from training.losses import BASIS_POINTS, CANDIDATE, block_bootstrap, pinball
 from training.pipeline import APPROVED, REJECTED
 from training.publish import Evidence
 

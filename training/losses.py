@@ -1,16 +1,30 @@
 """Pinball losses, and how sure one may be that one forecaster loses less than another."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from btc.forecasts import LEVELS
-from btc.minutes import Floats
+from btc.minutes import Floats, Ints
 
+CANDIDATE: Final = "model"
+"""The name of the model's own losses."""
 BASIS_POINTS: Final = 1e4
 BLOCK: Final = 360
 """Minutes a bootstrap block spans: six of the longest horizons."""
 RESAMPLES: Final = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Losses:
+    """What each forecaster lost on the test rows: the evidence the gate weighs."""
+
+    rows: Ints
+    """Minutes since the epoch (n,) of the rows."""
+    by_horizon: Mapping[int, Mapping[str, Floats]]
+    """Mean pinball loss (n,) in basis points by horizon and forecaster; NaN where the future is unknown."""
 
 
 def pinball(truth: Floats, quantiles: Floats) -> Floats:

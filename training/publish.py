@@ -16,7 +16,7 @@ from btc import labels, models
 from btc.minutes import Floats, Ints
 from btc.models import Heads, Model, ModelError
 from training.dataset import Dataset
-from training.evaluate import Losses
+from training.losses import Losses
 
 EVIDENCE: Final = "evidence.npz"
 SAMPLES: Final = 5

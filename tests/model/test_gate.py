@@ -9,7 +9,7 @@ import pytest
 from btc.models import Model, ModelError
 from training import gate, publish
 from training.baselines import NAMES as BASELINES
-from training.evaluate import CANDIDATE
+from training.losses import CANDIDATE
 
 
 def model_with(run, **metrics) -> Model:
