@@ -34,7 +34,7 @@ $(READY): requirements.lock pyproject.toml
 .PHONY: lock
 lock: $(READY)  ## resolve the dependencies anew into requirements.lock
 	uv pip compile pyproject.toml --output-file requirements.lock --quiet --universal --python-version 3.11 \
-	  --generate-hashes --no-header --no-annotate --all-extras --group cdk --group local --group sagemaker --group dev
+	  --generate-hashes --no-header --no-annotate --all-extras --group cdk --group local --group sagemaker --group tracking --group dev
 	for rival in tests/bench/rivals/*.in; do uv pip compile $$rival --output-file $${rival%.in}.lock --quiet --universal \
 	  --python-version 3.11 --generate-hashes --no-header --no-annotate; done
 

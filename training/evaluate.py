@@ -6,7 +6,8 @@ minutes share their future.
 
     python -m training.evaluate --bars FILE.parquet --train-until DATE --test-from DATE --test-until DATE --out DIR
 
-trains and evaluates on any file of minute bars, and prints the figures as a JSON object on its last line.
+trains and evaluates on any file of minute bars, and prints the figures as a JSON object on its last line; DIR receives
+the model, evaluation.json and report.html.
 """
 
 import argparse
@@ -27,12 +28,13 @@ from btc.forecasts import HORIZONS, LEVELS, MEDIAN
 from btc.minutes import Floats, Ints
 from btc.models import Model
 from btc.times import DAY, MINUTE, iso, parse_iso
-from training import baselines, dataset, fit, leaks, split, tune
+from training import baselines, dataset, fit, insights, leaks, report, split, tracking, tune
 from training.baselines import Garch
 from training.dataset import Dataset, UnreadableBarsError
 from training.leaks import LeakError
 from training.losses import BASIS_POINTS, CANDIDATE, Losses, block_bootstrap, pinball
 from training.split import FOLDS, Split, TooLittleDataError
+from training.tracking import Watched
 
 SAMPLES: Final = 5
 
@@ -143,6 +145,12 @@ def _shape(truth: Floats, predicted: Floats, scale: Floats) -> dict[str, Any]:
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     """Trains before `--train-until`, forecasts the test, and prints what came of it."""
     told = _told(arguments)
+    told.out.mkdir(parents=True, exist_ok=True)
+    with tracking.begun(os.environ, f"evaluation from {told.test_from}", _say) as run:
+        return _run(told, run)
+
+
+def _run(told: argparse.Namespace, run: Watched) -> dict[str, Any]:
     began = time.monotonic()
     data = dataset.load(told.bars)
     for repair in data.repairs:
@@ -152,12 +160,14 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     )
     checked = _controlled(data, parts, told)
     beside = [dataset.before(dataset.load(path), _day(told.train_until) + DAY) for path in told.pretrain]
-    model = _trained(data, parts, beside, told)
+    model = _trained(data, parts, beside, told, run)
     learnt = np.concatenate([parts.train, parts.calibrate])
-    metrics, _ = evaluate(data, learnt, parts.test, issued(data, parts, model), told.seed)
+    metrics, losses = evaluate(data, learnt, parts.test, issued(data, parts, model), told.seed)
     for horizon in HORIZONS:
         _say(line(horizon, metrics[str(horizon)]))
     leaks.refuse_too_good(metrics)
+    story = insights.story(data, parts, model, metrics=metrics, losses=losses, trials=run.trials, seed=told.seed)
+    run.story(story, report.write(told.out, story))
     figures = {
         "horizons": metrics,
         "model_version": model.version,
@@ -186,7 +196,7 @@ def _controlled(data: Dataset, parts: Split, told: argparse.Namespace) -> dict[s
     return found
 
 
-def _trained(data: Dataset, parts: Split, beside: Sequence[Dataset], told: argparse.Namespace) -> Model:
+def _trained(data: Dataset, parts: Split, beside: Sequence[Dataset], told: argparse.Namespace, run: Watched) -> Model:
     """The model in `out`/model."""
     tuned = tune.tune(
         data,
@@ -197,6 +207,7 @@ def _trained(data: Dataset, parts: Split, beside: Sequence[Dataset], told: argpa
         threads=told.threads,
         checkpoints=told.out / "study",
         say=_say,
+        observe=run.trial,
     )
     rows = len(parts.train) + sum(len(each.rows) for each in beside)
     _say(f"fitting on {rows} rows, of each market {fit.ROWS} at the most, with rounds {tuned.rounds}")
@@ -218,7 +229,9 @@ def _told(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--train-until", required=True, help="the last date to learn from")
     parser.add_argument("--test-from", required=True, help="the first date to test on")
     parser.add_argument("--test-until", required=True, help="the last date to test on")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the model, the study and evaluation.json")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder of the model, the study, evaluation.json and report.html"
+    )
     parser.add_argument("--trials", type=int, default=4, help="hyperparameters to try")
     parser.add_argument("--train-seconds", type=float, default=1800, help="no trial begins after these")
     parser.add_argument("--pretrain", type=Path, nargs="*", default=(), help="bars of other venues or years to add")

@@ -19,9 +19,10 @@ import btc
 from btc.forecasts import HORIZONS
 from btc.models import Model
 from btc.times import MINUTE, iso, parse_iso
-from training import dataset, evaluate, fit, publish, split, tune
+from training import dataset, evaluate, fit, insights, publish, report, split, tracking, tune
 from training.dataset import Dataset
 from training.split import Split
+from training.tracking import Watched
 
 ROWS_A_THREAD: Final = 20_000
 """With fewer rows a thread spends its time waiting for the others."""
@@ -38,8 +39,13 @@ def train(  # noqa: PLR0913 - what a run is told
     seed: int,
     threads: int,
     checkpoints: Path | None,
+    run: Watched,
+    report_dir: Path,
 ) -> Model:
-    """Tunes, fits, calibrates, evaluates, and writes the artefact with its evidence into `model_dir`."""
+    """Tunes, fits, calibrates, evaluates, and writes the artefact with its evidence into `model_dir`.
+
+    The report goes into `report_dir`, and with all else that is worth comparing to the trackers.
+    """
     began = time.monotonic()
     tuned = tune.tune(
         data,
@@ -50,6 +56,7 @@ def train(  # noqa: PLR0913 - what a run is told
         threads=threads,
         checkpoints=checkpoints,
         say=_say,
+        observe=run.trial,
     )
     _say(f"fitting on {len(parts.train)} rows with rounds {tuned.rounds}")
     heads = fit.fit(data, parts, tuned, seed=seed, threads=threads)
@@ -64,12 +71,19 @@ def train(  # noqa: PLR0913 - what a run is told
     model.verify()
     for horizon in HORIZONS:
         _say(evaluate.line(horizon, metrics[str(horizon)]))
+    story = insights.story(data, parts, model, metrics=metrics, losses=losses, trials=run.trials, seed=seed)
+    run.story(story, report.write(report_dir, story))
     return model
 
 
 def main(arguments: Sequence[str] | None = None) -> Model:
-    """Reads the bars, trains, writes metrics.json and, by hand, model.tar.gz."""
+    """Reads the bars, trains, writes metrics.json, report.html and, by hand, model.tar.gz."""
     told = _told(arguments, os.environ)
+    with tracking.begun(os.environ, os.environ.get("TRAINING_JOB_NAME", "training"), _say) as run:
+        return _run(told, run)
+
+
+def _run(told: argparse.Namespace, run: Watched) -> Model:
     _say(f"reading {told.bars}")
     data = dataset.load(told.bars)
     for repair in data.repairs:
@@ -89,6 +103,8 @@ def main(arguments: Sequence[str] | None = None) -> Model:
         seed=told.seed,
         threads=max(1, min(told.threads, len(parts.train) // ROWS_A_THREAD)),
         checkpoints=told.checkpoints,
+        run=run,
+        report_dir=told.output_dir,
     )
     publish.write_metrics(told.output_dir, model)
     if told.archive:

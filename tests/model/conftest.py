@@ -9,9 +9,14 @@ import pytest
 
 from btc.models import Model
 from tests.model.walks import save, walk
-from training import train
+from training import dataset, insights, publish, split, train
+from training.dataset import Dataset
+from training.insights import Story
+from training.losses import Losses
+from training.split import Split
 
 ROOT = Path(__file__).parents[2]
+TEST_DAYS = 0.7
 
 
 class Run(NamedTuple):
@@ -19,6 +24,7 @@ class Run(NamedTuple):
     model_dir: Path
     output_dir: Path
     archive: Path
+    tracked: Path
     model: Model
 
 
@@ -34,11 +40,35 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         "--checkpoints": folder / "checkpoints",
         "--archive": archive,
         "--trials": 1,
-        "--test-days": 0.7,
+        "--test-days": TEST_DAYS,
         "--threads": 1,
     }
-    model = train.main([str(word) for pair in told.items() for word in pair])
-    return Run(bars, folder / "model", folder / "output", archive, model)
+    tracked = folder / "tracked"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tracked}/mlflow.db")
+        patch.setenv("COMET_OFFLINE_DIRECTORY", str(tracked / "comet"))
+        model = train.main([str(word) for pair in told.items() for word in pair])
+    return Run(bars, folder / "model", folder / "output", archive, tracked, model)
+
+
+@pytest.fixture(scope="session")
+def data(run: Run) -> Dataset:
+    return dataset.load(run.bars)
+
+
+@pytest.fixture(scope="session")
+def parts(data: Dataset) -> Split:
+    return split.split(data, split.newest(data, TEST_DAYS))
+
+
+@pytest.fixture(scope="session")
+def story(run: Run, data: Dataset, parts: Split) -> Story:
+    """What the run told its report and its trackers, gathered again from what it left."""
+    evidence = publish.read_evidence(run.model_dir)
+    losses = Losses(evidence.rows, evidence.losses)
+    return insights.story(
+        data, parts, run.model, metrics=run.model.description["metrics"], losses=losses, trials=(), seed=7
+    )
 
 
 @pytest.fixture(scope="session")

@@ -5,12 +5,14 @@ import json
 import numpy as np
 import optuna
 import pytest
+from mlflow import MlflowClient
 
 from btc import features, models
 from btc.forecasts import HORIZONS, LEVELS
 from btc.models import Model
 from tests.unit.market import BTC
 from training import baselines, dataset, losses, publish, train, tune
+from training.mlflow_runs import EXPERIMENT
 from training.split import TooLittleDataError
 
 
@@ -60,14 +62,18 @@ def test_the_same_run_gives_the_same_model(run, tmp_path):
     assert again.version == run.model.version
 
 
-def test_an_interrupted_study_goes_on_where_it_stopped(run, tmp_path, capsys):
+def test_an_interrupted_study_goes_on_where_it_stopped(run, tmp_path, capsys, monkeypatch):
     checkpoints = run.model_dir.parent / "checkpoints"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     told = ["--bars", str(run.bars), "--model-dir", str(tmp_path / "m"), "--output-dir", str(tmp_path / "o")]
     train.main([*told, "--trials", "1", "--test-days", "0.7", "--threads", "1", "--checkpoints", str(checkpoints)])
 
     assert "trial 1/" not in capsys.readouterr().out
     study = optuna.load_study(study_name="quantiles", storage=tune._storage(checkpoints))
     assert len(study.trials) == 1
+    tracked = MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
+    kept = tracked.search_runs([tracked.get_experiment_by_name(EXPERIMENT).experiment_id])
+    assert {each.info.run_name for each in kept} == {"training", "trial 1"}
 
 
 def test_the_containers_variables_name_the_folders(monkeypatch, tmp_path):

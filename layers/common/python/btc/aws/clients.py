@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker import SageMakerClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
 
 FAILURES: Final = (BotoCoreError, ClientError)
 """What a call to AWS may raise once no retry is left."""
@@ -66,6 +67,12 @@ def s3() -> "S3Client":
 @cache
 def sagemaker() -> "SageMakerClient":
     client: SageMakerClient = _session().create_client("sagemaker", config=_config())
+    return client
+
+
+@cache
+def secrets() -> "SecretsManagerClient":
+    client: SecretsManagerClient = _session().create_client("secretsmanager", config=_config())
     return client
 
 
