@@ -54,6 +54,10 @@ class Stage:
     retrain: str = "cron(0 3 ? * SUN *)"
     training_instance: str = "ml.m5.xlarge"
     hyperparameters: tuple[tuple[str, str], ...] = ()
+    mlflow: bool = False
+    """Keep trainings in a serverless MLflow app; what it stores in S3 is paid for."""
+    comet_secret: str = ""
+    """The full ARN of a secret that holds an API key of Comet's: trainings are kept there too."""
 
     rate_per_s: int = 10
     """Of one key; and half as many again may come in a burst."""
@@ -86,7 +90,7 @@ class Stage:
 
 
 DEV = Stage(name="dev")
-PROD = Stage(name="prod", keep_data=True, log_days=90, history_days=90, bar_retention_days=120)
+PROD = Stage(name="prod", keep_data=True, log_days=90, history_days=90, bar_retention_days=120, mlflow=True)
 LOCAL = replace(
     DEV,
     name="local",

@@ -17,6 +17,7 @@ from cdk.bars import Bars
 from cdk.lake import Lake, private_bucket
 from cdk.python_function import Layers, PythonFunction
 from cdk.settings import Stage
+from cdk.tracking import Tracking
 from cdk.xgboost_image import ACCOUNTS, REPOSITORY, TAG
 from training import pipeline
 
@@ -56,6 +57,7 @@ class Training(Construct):
             description="The pipeline and the jobs it starts",
         )
         self.source = s3_assets.Asset(self, "Source", path=str(_source()))
+        self.tracking = Tracking(self, "Tracking", stage=stage, models=self.models)
         self.pipeline = self._pipeline(stage, bars, lake)
         self.pipeline_arn = _arn(self, "pipeline", stage.prefix)
         self._weekly(stage)
@@ -65,6 +67,7 @@ class Training(Construct):
         lake.bucket.grant_read(self.role, "bars/*")
         self.models.grant_read_write(self.role)
         bars.state.grant(self.role, "dynamodb:GetItem")
+        self.tracking.grant_write(self.role)
         for statement in _job_statements(self, self.role, stage):
             self.role.add_to_policy(statement)
 
@@ -87,6 +90,7 @@ class Training(Construct):
             state_table=bars.state.table_name,
             instance_type=stage.training_instance,
             hyperparameters=dict(stage.hyperparameters),
+            environment=self.tracking.environment,
         )
         made = sagemaker.CfnPipeline(
             self,

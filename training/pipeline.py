@@ -39,6 +39,7 @@ def definition(  # noqa: PLR0913 - one argument a resource it works with
     state_table: str,
     instance_type: str = "ml.m5.xlarge",
     hyperparameters: Mapping[str, str] | None = None,
+    environment: Mapping[str, str] | None = None,
     max_runtime_s: int = 3600,
     spot: bool = True,
     tags: Mapping[str, str] | None = None,
@@ -47,8 +48,8 @@ def definition(  # noqa: PLR0913 - one argument a resource it works with
 
     `region` is where the gate finds the champion, `source` the URI of the source bundle (tar.gz), `bars` the lake's
     prefix of one market's bars, `models` the prefix artefacts and decisions are written under, `group` the model
-    package group's name, `state_table` the table that names the champion. Trials, test days and instance type are
-    parameters an execution may override.
+    package group's name, `state_table` the table that names the champion, `environment` what the training is told of
+    its trackers. Trials, test days and instance type are parameters an execution may override.
     """
     settings = {"trials": "20", "test-days": "14", "train-seconds": "1800", "seed": "7", **(hyperparameters or {})}
     names = {name: _parameter_name(name) for name in settings}
@@ -64,7 +65,16 @@ def definition(  # noqa: PLR0913 - one argument a resource it works with
         ],
         "PipelineExperimentConfig": None,
         "Steps": [
-            _train(source=source, bars=bars, run=run, names=names, max_runtime_s=max_runtime_s, spot=spot, **shared),
+            _train(
+                source=source,
+                bars=bars,
+                run=run,
+                names=names,
+                environment=environment or {},
+                max_runtime_s=max_runtime_s,
+                spot=spot,
+                **shared,
+            ),
             _gate(source=source, run=run, region=region, state_table=state_table, **shared),
             _choose(image, run, group),
         ],
@@ -79,6 +89,7 @@ def _train(  # noqa: PLR0913 - one argument a thing the job is told
     bars: str,
     run: Json,
     names: Mapping[str, str],
+    environment: Mapping[str, str],
     max_runtime_s: int,
     spot: bool,
     tags: list[Json],
@@ -127,7 +138,7 @@ def _train(  # noqa: PLR0913 - one argument a thing the job is told
             "StoppingCondition": stopping,
             "EnableManagedSpotTraining": spot,
             # Threads that wait for each other asleep cost little where processors are shared.
-            "Environment": {"OMP_WAIT_POLICY": "PASSIVE"},
+            "Environment": {"OMP_WAIT_POLICY": "PASSIVE", **environment},
             **({"Tags": tags} if tags else {}),
         },
     }
