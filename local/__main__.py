@@ -33,7 +33,7 @@ from local.running import NotRunningError
 from local.screen import Screen
 from local.session import Options, run
 from local.stack import StackError
-from local.template import SynthesisError
+from local.template import ROOT, SynthesisError
 
 FAILURES: Final = (
     CaptureError,
@@ -74,7 +74,8 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
 
 
 def _run(options: argparse.Namespace, screen: Screen) -> int:
-    chosen = Options(feed=options.feed, once=options.once, picture=options.picture)
+    trackers = {"MLFLOW_TRACKING_URI": f"sqlite:///{ROOT}/build/mlflow.db"}
+    chosen = Options(feed=options.feed, once=options.once, picture=options.picture, trackers=trackers)
     if options.history_days is not None:
         chosen = replace(chosen, history_days=options.history_days)
     given = dict(options.parameter)

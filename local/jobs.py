@@ -15,7 +15,7 @@ import sys
 import sysconfig
 import tarfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -39,6 +39,8 @@ class Machine:
     emulator: Emulator
     work: Path
     started: Callable[[Process], None] = lambda _: None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """What each job finds in its environment besides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ class Job:
             "PYTHONUNBUFFERED": "1",
             "TMPDIR": str(self.root.parent),
             "TRAINING_JOB_NAME": self.name,
+            **self.machine.variables,
             **variables,
         }
 

@@ -50,6 +50,8 @@ class Options:
     parameters: Mapping[str, str] = field(
         default_factory=lambda: {"Trials": "2", "TestDays": "2", "TrainSeconds": "20"}
     )
+    trackers: Mapping[str, str] = field(default_factory=dict)
+    """The variables by which training/tracking.py is told where to keep trainings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ class Session:
     def train(self) -> str:
         """Run the pipeline and tell of what it registered; the champion's version, or why there is none."""
         with self.screen.phase("train, gate, register") as phase:
-            execution = self.stack.run_pipeline(self.options.parameters, phase.tell)
+            execution = self.stack.run_pipeline(self.options.parameters, phase.tell, self.options.trackers)
             [package] = execution.packages
             phase.tell(package.rsplit(":", 1)[1])
         with self.screen.phase("promote") as phase:

@@ -171,10 +171,12 @@ class Stack:
         # It ends when its work is done: nobody is to miss it.
         return self.processes.pop(process.name)
 
-    def run_pipeline(self, parameters: Mapping[str, str], tell: Tell = silent) -> Execution:
-        """Run the training pipeline to its end. Raises PipelineError."""
+    def run_pipeline(
+        self, parameters: Mapping[str, str], tell: Tell = silent, variables: Mapping[str, str] | None = None
+    ) -> Execution:
+        """Run the training pipeline to its end, its jobs with these variables besides. Raises PipelineError."""
         declared = declarations.pipeline(self.deployed)
-        machine = Machine(self.emulator, self.folder / "jobs")
+        machine = Machine(self.emulator, self.folder / "jobs", variables=variables or {})
         known = {entry["Name"] for entry in json.loads(declared.definition).get("Parameters", ())}
         given = {name: value for name, value in parameters.items() if name in known}
         return pipeline.start(

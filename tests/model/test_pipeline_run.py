@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from btc.aws.state import StateTable
 from btc.champions import Champion
@@ -14,6 +15,7 @@ from local.processes import Process, interpreter
 from local.streams import Emulator
 from tests.model.conftest import Run
 from training import pipeline
+from training.mlflow_runs import EXPERIMENT
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,7 +66,10 @@ def test_the_definition_trains_weighs_and_registers_as_the_gate_decides(
         hyperparameters={"test-days": "0.7"},
     )
 
-    execution = start(definition, Machine(emulator, tmp_path), name="p", parameters={"Trials": "1"})
+    tracked = f"sqlite:///{tmp_path}/mlflow.db"
+    machine = Machine(emulator, tmp_path, variables={"MLFLOW_TRACKING_URI": tracked})
+
+    execution = start(definition, machine, name="p", parameters={"Trials": "1"})
 
     [package] = execution.packages
     described = emulator.client("sagemaker").describe_model_package(ModelPackageName=package)
@@ -75,4 +80,7 @@ def test_the_definition_trains_weighs_and_registers_as_the_gate_decides(
     assert decision["champion_version"] == run.model.version
     assert not decision["notes"]
     metrics = execution.steps["Train"].properties["FinalMetricDataList"]
+    client = MlflowClient(tracking_uri=tracked)
+    kept = client.search_runs([client.get_experiment_by_name(EXPERIMENT).experiment_id])
+    assert {each.info.run_name for each in kept} == {execution.steps["Train"].properties["TrainingJobName"], "trial 1"}
     assert set(metrics) == {"crps_skill_1", "crps_skill_5", "crps_skill_15", "crps_skill_60"}
