@@ -20,6 +20,8 @@ GRID: Final = "#e2e8f0"
 GOOD: Final = "#ecfdf5"
 HUES: Final = ("#14b8a6", "#2563eb", "#8b5cf6", "#db2777")
 """Of the horizons, the shortest first."""
+LABELS: Final[Mapping[str, str]] = dict(zip(BASELINES, ("naive", "EWMA", "HAR", "GARCH", "look-back"), strict=True))
+"""Baselines as people write them."""
 RIVALS: Final[Mapping[str, str]] = dict(
     zip(BASELINES, ("#94a3b8", "#f59e0b", "#2563eb", "#10b981", "#a855f7"), strict=True)
 )
@@ -58,7 +60,7 @@ def skill(story: Story) -> Figure:
         left, right = axes.get_xlim()
         axes.set_xlim(left, right + 0.45 * (right - left))
         axes.xaxis.set_major_formatter("{x:.0f} %")
-    panels[0].set_yticks(range(len(BASELINES)), [name.replace("_", " ") for name in reversed(BASELINES)])
+    panels[0].set_yticks(range(len(BASELINES)), [LABELS[name] for name in reversed(BASELINES)])
     return figure
 
 
@@ -142,7 +144,7 @@ def through_time(story: Story) -> Figure:
                 color=RIVALS[name],
                 markersize=4,
                 elinewidth=1.4,
-                label=name.replace("_", " "),
+                label=LABELS[name],
             )
         axes.set_xticks(range(len(spans)), spans, rotation=30 if len(spans) > 6 else 0)
         axes.set_title(f"{horizon} min")

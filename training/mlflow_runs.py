@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
+import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
@@ -37,6 +38,8 @@ class MlflowRun:
             database = Path(uri.removeprefix("sqlite:///")).absolute()
             database.parent.mkdir(parents=True, exist_ok=True)
             place = (database.parent / "mlruns").as_uri()
+        if uri.startswith("arn:"):
+            mlflow.set_tracking_uri(uri)  # the plugin that signs requests asks for no client's, but for the process's
         client = MlflowClient(tracking_uri=uri)
         known = client.get_experiment_by_name(EXPERIMENT)
         experiment = known.experiment_id if known else client.create_experiment(EXPERIMENT, artifact_location=place)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from training import figures
 from training.baselines import NAMES as BASELINES
+from training.figures import LABELS
 from training.insights import Story
 
 NAME: Final = "report.html"
@@ -153,7 +154,7 @@ def _tile(horizon: str, measured: Mapping[str, Any]) -> str:
     return (
         f'<div class="tile"><h3>{_text(horizon)} minute{"" if horizon == "1" else "s"} ahead</h3>'
         f'<div class="big {kind}">{100 * measured["crps_skill"]:+.2f} %</div>'
-        f'<p class="kicker">{_interval(measured)} against {_name(measured["best_baseline"])}</p>'
+        f'<p class="kicker">{_interval(measured)} against {LABELS[measured["best_baseline"]]}</p>'
         f"<dl>{''.join(f'<dt>{label}</dt><dd>{value}</dd>' for label, value in rows)}</dl></div>"
     )
 
@@ -163,7 +164,7 @@ def _judged(text: str, *, good: bool) -> str:
 
 
 def _figures(story: Story) -> str:
-    head = ("horizon", "rows", "loss", *(_name(name) for name in BASELINES))
+    head = ("horizon", "rows", "loss", *(LABELS[name] for name in BASELINES))
     rows = [
         (
             f"{horizon} min",
@@ -227,10 +228,6 @@ def _interval(told: Mapping[str, float]) -> str:
 
 def _listed(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-
-
-def _name(baseline: str) -> str:
-    return baseline.replace("_", " ")
 
 
 def _plain(value: object) -> str:

@@ -3,9 +3,12 @@
 import json
 import sys
 import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import boto3
+import mlflow
 import pytest
 from mlflow import MlflowClient
 from moto import mock_aws
@@ -174,3 +177,42 @@ def test_comets_key_is_read_from_its_secret_and_never_told(monkeypatch):
 
     assert [line.partition(":")[0] for line in said] == ["goes on without Comet"]
     assert key not in said[0]
+
+
+@pytest.fixture
+def listener():
+    """A server that refuses all it is asked, and what it was asked with: (path, headers)."""
+    heard = []
+
+    class Refusing(BaseHTTPRequestHandler):
+        def do_GET(self):
+            heard.append((self.path, dict(self.headers)))
+            self.send_error(403)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", heard
+        server.shutdown()
+
+
+def test_an_apps_arn_is_asked_with_signed_requests(listener, monkeypatch):
+    (url, heard), said = listener, []
+    arn = "arn:aws:sagemaker:eu-central-1:123456789012:mlflow-app/app-ABCDEFGHIJKL"
+    monkeypatch.setenv("SAGEMAKER_MLFLOW_CUSTOM_ENDPOINT", url)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", arn)  # restored afterwards: MLflow writes there too
+    for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(f"AWS_{name}", "test")
+    try:
+        with tracking.begun({"MLFLOW_TRACKING_URI": arn}, "a run", said.append):
+            pass
+    finally:
+        mlflow.set_tracking_uri(None)
+
+    [(path, headers)] = heard
+    assert path.startswith("/api/2.0/mlflow/experiments/get-by-name")
+    assert "/eu-central-1/sagemaker/aws4_request" in headers["Authorization"]
+    assert arn in headers.values()
+    assert "403" in said[0]
