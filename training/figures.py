@@ -59,7 +59,7 @@ def skill(story: Story) -> Figure:
         axes.grid(visible=False, axis="y")
         left, right = axes.get_xlim()
         axes.set_xlim(left, right + 0.45 * (right - left))
-        axes.xaxis.set_major_formatter("{x:.0f} %")
+        axes.xaxis.set_major_formatter("{x:g} %")
     panels[0].set_yticks(range(len(BASELINES)), [LABELS[name] for name in reversed(BASELINES)])
     return figure
 
@@ -118,7 +118,7 @@ def coverage(story: Story) -> Figure:
     low, high = axes.get_xlim()
     axes.set_xlim(min(low, 84), max(high, 96))
     axes.grid(visible=False, axis="y")
-    axes.xaxis.set_major_formatter("{x:.0f} %")
+    axes.xaxis.set_major_formatter("{x:g} %")
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
@@ -149,7 +149,7 @@ def through_time(story: Story) -> Figure:
         axes.set_xticks(range(len(spans)), spans, rotation=30 if len(spans) > 6 else 0)
         axes.set_title(f"{horizon} min")
         axes.grid(visible=False, axis="x")
-        axes.yaxis.set_major_formatter("{x:.0f} %")
+        axes.yaxis.set_major_formatter("{x:g} %")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(BASELINES))
     return figure
@@ -174,7 +174,7 @@ def importance(story: Story) -> Figure:
         axes.set_title(titles[head])
         axes.grid(visible=False, axis="y")
         axes.tick_params(axis="y", labelcolor=INK, labelsize=8)
-        axes.xaxis.set_major_formatter("{x:.0f} %")
+        axes.xaxis.set_major_formatter("{x:g} %")
         axes.set_xlabel("share of what all splits gained")
         if by_horizon:
             axes.legend(loc="lower right")
@@ -194,11 +194,12 @@ def learning(story: Story) -> Figure:
             if curve.rounds:
                 began.setdefault(horizon, curve.losses[0])
                 axes.plot(curve.rounds, _saved(curve, began[horizon]), color=hue, label=f"{horizon} min")
-        if not axes.lines:
-            _empty(axes)
         axes.set_title(titles[head])
         axes.set_xlabel("rounds")
-        axes.yaxis.set_major_formatter("{x:.1f} %")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if not axes.lines:
+            _empty(axes)
+        axes.yaxis.set_major_formatter("{x:g} %")
     panels[0].set_ylabel("loss less than after one round")
     if began:
         panels[-1].legend(*panels[0].get_legend_handles_labels(), loc="best")
@@ -225,8 +226,9 @@ def trials(story: Story) -> Figure:
     axes.plot([], [], "o", color=HUES[1], label="complete")
     axes.plot([], [], "o", color=MUTED, fillstyle="none", label="given up, where it then stood")
     axes.set(xlabel="trial", ylabel="skill on the folds")
+    axes.set_xlim(0.5, max([2, *(trial.number + 1 for trial in story.trials)]) + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.yaxis.set_major_formatter("{x:.2f} %")
+    axes.yaxis.set_major_formatter("{x:g} %")
     axes.legend(loc="lower right")
     return figure
 

@@ -185,7 +185,7 @@ def _provide(module: str, environment: Mapping[str, str]) -> None:
     wanted = CLIENTS[module]
     if not environment.get("TRACKING_INSTALL"):
         raise TrackingError(f"{module} is not installed: pip install {' '.join(wanted)}")
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted]
+    command = [sys.executable, "-P", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_INSTALL_S)
     importlib.invalidate_caches()
     if done.returncode or not importlib.util.find_spec(module):

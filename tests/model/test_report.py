@@ -8,6 +8,7 @@ from html import unescape
 
 import pytest
 from matplotlib.image import imread
+from optuna.trial import TrialState, create_trial
 
 from training import baselines, figures, report
 
@@ -84,3 +85,22 @@ def test_intervals_that_do_not_hold_are_named(story):
     assert "intervals hold" in report.covers(replace(story, metrics=metrics))
     metrics["15"]["coverage_90_wild"] = 0.86
     assert "86.0 % at 15 minutes in the wildest fifth" in report.covers(replace(story, metrics=metrics))
+
+
+def test_the_search_is_drawn_trial_by_trial_with_the_best_until_then(story):
+    made = [
+        create_trial(value=0.02, params={}, distributions={}),
+        create_trial(state=TrialState.PRUNED, intermediate_values={1: 0.03, 2: 0.01}),
+        create_trial(value=0.01, params={}, distributions={}),
+        create_trial(value=0.04, params={}, distributions={}),
+    ]
+    for number, trial in enumerate(made):
+        trial.number = number
+    [axes] = figures.trials(replace(story, trials=made)).axes
+    points = {
+        float(each.get_xdata()[0]): float(each.get_ydata()[0]) for each in axes.lines if len(each.get_xdata()) == 1
+    }
+    [best] = [each.get_ydata() for each in axes.lines if len(each.get_xdata()) > 1]
+
+    assert points == pytest.approx({1: 2.0, 2: 1.0, 3: 1.0, 4: 4.0})
+    assert list(best) == pytest.approx([2.0, 2.0, 2.0, 4.0])
