@@ -67,10 +67,8 @@ def har(minutes: Minutes, train: Ints, horizon: int) -> Floats:
     """Volatility (n,) of the log return over the horizon, by least squares on realised volatilities before it."""
     squares = square_prefix(Path.of(minutes).steps ** 2)
     ahead = np.full(len(minutes), np.nan)
-    ahead[:-horizon] = np.sqrt(mean_square(squares, horizon, np.float64))[horizon:]
-    inputs = np.stack(
-        [np.ones(len(minutes)), *(np.sqrt(mean_square(squares, window, np.float64)) for window in WINDOWS)], axis=1
-    )
+    ahead[:-horizon] = np.sqrt(mean_square(squares, horizon))[horizon:]
+    inputs = np.stack([np.ones(len(minutes)), *(np.sqrt(mean_square(squares, window)) for window in WINDOWS)], axis=1)
     rows = train[np.isfinite(ahead[train])]
     weights, *_ = np.linalg.lstsq(inputs[rows], ahead[rows], rcond=None)
     return np.asarray(np.maximum(inputs @ weights, _SMALLEST) * horizon**0.5)

@@ -1,6 +1,7 @@
 """Bars read from the lake or a plain file, as features, labels and the rows that may be used."""
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -57,7 +58,7 @@ def build(minutes: Minutes, repairs: tuple[str, ...] = ()) -> Dataset:
         digest.update(np.ascontiguousarray(column).tobytes())
     return Dataset(
         minutes=minutes,
-        matrix=features.matrix(minutes),
+        matrix=features.matrix(minutes, os.cpu_count() or 1),
         scale=scale,
         targets={horizon: labels.targets(minutes, horizon, scale) for horizon in HORIZONS},
         rows=np.flatnonzero(features.usable(minutes)),

@@ -126,18 +126,30 @@ def test_the_scale_agrees_with_pandas():
 
 
 def test_there_is_no_column_beside_the_named_ones():
-    assert sorted(features.columns(HISTORY)) == sorted(NAMES) == sorted(ORACLE)
+    assert sorted(NAMES) == sorted(ORACLE)
+    assert len(set(NAMES)) == MATRIX.shape[1] == 144
 
 
 @settings(max_examples=60)
-@given(values=st.lists(st.floats(-9, 9), min_size=1, max_size=90), span=st.integers(1, 70))
-def test_a_windows_sums_and_extremes_are_those_of_its_rows_alone(values, span):
-    rows = np.array(values)
-    for row in range(span - 1, len(rows)):
-        held = rows[row + 1 - span : row + 1]
-        assert windows.total(rows, span)[row] == windows.total(held, span)[-1] == pytest.approx(held.sum(), abs=1e-9)
-        assert windows.highest(rows, span)[row] == held.max()
-        assert windows.lowest(rows, span)[row] == held.min()
+@given(values=st.lists(st.floats(-9, 9), min_size=61, max_size=90), factors=st.lists(st.integers(1, 4), max_size=3))
+def test_a_windows_sums_and_extremes_are_those_of_its_rows_alone(values, factors):
+    rows, spans = np.array(values), np.cumprod(factors).tolist() if factors else [7, 35]
+    for join, plain in ((np.add, np.sum), (np.maximum, np.max), (np.minimum, np.min)):
+        for span, held in zip(spans, windows.widening(rows, spans, join), strict=True):
+            windows_of = np.lib.stride_tricks.sliding_window_view(rows, span)
+            np.testing.assert_allclose(held, plain(windows_of, axis=1), atol=1e-12)
+            for first in range(0, len(held), 13):
+                *_, alone = windows.widening(rows[first : first + span], spans[: spans.index(span) + 1], join)
+                assert alone.tobytes() == held[first : first + 1].tobytes()
+
+
+def test_history_is_cut_into_blocks_and_shared_by_threads_without_a_trace():
+    longer = walk(LOOK_BACK + 3 * features._BLOCK + 77, seed=9)
+    whole = features.matrix(longer)
+
+    assert features.matrix(longer, threads=2).tobytes() == whole.tobytes()
+    for first in (LOOK_BACK, features._BLOCK, features._BLOCK + 1, len(longer) - 100):
+        assert features.matrix(longer[first - LOOK_BACK :])[LOOK_BACK:].tobytes() == whole[first:].tobytes()
 
 
 def bar(minute: int, close: int = 5_000_000_000_000, *, complete: bool = True) -> Bar:

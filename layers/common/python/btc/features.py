@@ -5,6 +5,7 @@ alone, equals the row of the training matrix bit for bit. `btc.signals` tells th
 `btc.rhythms` the time; prices appear in units of `scale` only, volumes in those of the day's mean.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import numpy as np
@@ -13,34 +14,45 @@ import numpy.typing as npt
 from btc import activity, paths, rhythms, signals
 from btc.minutes import Floats, Minutes
 from btc.paths import LOOK_BACK, VARIANCE_FLOOR, Path
-from btc.windows import Column, prefix, window
+from btc.windows import prefix, window
 
 __all__ = ["LOOK_BACK", "MAX_UNKNOWN", "NAMES", "VARIANCE_FLOOR", "matrix", "scale", "usable"]
 
-NAMES: Final[tuple[str, ...]] = (*signals.NAMES, *activity.NAMES, *rhythms.NAMES)
+_GROUPS: Final = (*signals.GROUPS, *activity.GROUPS, *rhythms.GROUPS)
+NAMES: Final[tuple[str, ...]] = tuple(name for group in _GROUPS for name in group.names)
 """The columns of `matrix`, in order."""
 MAX_UNKNOWN: Final = 0.1
 """The largest share of unknown minutes in a look-back that a row may have and still be used."""
 
-_BLOCK: Final = 1 << 14
+_BLOCK: Final = 1 << 13
+_APART: Final = 16
+"""Floats between two columns: a power of two would put a row's columns all into the same place of the cache."""
 
 
-def matrix(minutes: Minutes) -> npt.NDArray[np.float32]:
+def matrix(minutes: Minutes, threads: int = 1) -> npt.NDArray[np.float32]:
     """Features (n, len(NAMES)); rows whose look-back begins before the first minute are NaN throughout."""
     rows = np.empty((len(minutes), len(NAMES)), dtype=np.float32)
     rows[:LOOK_BACK] = np.nan
-    # Since a row needs its look-back only, history may be cut into blocks that stay in the processor's cache.
-    for first in range(LOOK_BACK, len(minutes), _BLOCK):
-        found = columns(minutes[first - LOOK_BACK : first + _BLOCK])
-        for number, name in enumerate(NAMES):
-            rows[first : first + _BLOCK, number] = found[name][LOOK_BACK:]
+    blocks = range(LOOK_BACK, len(minutes), _BLOCK)
+    if threads == 1 or len(blocks) == 1:
+        _fill(minutes, rows, blocks)
+        return rows
+    with ThreadPoolExecutor(threads) as pool:
+        for part in [pool.submit(_fill, minutes, rows, blocks[first::threads]) for first in range(threads)]:
+            part.result()
     return rows
 
 
-def columns(minutes: Minutes) -> dict[str, Column]:
-    """Columns (n,) by NAMES, whole from row LOOK_BACK on."""
-    path = Path.of(minutes)
-    return {**signals.columns(path), **activity.columns(path), **rhythms.columns(minutes)}
+def _fill(minutes: Minutes, rows: npt.NDArray[np.float32], blocks: range) -> None:
+    """The rows of the blocks that begin there: a row needs its look-back only, a block stays in the cache."""
+    buffer = np.empty((len(NAMES), min(max(0, len(minutes) - LOOK_BACK), _BLOCK) + _APART), dtype=np.float32)
+    for first in blocks:
+        path = Path.of(minutes[first - LOOK_BACK : first + _BLOCK])
+        block, done = buffer[:, : path.rows], 0
+        for names, fill in _GROUPS:
+            fill(path, block[done : done + len(names)])
+            done += len(names)
+        rows[first : first + _BLOCK] = block.T
 
 
 def usable(minutes: Minutes) -> npt.NDArray[np.bool_]:

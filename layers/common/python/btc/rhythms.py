@@ -1,13 +1,13 @@
 """Where a minute lies on the circles of the hour, the day and the week."""
 
-from functools import cache
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
 
-from btc.minutes import Minutes
+from btc.paths import LOOK_BACK, Group, Path
 from btc.times import DAY, HOUR, MINUTE
-from btc.windows import Column
+from btc.windows import Block
 
 _CIRCLES: Final = (
     ("hour", HOUR // MINUTE),
@@ -16,20 +16,21 @@ _CIRCLES: Final = (
     ("week", 7 * DAY // MINUTE),
 )
 
-NAMES: Final = tuple(f"{name}_{part}" for name, _ in _CIRCLES for part in ("sin", "cos"))
+
+def _rhythms(path: Path, out: Block) -> None:
+    """Sine and cosine of the time that has passed of each circle."""
+    first = int(path.minutes.start[0] // MINUTE) + LOOK_BACK
+    for number, (_, period) in enumerate(_CIRCLES):
+        begin = first % period
+        laps = _laps(period, 2 + path.rows // period)
+        out[2 * number : 2 * number + 2] = laps[:, begin : begin + path.rows]
 
 
-def columns(minutes: Minutes) -> dict[str, Column]:
-    """Sine and cosine (n,) of the time that has passed of each circle."""
-    first, length = int(minutes.start[0] // MINUTE), len(minutes)
-    return {
-        f"{name}_{part}": np.resize(np.roll(circle, -first), length)
-        for name, period in _CIRCLES
-        for part, circle in zip(("sin", "cos"), _circle(period), strict=True)
-    }
-
-
-@cache
-def _circle(period: int) -> tuple[Column, Column]:
+@lru_cache(maxsize=16)
+def _laps(period: int, laps: int) -> Block:
     angle = 2 * np.pi * np.arange(period) / period
-    return np.sin(angle).astype(np.float32), np.cos(angle).astype(np.float32)
+    return np.tile(np.stack([np.sin(angle), np.cos(angle)]).astype(np.float32), laps)
+
+
+GROUPS: Final = (Group(tuple(f"{name}_{part}" for name, _ in _CIRCLES for part in ("sin", "cos")), _rhythms),)
+"""Columns in order."""

@@ -1,14 +1,27 @@
 """Features of the price path: returns, volatility, jumps, extremes and wicks, in units of the scale.
 
-Each function returns columns (n,) by name, whole from row LOOK_BACK on; a number in a name is a window in minutes.
+A number in a name is a window in minutes.
 """
 
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
 import numpy as np
 
-from btc.paths import LARGEST_RETURN, LOOK_BACK, VARIANCE_FLOOR, Path
-from btc.windows import PRICE_BITS, Column, before, highest, lowest, mean_square, square_prefix, window
+from btc.paths import LARGEST_RETURN, LOOK_BACK, VARIANCE_FLOOR, Group, Path, clipped, unfixed
+from btc.windows import (
+    PRICE_BITS,
+    SQUARE_BITS,
+    Block,
+    Column,
+    fixed,
+    means,
+    over,
+    prefix,
+    square_prefix,
+    sums,
+    widening,
+)
 
 _RETURNS: Final = (1, 2, 3, 5, 7, 10, 15, 30, 60, 120, 240, 480, 1440)
 _VOLATILITIES: Final = (2, 5, 10, 15, 30, 60, 120, 240, 480, 1440)
@@ -16,118 +29,163 @@ _RANGES: Final = (1, 2, 5, 15, 30, 60, 240, 480, 1440)
 _CANDLES: Final = (5, 15, 60, 240, 1440)
 _MOVES: Final = (5, 15, 60, 240, 1440)
 _JUMPS: Final = (15, 60, 240, 1200)  # a lagged return needs a minute more than its window
-_STEPS: Final = ((5, 60), (5, 240), (5, 1200), (15, 240), (15, 1200))
+_STEPS: Final = ((5, (60, 240, 1200)), (15, (240, 1200)))
 _DOWN: Final = (15, 60, 240, 1440)
 _EXTREMES: Final = (1, 5, 15, 60, 240, 1440)
 _WICKS: Final = (1, 5, 15, 60)
 _YESTERDAY: Final = (15, 60)
 
-NAMES: Final[tuple[str, ...]] = (
-    *(f"return_{minutes}" for minutes in _RETURNS),
-    "scale_level",
-    *(f"volatility_{minutes}" for minutes in _VOLATILITIES),
-    *(f"volatility_yesterday_{minutes}" for minutes in _YESTERDAY),
-    *(f"range_{minutes}" for minutes in _RANGES),
-    *(f"candle_{minutes}" for minutes in _CANDLES),
-    *(f"move_{minutes}" for minutes in _MOVES),
-    *(f"{name}_{minutes}" for minutes in _JUMPS for name in ("bipower", "autocorrelation")),
-    *(f"variance_ratio_{step}_{minutes}" for step, minutes in _STEPS),
-    *(f"down_{minutes}" for minutes in _DOWN),
-    *(f"{name}_{minutes}" for minutes in _EXTREMES for name in ("to_high", "to_low", "height", "close_in_range")),
-    *(f"{name}_{minutes}" for minutes in _WICKS for name in ("wick", "wicks")),
-    "gap",
-    "gaps_60",
-)
+_SMALLEST: Final = np.float32(1e-30)
+"""Divides 0 by what is 0."""
 
 
-def columns(path: Path) -> dict[str, Column]:
-    """Columns (n,) by NAMES."""
-    return {**_returns(path), **_volatilities(path), **_jumps(path), **_extremes(path), **_wicks(path)}
-
-
-def _returns(path: Path) -> dict[str, Column]:
+def _returns(path: Path, out: Block) -> None:
     """Log returns over windows, in units of the scale over as long."""
-    return {
-        f"return_{minutes}": window(path.price_sums, minutes, np.float32)
-        * np.float32(2.0**-PRICE_BITS / minutes**0.5)
-        / path.scale
-        for minutes in _RETURNS
-    }
+    sums(path.prices, _RETURNS, out)
+    out *= over(_RETURNS, 2.0**-PRICE_BITS, 0.5)
+    out /= path.scale
 
 
-def _volatilities(path: Path) -> dict[str, Column]:
-    """Realised volatility, Parkinson's (1980) and Garman and Klass's (1980) of the ranges, and the mean move."""
-    spread = np.minimum(path.high - path.low, LARGEST_RETURN)
-    body = np.clip(path.close - path.open, -LARGEST_RETURN, LARGEST_RETURN)
-    ranges = square_prefix(spread * spread / (4 * np.log(2)))
-    candles = square_prefix(0.5 * spread * spread - (2 * np.log(2) - 1) * body * body)
-    moves = square_prefix(np.abs(path.steps))
-    found = {"scale_level": np.log(path.scale)}
-    for name, sums, windows in (
-        ("volatility", path.square_sums, _VOLATILITIES),
-        ("range", ranges, _RANGES),
-        ("candle", candles, _CANDLES),
-    ):
-        for minutes in windows:
-            found[f"{name}_{minutes}"] = path.level(np.maximum(mean_square(sums, minutes), np.float32(0)))
-    for minutes in _MOVES:
-        found[f"move_{minutes}"] = np.log(mean_square(moves, minutes) / path.scale + np.float32(0.05))
-    for minutes in _YESTERDAY:
-        # What lay ahead at this time of the day, a day ago.
-        ahead = mean_square(path.square_sums, minutes, earlier=LOOK_BACK - minutes)
-        found[f"volatility_yesterday_{minutes}"] = path.level(ahead)
-    return found
+def _scale_level(path: Path, out: Block) -> None:
+    np.log(path.scale, out=out[0])
 
 
-def _jumps(path: Path) -> dict[str, Column]:
+def _volatilities(path: Path, out: Block) -> None:
+    """Realised volatilities, the last ones of what lay ahead at this time of the day, a day ago."""
+    now = len(_VOLATILITIES)
+    means(path.square_sums, _VOLATILITIES, out[:now])
+    for number, minutes in enumerate(_YESTERDAY, start=now):
+        means(path.square_sums, (minutes,), out[number : number + 1], earlier=LOOK_BACK - minutes)
+    path.levels(out)
+
+
+def _ranges(path: Path, out: Block) -> None:
+    """Volatilities of the ranges: Parkinson's (1980), and with the bodies Garman and Klass's (1980)."""
+    height, body = np.minimum(path.spread, LARGEST_RETURN), path.close - path.open
+    body = np.clip(body, -LARGEST_RETURN, LARGEST_RETURN, out=body)
+    height *= height
+    body *= body
+    body *= 2 * np.log(2) - 1
+    means(square_prefix(height * (1 / (4 * np.log(2)))), _RANGES, out[: len(_RANGES)])
+    height *= 0.5
+    height -= body
+    candles = out[len(_RANGES) :]
+    means(square_prefix(height), _CANDLES, candles)
+    np.maximum(candles, np.float32(0), out=candles)
+    path.levels(out)
+
+
+def _moves(path: Path, out: Block) -> None:
+    means(prefix(np.abs(path.moves)), _MOVES, out, bits=PRICE_BITS)
+    path.sizes(out, 0.05)
+
+
+def _jumps(path: Path, out: Block) -> None:
     """Bipower share (Barndorff-Nielsen and Shephard 2004), autocorrelation, variance ratios, share of falling squares.
 
     Bipower variation leaves single jumps out; a variance ratio below 1 is the bounce between bid and ask.
     """
-    last = before(path.steps, 1)
-    bipower, product = square_prefix(np.abs(path.steps * last)), square_prefix(path.steps * last)
-    falling = square_prefix(np.where(path.steps < 0, path.steps**2, 0.0))
-    variance = {
-        minutes: mean_square(path.square_sums, minutes) + np.float32(VARIANCE_FLOOR)
-        for minutes in {*_JUMPS, *_DOWN, *(minutes for _, minutes in _STEPS)}
-    }
-    found: dict[str, Any] = {}
-    for minutes in _JUMPS:
-        found[f"bipower_{minutes}"] = mean_square(bipower, minutes) / variance[minutes]
-        found[f"autocorrelation_{minutes}"] = mean_square(product, minutes) / variance[minutes]
-    for step in {step for step, _ in _STEPS}:
-        moves = window(path.price_sums, step, np.float64) * 2.0**-PRICE_BITS
-        sums = square_prefix(np.clip(moves, -LARGEST_RETURN, LARGEST_RETURN) ** 2)
-        for minutes in (minutes for own, minutes in _STEPS if own == step):
-            ratio = mean_square(sums, minutes) / (np.float32(step) * variance[minutes])
-            found[f"variance_ratio_{step}_{minutes}"] = np.log(ratio + np.float32(0.05))
-    for minutes in _DOWN:
-        found[f"down_{minutes}"] = mean_square(falling, minutes) / variance[minutes]
-    return found
+    variance = _variances(path)
+    many = 2 * len(_JUMPS)
+    product = fixed(path.steps[1:] * path.steps[:-1], SQUARE_BITS)
+    for first, values in enumerate((np.abs(product), product)):
+        means(prefix(values), _JUMPS, out[first:many:2])
+        _divide(out[first:many:2], _JUMPS, variance)
+    first = many
+    for step, spans in _STEPS:
+        ratios = out[first : first + len(spans)]
+        moves = unfixed(clipped(path.prices[step:] - path.prices[:-step]))
+        moves *= moves
+        means(square_prefix(moves), spans, ratios)
+        _divide(ratios, spans, variance)
+        ratios *= np.float32(1 / step)
+        ratios += np.float32(0.05)
+        np.log(ratios, out=ratios)
+        first += len(spans)
+    means(prefix(np.where(path.moves < 0, path.squares, 0)), _DOWN, out[first:])
+    _divide(out[first:], _DOWN, variance)
 
 
-def _extremes(path: Path) -> dict[str, Column]:
+def _variances(path: Path) -> dict[int, Column]:
+    spans = (*_JUMPS, LOOK_BACK)
+    table = np.empty((len(spans), path.rows), dtype=np.float32)
+    means(path.square_sums, spans, table)
+    table += np.float32(VARIANCE_FLOOR)
+    return dict(zip(spans, table, strict=True))
+
+
+def _divide(out: Block, spans: tuple[int, ...], by: Mapping[int, Column]) -> None:
+    for number, span in enumerate(spans):
+        out[number] /= by[span]
+
+
+def _extremes(path: Path, out: Block) -> None:
     """How far the close lies from the high and the low, how far those lie apart, and where between them (-1 … 1)."""
-    found: dict[str, Any] = {}
-    for minutes in _EXTREMES:
-        high, low = highest(path.high, minutes), lowest(path.low, minutes)
-        to_high, to_low = path.scaled(high - path.close, minutes), path.scaled(path.close - low, minutes)
-        height = to_high + to_low
-        found[f"to_high_{minutes}"], found[f"to_low_{minutes}"] = to_high, to_low
-        found[f"height_{minutes}"] = np.log(height + np.float32(0.05))
-        found[f"close_in_range_{minutes}"] = (to_low - to_high) / np.where(height > 0, height, np.float32(1))
-    return found
+    to_high, to_low, height, inside = (out[part::4] for part in range(4))
+    close = path.last(path.close)
+    for number, high in enumerate(widening(path.high, _EXTREMES, np.maximum)):
+        to_high[number] = path.last(high) - close
+    for number, low in enumerate(widening(path.low, _EXTREMES, np.minimum)):
+        to_low[number] = close - path.last(low)
+    path.distances(_EXTREMES, to_high)
+    path.distances(_EXTREMES, to_low)
+    np.add(to_high, to_low, out=height)
+    np.subtract(to_low, to_high, out=inside)
+    inside /= np.maximum(height, _SMALLEST)
+    height += np.float32(0.05)
+    np.log(height, out=height)
 
 
-def _wicks(path: Path) -> dict[str, Column]:
-    """Upper over lower wicks and their size, and the jumps from one minute's close to the next one's open."""
+def _wicks(path: Path, out: Block) -> None:
+    """Upper over lower wicks and their size."""
     upper = np.minimum(path.high - np.maximum(path.open, path.close), LARGEST_RETURN)
     lower = np.minimum(np.minimum(path.open, path.close) - path.low, LARGEST_RETURN)
-    gap = np.clip(path.open - before(path.close, 1), -LARGEST_RETURN, LARGEST_RETURN)
-    both, apart, gaps = square_prefix(upper + lower), square_prefix(upper - lower), square_prefix(np.abs(gap))
-    found: dict[str, Any] = {"gap": path.scaled(gap, 1)}
-    for minutes in _WICKS:
-        found[f"wick_{minutes}"] = mean_square(apart, minutes) / path.scale
-        found[f"wicks_{minutes}"] = np.log(mean_square(both, minutes) / path.scale + np.float32(0.02))
-    found["gaps_60"] = np.log(mean_square(gaps, 60) / path.scale + np.float32(0.01))
-    return found
+    apart, both = out[0::2], out[1::2]
+    means(square_prefix(upper - lower), _WICKS, apart)
+    apart /= path.scale
+    means(square_prefix(upper + lower), _WICKS, both)
+    path.sizes(both, 0.02)
+
+
+def _gaps(path: Path, out: Block) -> None:
+    """The jumps from one minute's close to the next one's open."""
+    gap = np.clip(path.open[1:] - path.close[:-1], -LARGEST_RETURN, LARGEST_RETURN)
+    out[0] = path.last(gap)
+    out[0] /= path.scale
+    means(square_prefix(np.abs(gap)), (60,), out[1:])
+    path.sizes(out[1:], 0.01)
+
+
+GROUPS: Final = (
+    Group(tuple(f"return_{minutes}" for minutes in _RETURNS), _returns),
+    Group(("scale_level",), _scale_level),
+    Group(
+        (
+            *(f"volatility_{minutes}" for minutes in _VOLATILITIES),
+            *(f"volatility_yesterday_{minutes}" for minutes in _YESTERDAY),
+        ),
+        _volatilities,
+    ),
+    Group(
+        (*(f"range_{minutes}" for minutes in _RANGES), *(f"candle_{minutes}" for minutes in _CANDLES)),
+        _ranges,
+    ),
+    Group(tuple(f"move_{minutes}" for minutes in _MOVES), _moves),
+    Group(
+        (
+            *(f"{name}_{minutes}" for minutes in _JUMPS for name in ("bipower", "autocorrelation")),
+            *(f"variance_ratio_{step}_{minutes}" for step, windows in _STEPS for minutes in windows),
+            *(f"down_{minutes}" for minutes in _DOWN),
+        ),
+        _jumps,
+    ),
+    Group(
+        tuple(
+            f"{name}_{minutes}" for minutes in _EXTREMES for name in ("to_high", "to_low", "height", "close_in_range")
+        ),
+        _extremes,
+    ),
+    Group(tuple(f"{name}_{minutes}" for minutes in _WICKS for name in ("wick", "wicks")), _wicks),
+    Group(("gap", "gaps_60"), _gaps),
+)
+"""Columns in order."""

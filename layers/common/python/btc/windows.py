@@ -5,6 +5,8 @@ are summed by doubling: what 2m minutes hold is what m hold and what m held befo
 is that of the window and not that of history. Extremes are exact anyway.
 """
 
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +16,8 @@ from btc.minutes import Floats, Ints
 from btc.units import UNIT
 
 Column = npt.NDArray[np.float32]
+Block = npt.NDArray[np.float32]
+"""Columns (k, rows), one after the other: the last rows of a history that reaches further back."""
 
 PRICE_BITS: Final = 44
 """Log prices in fixed point: steps of 6e-14."""
@@ -22,7 +26,8 @@ SQUARE_BITS: Final = 56
 
 
 def fixed(values: Floats, bits: int) -> Ints:
-    return np.rint(values * 2.0**bits).astype(np.int64)
+    scaled = values * 2.0**bits
+    return np.rint(scaled, out=scaled).astype(np.int64)
 
 
 def fixed_units(volume: Floats) -> Ints:
@@ -32,7 +37,8 @@ def fixed_units(volume: Floats) -> Ints:
 
 def prefix(values: npt.NDArray[Any]) -> Ints:
     """Sums (n + 1,) of the integers or truths before each place; they may wrap around."""
-    sums = np.zeros(len(values) + 1, dtype=np.int64)
+    sums = np.empty(len(values) + 1, dtype=np.int64)
+    sums[0] = 0
     np.cumsum(values, out=sums[1:])
     return sums
 
@@ -42,52 +48,56 @@ def square_prefix(squares: Floats) -> Ints:
     return prefix(fixed(squares, SQUARE_BITS))
 
 
-def window(sums: Ints, minutes: int, kind: type[np.number[Any]] = np.int64, *, earlier: int = 0) -> npt.NDArray[Any]:
-    """Sums (n,) of a prefix over the `minutes` rows that end `earlier` rows before each; 0 where there are fewer."""
-    total = np.zeros(len(sums) - 1, dtype=kind)
-    first = minutes + earlier
-    if first < len(sums):
-        total[first - 1 :] = sums[minutes : len(sums) - earlier] - sums[: len(sums) - first]
+def window(prefixes: Ints, span: int) -> Ints:
+    """Sums (n,) over the last `span` rows of each; 0 where there are fewer."""
+    total = np.zeros(len(prefixes) - 1, dtype=np.int64)
+    total[span - 1 :] = prefixes[span:] - prefixes[:-span]
     return total
 
 
-def mean_square(
-    sums: Ints, minutes: int, kind: type[np.floating[Any]] = np.float32, *, earlier: int = 0
-) -> npt.NDArray[Any]:
-    """Means (n,) over a window of a `square_prefix`."""
-    return np.asarray(window(sums, minutes, kind, earlier=earlier) * kind(2.0**-SQUARE_BITS / minutes))
+def mean_square(prefixes: Ints, span: int) -> Floats:
+    """Means (n,) over the last `span` rows of a `square_prefix`; 0 where there are fewer."""
+    return np.asarray(window(prefixes, span) * (2.0**-SQUARE_BITS / span))
 
 
-def total(values: Floats, minutes: int) -> Floats:
-    """Sums (n,) of floats over the last `minutes` rows, of what there is where there are fewer."""
-    doubled, span = values.copy(), 1
-    found, reach = np.zeros_like(values), 0
-    while span <= minutes:
-        if minutes & span:
-            found[reach:] += doubled[: len(doubled) - reach]
-            reach += span
-        doubled[span:] = doubled[span:] + doubled[:-span]
-        span *= 2
-    return found
+def sums(prefixes: Ints, spans: Sequence[int], out: Block, *, earlier: int = 0) -> None:
+    """Into `out` (len(spans), rows): the sums over each span, ending `earlier` rows before each of the last rows.
+
+    The prefix sums must reach back as far as the longest span.
+    """
+    for number, span in enumerate(spans):
+        out[number] = difference(prefixes, span, out.shape[1], earlier=earlier)
 
 
-def highest(values: npt.NDArray[Any], minutes: int) -> npt.NDArray[Any]:
-    """Maxima (n,) over the last `minutes` rows, of what there is where there are fewer."""
-    found, span = values.copy(), 1
-    while span < minutes:
-        step = min(span, minutes - span)
-        found[step:] = np.maximum(found[step:], found[:-step])
-        span += step
-    return found
+def difference(prefixes: Ints, span: int, rows: int, *, earlier: int = 0) -> Ints:
+    """The sums (rows,) over one span; see `sums`."""
+    last = len(prefixes) - earlier
+    return prefixes[last - rows : last] - prefixes[last - rows - span : last - span]
 
 
-def lowest(values: npt.NDArray[Any], minutes: int) -> npt.NDArray[Any]:
-    """Minima (n,) over the last `minutes` rows, of what there is where there are fewer."""
-    return np.asarray(-highest(-values, minutes))
+def means(prefixes: Ints, spans: tuple[int, ...], out: Block, *, bits: int = SQUARE_BITS, earlier: int = 0) -> None:
+    """As `sums`, the means over windows of numbers in fixed point."""
+    sums(prefixes, spans, out, earlier=earlier)
+    out *= over(spans, 2.0**-bits)
 
 
-def before(values: npt.NDArray[Any], minutes: int) -> npt.NDArray[Any]:
-    """What each row (n,) had `minutes` rows earlier; 0 where there is no such row."""
-    shifted = np.zeros_like(values)
-    shifted[minutes:] = values[: len(values) - minutes]
-    return shifted
+@cache
+def over(spans: tuple[int, ...], unit: float, power: float = 1.0) -> Block:
+    """Factors (len(spans), 1): the unit over each span to that power."""
+    return np.array([[unit / span**power] for span in spans], dtype=np.float32)
+
+
+def widening(values: Floats, spans: Sequence[int], join: Callable[[Floats, Floats], Floats]) -> Iterator[Floats]:
+    """For each span, what windows of so many rows hold joined (n - span + 1,), in an order that is the window's own.
+
+    Each span must be a multiple of the one before: its windows are made of those. `join` takes two arrays (m,) of
+    windows, the later and the earlier: np.add, np.maximum, np.minimum.
+    """
+    held, reach = values, 1
+    for span in spans:
+        parts, part = held, reach
+        for bit in f"{span // part:b}"[1:]:
+            held, reach = join(held[reach:], held[:-reach]), 2 * reach
+            if bit == "1":
+                held, reach = join(held[part:], parts[: len(held) - part]), reach + part
+        yield held
