@@ -1,5 +1,7 @@
 """Training: the feature matrix against the same columns in pandas, the search against scikit-learn's interface."""
 
+import time
+
 import numpy as np
 import xgboost as xgb
 
@@ -12,7 +14,8 @@ from tests.model.walks import walk
 from training.growth import MAX_BIN, Pinball, booster_params, grow, modes, quantised
 from training.tune import FIRST
 
-DAYS = 14
+DAYS = 60
+THREADS = 2
 ROWS = 8_000
 HORIZONS = 4
 TRIALS = 1
@@ -63,11 +66,21 @@ def sklearn(rows: np.ndarray, targets: list[Floats]) -> None:
 
 def rows() -> list[Row]:
     minutes = walk(DAYS * 1440, seed=3)
-    matrix, pandas = best_seconds(lambda: features.matrix(minutes), lambda: rolling.features(minutes), rounds=3)
+    matrix, pandas = best_seconds(lambda: features.matrix(minutes), lambda: rolling.features(minutes))
+    threaded, waited = best_seconds(
+        lambda: features.matrix(minutes, THREADS), lambda: rolling.features(minutes), clock=time.perf_counter
+    )
     made, targets = market()
     search, rival = best_seconds(lambda: ours(made, targets), lambda: sklearn(made, targets), rounds=1)
     return [
         Row("features_vs_pandas", 1e6 * matrix / len(minutes), "µs of CPU a minute", "pandas rolling", pandas / matrix),
+        Row(
+            "features_vs_pandas_wall",
+            1e6 * threaded / len(minutes),
+            f"µs a minute, {THREADS} threads",
+            "pandas rolling",
+            waited / threaded,
+        ),
         Row(
             "search_vs_sklearn",
             search / TRIALS,

@@ -16,12 +16,14 @@ class Row(NamedTuple):
     """How many times better than `against`; None where the figure stands alone."""
 
 
-def best_seconds(*rivals: Callable[[], object], rounds: int = 5) -> list[float]:
-    """CPU seconds of each rival's best round; they take turns, so that a noisy moment meets all of them."""
+def best_seconds(
+    *rivals: Callable[[], object], rounds: int = 5, clock: Callable[[], float] = time.process_time
+) -> list[float]:
+    """Seconds of CPU, or of another clock, of each rival's best round; they take turns: a noisy moment meets all."""
     best = [float("inf")] * len(rivals)
     for _ in range(rounds):
         for row, rival in enumerate(rivals):
-            began = time.process_time()
+            began = clock()
             rival()
-            best[row] = min(best[row], time.process_time() - began)
+            best[row] = min(best[row], clock() - began)
     return best

@@ -17,12 +17,14 @@ def features(minutes: Minutes) -> pd.DataFrame:
     logs = np.log(frame[list(PRICES)])
     steps = logs.close.diff().fillna(0.0)
     weights = {5: 0.15, 15: 0.2, 60: 0.3, 240: 0.2, 1440: 0.15}
-    scale = np.sqrt(VARIANCE_FLOOR + sum(weight * mean(steps**2, span) for span, weight in weights.items()))
+    squares = steps**2
+    variance = {span: mean(squares, span) for span in (2, 5, 10, 15, 30, 60, 120, 240, 480, 1200, 1440)}
+    scale = np.sqrt(VARIANCE_FLOOR + sum(weight * variance[span] for span, weight in weights.items()))
     return pd.DataFrame(
         {
             **{f"return_{span}": steps.rolling(span).sum() / (scale * span**0.5) for span in RETURNS},
-            **volatilities(logs, steps, scale),
-            **jumps(steps),
+            **volatilities(logs, steps, variance, scale),
+            **jumps(steps, variance),
             **extremes(logs, scale),
             **volumes(frame, logs, steps),
             **means(frame, logs, scale),
@@ -45,37 +47,34 @@ def level(variance: pd.Series, scale: pd.Series) -> pd.Series:
     return 0.5 * np.log(variance.clip(lower=0) / scale**2 + 0.01)
 
 
-def volatilities(logs: pd.DataFrame, steps: pd.Series, scale: pd.Series) -> dict[str, pd.Series]:
-    ranges, body = logs.high - logs.low, logs.close - logs.open
+def volatilities(
+    logs: pd.DataFrame, steps: pd.Series, variance: dict[int, pd.Series], scale: pd.Series
+) -> dict[str, pd.Series]:
+    ranges, body, moves = logs.high - logs.low, logs.close - logs.open, steps.abs()
     parkinson = ranges**2 / (4 * np.log(2))
     garman_klass = 0.5 * ranges**2 - (2 * np.log(2) - 1) * body**2
     return {
         "scale_level": np.log(scale),
-        **{f"volatility_{span}": level(mean(steps**2, span), scale) for span in (2, 5, 10, 15, 30, 60, 120, 240, 480)},
-        "volatility_1440": level(mean(steps**2, 1440), scale),
-        **{
-            f"volatility_yesterday_{span}": level(mean(steps**2, span).shift(LOOK_BACK - span), scale)
-            for span in (15, 60)
-        },
+        **{f"volatility_{span}": level(each, scale) for span, each in variance.items() if span != 1200},
+        **{f"volatility_yesterday_{span}": level(variance[span].shift(LOOK_BACK - span), scale) for span in (15, 60)},
         **{f"range_{span}": level(mean(parkinson, span), scale) for span in (1, 2, 5, 15, 30, 60, 240, 480, 1440)},
         **{f"candle_{span}": level(mean(garman_klass, span), scale) for span in (5, 15, 60, 240, 1440)},
-        **{f"move_{span}": np.log(mean(steps.abs(), span) / scale + 0.05) for span in (5, 15, 60, 240, 1440)},
+        **{f"move_{span}": np.log(mean(moves, span) / scale + 0.05) for span in (5, 15, 60, 240, 1440)},
     }
 
 
-def jumps(steps: pd.Series) -> dict[str, pd.Series]:
-    last = steps.shift(1)
-    found = {}
+def jumps(steps: pd.Series, variance: dict[int, pd.Series]) -> dict[str, pd.Series]:
+    product, falling, found = steps * steps.shift(1), steps.clip(upper=0) ** 2, {}
+    bipower, floored = product.abs(), {span: each + VARIANCE_FLOOR for span, each in variance.items()}
     for span in (15, 60, 240, 1200):
-        variance = mean(steps**2, span) + VARIANCE_FLOOR
-        found[f"bipower_{span}"] = mean((steps * last).abs(), span) / variance
-        found[f"autocorrelation_{span}"] = mean(steps * last, span) / variance
-    for step, span in ((5, 60), (5, 240), (5, 1200), (15, 240), (15, 1200)):
-        ratio = mean(steps.rolling(step).sum() ** 2, span) / step / (mean(steps**2, span) + VARIANCE_FLOOR)
-        found[f"variance_ratio_{step}_{span}"] = np.log(ratio + 0.05)
+        found[f"bipower_{span}"] = mean(bipower, span) / floored[span]
+        found[f"autocorrelation_{span}"] = mean(product, span) / floored[span]
+    for step, spans in ((5, (60, 240, 1200)), (15, (240, 1200))):
+        squares = steps.rolling(step).sum() ** 2
+        for span in spans:
+            found[f"variance_ratio_{step}_{span}"] = np.log(mean(squares, span) / step / floored[span] + 0.05)
     for span in (15, 60, 240, 1440):
-        falling = steps.clip(upper=0) ** 2
-        found[f"down_{span}"] = mean(falling, span) / (mean(steps**2, span) + VARIANCE_FLOOR)
+        found[f"down_{span}"] = mean(falling, span) / floored[span]
     return found
 
 
@@ -94,18 +93,20 @@ def volumes(frame: pd.DataFrame, logs: pd.DataFrame, steps: pd.Series) -> dict[s
     day, height = mean(frame.volume, LOOK_BACK), logs.high - logs.low
     inside = ((2 * logs.close - logs.high - logs.low) / height.where(height > 0)).fillna(0.0)
     found = {f"volume_{span}": np.log(mean(frame.volume, span) / day + 0.01) for span in (1, 2, 5, 15, 60, 240)}
+    rising, closing = np.sign(steps) * frame.volume, inside * frame.volume
     for span in (1, 3, 5, 15, 60, 240):
         whole = frame.volume.rolling(span).sum().clip(lower=1e-8)
-        found[f"rising_volume_{span}"] = (np.sign(steps) * frame.volume).rolling(span).sum() / whole
-        found[f"closing_volume_{span}"] = (inside * frame.volume).rolling(span).sum() / whole
+        found[f"rising_volume_{span}"] = rising.rolling(span).sum() / whole
+        found[f"closing_volume_{span}"] = closing.rolling(span).sum() / whole
     return found
 
 
 def means(frame: pd.DataFrame, logs: pd.DataFrame, scale: pd.Series) -> dict[str, pd.Series]:
     typical, found = (logs.high + logs.low + logs.close) / 3, {}
+    weighted = typical * frame.volume
     for span in (5, 15, 60, 240, 1440):
         volume = frame.volume.rolling(span).sum()
-        vwap = ((typical * frame.volume).rolling(span).sum() / volume).where(volume > 1e-9, logs.close)
+        vwap = (weighted.rolling(span).sum() / volume).where(volume > 1e-9, logs.close)
         found[f"from_vwap_{span}"] = (logs.close - vwap) / (scale * span**0.5)
         found[f"from_mean_{span}"] = (logs.close - mean(typical, span)) / (scale * span**0.5)
     return found
@@ -114,11 +115,11 @@ def means(frame: pd.DataFrame, logs: pd.DataFrame, scale: pd.Series) -> dict[str
 def wicks(logs: pd.DataFrame, scale: pd.Series) -> dict[str, pd.Series]:
     upper = logs.high - logs[["open", "close"]].max(axis=1)
     lower = logs[["open", "close"]].min(axis=1) - logs.low
-    gap = logs.open - logs.close.shift(1)
+    gap, both, apart = logs.open - logs.close.shift(1), upper + lower, upper - lower
     found = {"gap": gap / scale, "gaps_60": np.log(mean(gap.abs(), 60) / scale + 0.01)}
     for span in (1, 5, 15, 60):
-        found[f"wick_{span}"] = mean(upper - lower, span) / scale
-        found[f"wicks_{span}"] = np.log(mean(upper + lower, span) / scale + 0.02)
+        found[f"wick_{span}"] = mean(apart, span) / scale
+        found[f"wicks_{span}"] = np.log(mean(both, span) / scale + 0.02)
     return found
 
 
