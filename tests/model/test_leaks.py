@@ -10,7 +10,7 @@ from btc.features import NAMES
 from tests.model.walks import walk
 from training import dataset, leaks, split
 from training.leaks import LeakError
-from training.split import EMBARGO
+from training.split import EMBARGO, Fold
 
 DATA = dataset.build(walk(14_000, seed=8, unknown=0.01))
 PARTS = split.split(DATA, split.newest(DATA, 2.0))
@@ -77,7 +77,30 @@ def test_folds_that_learn_from_what_they_are_judged_on_are_caught():
         leaks.refuse_shared_futures(START, np.concatenate([FOLD.fit, FOLD.validate]), FOLD.validate)
 
 
-@pytest.mark.parametrize("name", ["shuffled", "shifted"])
-def test_a_control_that_learnt_nonsense_and_has_skill_stops_the_run(name):
-    with pytest.raises(LeakError, match=f"learnt {name} labels has skill, at least 1.00%"):
-        leaks.refuse_skilled_controls({"shuffled": -0.01, "shifted": -0.01, name: 0.01})
+def moved(minutes, columns=slice(None)):
+    """The data with features of so many minutes later."""
+    matrix = DATA.matrix.copy()
+    matrix[:-minutes, columns] = DATA.matrix[minutes:, columns]
+    return replace(DATA, matrix=matrix)
+
+
+def test_the_shuffled_control_fires_where_folds_are_shuffled():
+    mixed = np.random.default_rng(1).permutation(np.concatenate([FOLD.fit, FOLD.validate]))
+    fold = Fold(np.sort(mixed[len(FOLD.validate) :]), np.sort(mixed[: len(FOLD.validate)]))
+
+    with pytest.raises(LeakError, match=r"the shuffled control has a skill of .* lie among those that are judged"):
+        leaks.refuse_skilled_controls(leaks.controls(DATA, fold, seed=1, threads=1))
+
+
+def test_the_shifted_control_fires_where_a_feature_is_a_day_ahead():
+    leaking = moved(1440 + 5, [NAMES.index("return_5")])
+
+    with pytest.raises(LeakError, match=r"the shifted control has a skill of .* prices of a day later"):
+        leaks.refuse_skilled_controls(leaks.controls(leaking, FOLD, seed=1, threads=1))
+
+
+def test_the_next_minute_control_fires_where_one_feature_is_one_minute_ahead():
+    leaking = moved(1, [NAMES.index("return_1")])
+
+    with pytest.raises(LeakError, match=r"the next_minute control has a skill of .* the minute after their own"):
+        leaks.refuse_skilled_controls(leaks.controls(leaking, FOLD, seed=1, threads=1))
