@@ -28,6 +28,9 @@ GARCH_MINUTES: Final = 300_000
 
 _UNIT: Final = 1e4
 """arch's optimiser wants returns of about 1: basis points."""
+_ROUNDING: Final = 1e-6
+_RISK_METRICS: Final = (0.055, 0.94)
+"""Shock and memory of RiskMetrics, a little less of them so that the variance returns to its mean."""
 _SMALLEST: Final = 1e-6
 """Volatility per √minute below which a regression's prediction counts as this."""
 
@@ -39,17 +42,33 @@ class Garch:
     constant: float
     shock: float
     memory: float
+    fallback: str | None = None
+    """Why these are not what maximises the likelihood."""
 
     @classmethod
     def fitted(cls, minutes: Minutes, train: Ints) -> Self:
-        """By maximum likelihood on the minutes up to the last training row, GARCH_MINUTES at the most."""
+        """By maximum likelihood on the minutes up to the last training row, GARCH_MINUTES at the most.
+
+        Where the optimiser comes to no end, RiskMetrics' weights around the variance of these minutes.
+        """
         from arch import arch_model  # noqa: PLC0415 - it brings statsmodels: seconds that only an evaluation spends
 
         last = int(train[-1]) + 1
         returns = _UNIT * Path.of(minutes[max(int(train[0]), last - GARCH_MINUTES) : last]).steps
+        if not returns.any():
+            return cls._fallback(returns, "the price stood still")
         model = arch_model(returns, mean="Zero", vol="GARCH", p=1, q=1, rescale=False)
-        told = model.fit(disp="off", show_warning=False).params
-        return cls(*(float(told[name]) for name in ("omega", "alpha[1]", "beta[1]")))
+        found = model.fit(disp="off", show_warning=False)
+        constant, shock, memory = (float(found.params[name]) for name in ("omega", "alpha[1]", "beta[1]"))
+        if found.convergence_flag == 0 and min(constant, shock, memory) >= 0 and shock + memory <= 1 + _ROUNDING:
+            return cls(constant, shock, memory)
+        return cls._fallback(returns, f"the optimiser came to no end: {found.optimization_result.message}")
+
+    @classmethod
+    def _fallback(cls, returns: Floats, reason: str) -> Self:
+        shock, memory = _RISK_METRICS
+        variance = max(float(np.mean(returns**2)), (_UNIT * _SMALLEST) ** 2)
+        return cls((1 - shock - memory) * variance, shock, memory, reason)
 
     def volatility(self, minutes: Minutes, horizon: int) -> Floats:
         """Expected volatility (n,) of the log return over the horizon, from what is known at each minute's close."""

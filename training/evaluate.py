@@ -17,6 +17,7 @@ import resource
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,15 +25,15 @@ import numpy as np
 
 from btc import conformal, features, labels, models
 from btc.conformal import Offsets
-from btc.forecasts import HORIZONS, LEVELS, MEDIAN
+from btc.forecasts import HORIZONS
 from btc.minutes import Floats, Ints
 from btc.models import Model
 from btc.times import DAY, MINUTE, iso, parse_iso
-from training import baselines, dataset, fit, insights, leaks, report, split, tracking, tune
+from training import baselines, dataset, fit, insights, leaks, measures, report, split, tracking, tune
 from training.baselines import Garch
 from training.dataset import Dataset, UnreadableBarsError
 from training.leaks import LeakError
-from training.losses import BASIS_POINTS, CANDIDATE, Losses, block_bootstrap, pinball
+from training.losses import BASIS_POINTS, CANDIDATE, Losses, pinball
 from training.split import FOLDS, Split, TooLittleDataError
 from training.tracking import Watched
 
@@ -61,8 +62,9 @@ def evaluate(
         losses[horizon] = lost
         metrics[str(horizon)] = {
             "rows": int(known.sum()),
-            **_skills(lost, seed),
-            **_shape(truth[known], predicted[known], data.scale[test][known]),
+            **measures.skills(lost, seed),
+            **measures.shape(truth[known], predicted[known], data.scale[test][known], seed),
+            "garch": asdict(garch),
         }
     return metrics, Losses(data.minutes.start[test] // MINUTE, losses)
 
@@ -102,44 +104,6 @@ def line(horizon: int, measured: Mapping[str, Any]) -> str:
         f"90 % interval covers {measured['coverage_90']:.1%}, direction {measured['direction']:.1%}, "
         f"{measured['rows']} rows"
     )
-
-
-def _skills(lost: Mapping[str, Floats], seed: int) -> dict[str, Any]:
-    """Skill against each baseline with its 95 % interval, and against the best of them under the plain names."""
-    known = np.isfinite(lost[CANDIDATE])
-    mine = lost[CANDIDATE][known]
-    against = {}
-    for name in baselines.NAMES:
-        theirs = lost[name][known]
-        low, high = np.quantile(block_bootstrap(mine, theirs, seed), [0.025, 0.975])
-        skill = 1 - mine.mean() / theirs.mean()
-        against[name] = {"crps_skill": float(skill), "crps_skill_low": float(low), "crps_skill_high": float(high)}
-    best = min(baselines.NAMES, key=lambda name: float(lost[name][known].mean()))
-    return {
-        "loss_bp": float(mine.mean()),
-        "baseline_loss_bp": {name: float(lost[name][known].mean()) for name in baselines.NAMES},
-        "best_baseline": best,
-        **against[best],
-        "against": against,
-    }
-
-
-def _shape(truth: Floats, predicted: Floats, scale: Floats) -> dict[str, Any]:
-    """Coverage of the 90 % interval, overall and in the calmest and wildest fifth; the median's skill and direction."""
-    inside = (truth >= predicted[:, 0]) & (truth <= predicted[:, -1])
-    calm, wild = scale <= np.quantile(scale, 0.2), scale >= np.quantile(scale, 0.8)
-    moved, median = truth != 0, predicted[:, MEDIAN]
-    sided = moved & (median != 0)
-    return {
-        "coverage_90": float(inside.mean()),
-        "coverage_90_calm": float(inside[calm].mean()),
-        "coverage_90_wild": float(inside[wild].mean()),
-        "coverage": {
-            f"{level:.2f}": float((truth <= predicted[:, column]).mean()) for column, level in enumerate(LEVELS)
-        },
-        "mae_skill": float(1 - np.abs(truth - median).mean() / np.abs(truth).mean()) if moved.any() else 0.0,
-        "direction": float((np.sign(truth) == np.sign(median))[sided].mean()) if sided.any() else 0.5,
-    }
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:

@@ -36,7 +36,19 @@ def pinball(truth: Floats, quantiles: Floats) -> Floats:
 
 def block_bootstrap(candidate: Floats, other: Floats, seed: int, block: int = BLOCK) -> Floats:
     """Skills (RESAMPLES,) of one loss against another on resampled blocks of consecutive rows; pairs stay together."""
-    edges = np.arange(0, len(candidate), block)
-    mine, theirs = np.add.reduceat(candidate, edges), np.add.reduceat(other, edges)
-    drawn = np.random.default_rng(seed).integers(0, len(edges), size=(RESAMPLES, len(edges)))
-    return np.asarray(1 - mine[drawn].sum(axis=1) / theirs[drawn].sum(axis=1))
+    mine, theirs = resampled(np.stack([candidate, other], axis=1), seed, block).T
+    return np.asarray(1 - mine / theirs)
+
+
+def resampled(values: Floats, seed: int, block: int = BLOCK) -> Floats:
+    """Sums (RESAMPLES, k) of columns (n, k) over as many blocks of consecutive rows, drawn with replacement."""
+    sums = np.add.reduceat(values, np.arange(0, len(values), block), axis=0)
+    drawn = np.random.default_rng(seed).integers(0, len(sums), size=(RESAMPLES, len(sums)))
+    places = drawn + len(sums) * np.arange(RESAMPLES)[:, None]
+    times = np.bincount(places.ravel(), minlength=places.size).reshape(places.shape)
+    return np.asarray(times.astype(np.float64) @ sums)
+
+
+def interval(samples: Floats) -> Floats:
+    """Where 95 % of bootstrapped figures (RESAMPLES, …) lie: the lower ends and the upper ones (2, …)."""
+    return np.asarray(np.quantile(samples, [0.025, 0.975], axis=0))

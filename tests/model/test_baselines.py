@@ -1,5 +1,7 @@
 """The baselines a model is measured beside: learnt from the training rows, blind to what comes after each row."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from arch import arch_model
@@ -54,3 +56,34 @@ def test_har_finds_the_wild_hours_of_a_market_whose_volatility_changes_slowly():
     realised = np.abs(np.log(MINUTES.close[TEST + 15] / MINUTES.close[TEST]))
 
     assert realised[expected > np.median(expected)].mean() > 1.3 * realised[expected <= np.median(expected)].mean()
+
+
+def stepping(steps):
+    """The minutes with such log returns over and over."""
+    close = 50_000 * np.exp(np.cumsum(np.resize(steps, len(MINUTES))))
+    return replace(MINUTES, open=close, high=close, low=close, close=close)
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        ([0.0], "the price stood still"),
+        (1e-9 * np.random.default_rng(1).normal(size=997), "the optimiser came to no end"),
+        ([1e-4, -1e-4], None),
+        ([0.0] * 99 + [0.03], None),
+    ],
+    ids=["still", "a billionth", "in turns", "jumps"],
+)
+def test_garch_stays_finite_where_minutes_hardly_move_and_says_when_it_is_not_the_best_fit(steps, said):
+    minutes = stepping(steps)
+    fitted = Garch.fitted(minutes, TRAIN)
+
+    if said is None:
+        assert fitted.fallback is None
+    else:
+        assert fitted.fallback.startswith(said)
+        assert (fitted.shock, fitted.memory) == (0.055, 0.94)
+    assert fitted.shock + fitted.memory <= 1 + 1e-6
+    volatility = fitted.volatility(minutes, 60)
+    assert np.isfinite(volatility).all()
+    assert (volatility > 0).all()

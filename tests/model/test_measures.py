@@ -1,0 +1,95 @@
+"""What an evaluation tells of quantiles and losses: each figure with the interval its blocks of time give it."""
+
+import json
+
+import numpy as np
+import pytest
+
+from btc.forecasts import LEVELS, MEDIAN
+from training import baselines, measures
+from training.losses import BLOCK, RESAMPLES, block_bootstrap, interval, resampled
+
+ROWS = 40 * BLOCK
+NORMAL = np.array([-1.645, -1.282, -1.036, -0.842, -0.674, -0.524, -0.385, -0.253, -0.126, 0.0])
+QUANTILES = np.concatenate([NORMAL, -NORMAL[-2::-1]])
+
+
+def market(seed=1, *, told=0.0):
+    """Returns in two regimes with their quantiles; `told` is the share of the return that the median knows."""
+    source = np.random.default_rng(seed)
+    scale = np.repeat(np.exp(source.normal(size=ROWS // BLOCK)), BLOCK)
+    known, rest = told * source.normal(size=ROWS), (1 - told**2) ** 0.5
+    truth = scale * (known + rest * source.normal(size=ROWS))
+    return truth, scale[:, None] * (known[:, None] + rest * QUANTILES), scale
+
+
+def test_every_figure_lies_within_its_interval_and_is_json():
+    told = measures.shape(*market(told=0.2), seed=1)
+
+    for name in ("coverage_90", "coverage_90_calm", "coverage_90_wild", "direction", "mae_skill"):
+        assert told[f"{name}_low"] < told[name] < told[f"{name}_high"], name
+    for level in LEVELS:
+        low, high = told["coverage_intervals"][f"{level:.2f}"]
+        assert low <= told["coverage"][f"{level:.2f}"] <= high
+    assert told == json.loads(json.dumps(told, allow_nan=False))
+
+
+def test_true_quantiles_are_found_to_cover_and_coins_to_be_coins():
+    truth, predicted, scale = market()
+    predicted[:, MEDIAN] = np.random.default_rng(2).choice([-1e-9, 1e-9], size=ROWS)
+    told = measures.shape(truth, predicted, scale, seed=1)
+
+    assert told["coverage_90_low"] < 0.9 < told["coverage_90_high"]
+    assert told["direction_low"] < 0.5 < told["direction_high"]
+    assert told["mae_skill"] == pytest.approx(0, abs=1e-3)
+    assert told["coverage_90_high"] - told["coverage_90_low"] < 0.02
+
+
+def test_a_median_that_knows_has_skill_and_direction_above_chance_beyond_doubt():
+    told = measures.shape(*market(told=0.3), seed=1)
+
+    assert told["direction_low"] > 0.5
+    assert told["mae_skill_low"] > 0
+
+
+def test_intervals_that_fail_in_one_regime_are_found_there():
+    truth, predicted, scale = market()
+    calm = scale <= np.quantile(scale, 0.2)
+    predicted[calm] *= 0.5
+    told = measures.shape(truth, predicted, scale, seed=1)
+
+    assert told["coverage_90_calm_high"] < 0.7
+    assert told["coverage_90_wild_low"] > 0.87
+
+
+def test_a_market_that_never_moved_has_a_coins_direction_and_no_skill():
+    told = measures.shape(np.zeros(ROWS), np.zeros((ROWS, len(LEVELS))), np.ones(ROWS), seed=1)
+
+    assert (told["direction_low"], told["direction"], told["direction_high"]) == (0.5, 0.5, 0.5)
+    assert (told["mae_skill_low"], told["mae_skill"], told["mae_skill_high"]) == (0, 0, 0)
+
+
+def test_intervals_are_as_wide_as_independent_blocks_make_them():
+    blocks = np.random.default_rng(3).normal(size=400)
+    means = resampled(np.repeat(blocks, BLOCK)[:, None], seed=1)[:, 0] / (400 * BLOCK)
+
+    assert len(means) == RESAMPLES
+    assert means.std() == pytest.approx(blocks.std() / 20, rel=0.1)
+
+
+def test_skill_is_told_against_every_baseline_and_the_best_of_them():
+    source = np.random.default_rng(4)
+    lost = {name: source.gamma(2.0, size=ROWS) * (1 + number / 10) for number, name in enumerate(baselines.NAMES)}
+    lost["model"] = 0.9 * lost["naive"]
+    lost["model"][:100] = np.nan
+    told = measures.skills(lost, seed=1)
+
+    assert told["best_baseline"] == "naive"
+    assert told["crps_skill"] == told["against"]["naive"]["crps_skill"] == pytest.approx(0.1)
+    assert set(told["against"]) == set(baselines.NAMES)
+    low, high = interval(block_bootstrap(lost["model"][100:], lost["har"][100:], seed=1))
+    assert told["against"]["har"] == {
+        "crps_skill": pytest.approx(1 - lost["model"][100:].mean() / lost["har"][100:].mean()),
+        "crps_skill_low": low,
+        "crps_skill_high": high,
+    }
