@@ -49,26 +49,29 @@ class Garch:
     def fitted(cls, minutes: Minutes, train: Ints) -> Self:
         """By maximum likelihood on the minutes up to the last training row, GARCH_MINUTES at the most.
 
-        Where the optimiser comes to no end, RiskMetrics' weights around the variance of these minutes.
+        Where the optimiser comes to no end from two starts, its last point or RiskMetrics' weights: what is likelier.
         """
         from arch import arch_model  # noqa: PLC0415 - it brings statsmodels: seconds that only an evaluation spends
 
         last = int(train[-1]) + 1
         returns = _UNIT * Path.of(minutes[max(int(train[0]), last - GARCH_MINUTES) : last]).steps
-        if not returns.any():
-            return cls._fallback(returns, "the price stood still")
-        model = arch_model(returns, mean="Zero", vol="GARCH", p=1, q=1, rescale=False)
-        found = model.fit(disp="off", show_warning=False)
-        constant, shock, memory = (float(found.params[name]) for name in ("omega", "alpha[1]", "beta[1]"))
-        if found.convergence_flag == 0 and min(constant, shock, memory) >= 0 and shock + memory <= 1 + _ROUNDING:
-            return cls(constant, shock, memory)
-        return cls._fallback(returns, f"the optimiser came to no end: {found.optimization_result.message}")
-
-    @classmethod
-    def _fallback(cls, returns: Floats, reason: str) -> Self:
         shock, memory = _RISK_METRICS
-        variance = max(float(np.mean(returns**2)), (_UNIT * _SMALLEST) ** 2)
-        return cls((1 - shock - memory) * variance, shock, memory, reason)
+        least = (_UNIT * _SMALLEST) ** 2
+        variance = float(np.mean(returns**2))
+        plain = ((1 - shock - memory) * max(variance, least), shock, memory)
+        if variance < least:
+            return cls(*plain, "the price hardly moves; RiskMetrics' weights are taken")
+        model = arch_model(returns, mean="Zero", vol="GARCH", p=1, q=1, rescale=False)
+        for start in (None, np.array(plain)):
+            found = model.fit(starting_values=start, disp="off", show_warning=False)
+            constant, shock, memory = (float(value) for value in found.params)
+            sound = min(constant, shock, memory) >= 0 and shock + memory <= 1 + _ROUNDING
+            if sound and found.convergence_flag == 0:
+                return cls(constant, shock, memory)
+        reason = f"the optimiser came to no end: {found.optimization_result.message}"
+        if sound and found.loglikelihood >= model.fix(plain).loglikelihood:
+            return cls(constant, shock, memory, f"{reason}; its last point is taken")
+        return cls(*plain, f"{reason}; RiskMetrics' weights are taken")
 
     def volatility(self, minutes: Minutes, horizon: int) -> Floats:
         """Expected volatility (n,) of the log return over the horizon, from what is known at each minute's close."""
