@@ -20,7 +20,12 @@ from btc.minutes import BrokenMinutesError, Floats, Ints, Minutes
 from btc.times import MINUTE
 from btc.units import SCALE, UNIT
 
+Columns = dict[str, npt.NDArray[Any]]
+
 PRICES: Final = ("open", "high", "low", "close")
+_NUMBERS: Final = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
+_FEW: Final = 0.01
+"""The share of rows outside their own high and low beyond which the columns are more likely mixed up."""
 OPTIONAL: Final = ("buy_volume", "trade_count", "complete", "source")
 
 
@@ -77,8 +82,9 @@ def read(path: Path) -> tuple[Minutes, tuple[str, ...]]:
     """Minute bars with columns start, open, high, low, close, volume, and buy_volume, trade_count, complete if there.
 
     Decimals are the lake's exact units; floats are taken as they are. Disorder is sorted and equal repeats are dropped;
-    a row without a price counts as an absent minute; each is told in the second value. Raises UnreadableBarsError where
-    columns are missing, repeats contradict each other, or nothing is left.
+    a row without a price, or with one outside its high and low, counts as an absent minute; flows that cannot be count
+    as not recorded; each is told in the second value. Raises UnreadableBarsError where columns are missing or hold
+    something else, rows are no minutes, repeats contradict each other, or nothing is left.
     """
     files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
     markets = {file.parent.parent for file in files if file.parent.name.startswith("date=")}
@@ -88,10 +94,11 @@ def read(path: Path) -> tuple[Minutes, tuple[str, ...]]:
         raise UnreadableBarsError(f"bars of {len(markets)} markets below {path}: name one market's folder")
     try:
         tables = [_columns(pq.ParquetFile(file)) for file in files]
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError) as error:
         raise UnreadableBarsError(f"{path} is no readable Parquet: {error}") from error
     columns = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
     columns, repairs = _repaired(columns)
+    _refuse_other_steps(columns["start"])
     prices = [columns[name] for name in PRICES]
     try:
         minutes = Minutes.of_columns(
@@ -110,30 +117,48 @@ def read(path: Path) -> tuple[Minutes, tuple[str, ...]]:
     return minutes, repairs
 
 
-def _columns(file: pq.ParquetFile) -> dict[str, npt.NDArray[Any]]:
+def _columns(file: pq.ParquetFile) -> Columns:
     names = set(file.schema_arrow.names)
     if missing := sorted({"start", *PRICES, "volume"} - names):
         raise UnreadableBarsError(f"column {', '.join(missing)} is missing; there are {', '.join(sorted(names))}")
     table = file.read(columns=["start", *PRICES, "volume", *(name for name in OPTIONAL if name in names)])
-    start = table["start"]
-    if pa.types.is_timestamp(start.type):
-        start = start.cast(pa.timestamp("us", start.type.tz)).cast(pa.int64())
-    columns: dict[str, npt.NDArray[Any]] = {"start": start.cast(pa.int64()).to_numpy()}
+    columns: Columns = {"start": _moments(table["start"])}
     for name in (*PRICES, "volume", "buy_volume", "trade_count"):
-        columns[name] = _floats(table[name]) if name in names else np.full(len(start), np.nan)
-    columns["complete"] = (
-        pc.fill_null(table["complete"], fill_value=False).to_numpy()
-        if "complete" in names
-        else np.ones(len(start), bool)
-    )
+        columns[name] = _floats(name, table[name]) if name in names else np.full(len(table), np.nan)
+    columns["complete"] = np.ones(len(table), bool)
+    if "complete" in names:
+        if not pa.types.is_boolean(table["complete"].type):
+            raise UnreadableBarsError(f"column complete holds {table['complete'].type}, not true and false")
+        columns["complete"] = pc.fill_null(table["complete"], fill_value=False).to_numpy()
     if "source" in names:
         columns["complete"] |= pc.fill_null(pc.equal(table["source"], Source.KLINES), fill_value=False).to_numpy()
     return columns
 
 
-def _floats(column: pa.ChunkedArray) -> Floats:
+def _moments(column: pa.ChunkedArray) -> Ints:
+    """µs UTC; times without a zone are taken as UTC, integers as µs."""
+    kind = column.type
+    if not (pa.types.is_timestamp(kind) or pa.types.is_integer(kind)):
+        raise UnreadableBarsError(f"column start holds {kind}, not timestamps: convert them, for instance to UTC µs")
+    if column.null_count:
+        raise UnreadableBarsError(f"{column.null_count} rows have no start: leave them out")
+    if pa.types.is_timestamp(kind):
+        column = column.cast(pa.timestamp("us", kind.tz), safe=False)
+    moments = np.asarray(column.cast(pa.int64()).to_numpy())
+    if len(odd := moments[moments % MINUTE != 0]):
+        raise UnreadableBarsError(
+            f"{len(odd)} rows do not start on a whole minute, the first at {np.datetime64(int(odd[0]), 'us')}: "
+            "start must be the minute's beginning, integers are taken as µs since 1970"
+        )
+    return moments
+
+
+def _floats(name: str, column: pa.ChunkedArray) -> Floats:
     """Nulls are NaN. Decimals of the units' scale become the floats that `Minutes.of_bars` makes of the same units."""
-    if not (pa.types.is_decimal128(column.type) and column.type.scale == SCALE):
+    kind = column.type
+    if not any(test(kind) for test in _NUMBERS):
+        raise UnreadableBarsError(f"column {name} holds {kind}, not numbers")
+    if not (pa.types.is_decimal128(kind) and kind.scale == SCALE):
         return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
     array = column.combine_chunks()
     if isinstance(array, pa.ChunkedArray):
@@ -145,7 +170,7 @@ def _floats(column: pa.ChunkedArray) -> Floats:
     return np.where(array.is_null().to_numpy(zero_copy_only=False), np.nan, words[:, 0] / UNIT)
 
 
-def _repaired(columns: dict[str, npt.NDArray[Any]]) -> tuple[dict[str, npt.NDArray[Any]], tuple[str, ...]]:
+def _repaired(columns: Columns) -> tuple[Columns, tuple[str, ...]]:
     repairs = []
     start = columns["start"]
     if np.any(np.diff(start) < 0):
@@ -154,9 +179,17 @@ def _repaired(columns: dict[str, npt.NDArray[Any]]) -> tuple[dict[str, npt.NDArr
         columns = {name: column[order] for name, column in columns.items()}
     whole = np.all([np.isfinite(columns[name]) & (columns[name] > 0) for name in PRICES], axis=0)
     whole &= np.isfinite(columns["volume"]) & (columns["volume"] >= 0)
+    if len(whole) and not whole.any():
+        raise UnreadableBarsError(f"none of {len(whole)} rows has prices above zero and a volume of zero or more")
     if not whole.all():
         repairs.append(f"{int((~whole).sum())} rows without a price or volume count as absent")
         columns = {name: column[whole] for name, column in columns.items()}
+    columns, outside = _enclosed(columns)
+    if outside:
+        repairs.append(f"{outside} rows with a price outside their high and low count as absent")
+    columns, impossible = _possible_flows(columns)
+    if impossible:
+        repairs.append(f"{impossible} rows with impossible flows count as without")
     again = np.flatnonzero(np.diff(columns["start"]) == 0) + 1
     if len(again):
         _refuse_contradictions(columns, again)
@@ -165,7 +198,35 @@ def _repaired(columns: dict[str, npt.NDArray[Any]]) -> tuple[dict[str, npt.NDArr
     return columns, tuple(repairs)
 
 
-def _refuse_contradictions(columns: Mapping[str, npt.NDArray[Any]], again: Ints) -> None:
+def _enclosed(columns: Columns) -> tuple[Columns, int]:
+    """The rows whose high and low enclose their open and close, and how many others there were."""
+    opened, high, low, closed = (columns[name] for name in PRICES)
+    outside = (low > np.minimum(opened, closed)) | (high < np.maximum(opened, closed))
+    count = int(outside.sum())
+    if count > _FEW * len(outside):
+        raise UnreadableBarsError(
+            f"in {count} of {len(outside)} rows the high or the low does not enclose open and close: mixed up columns?"
+        )
+    return ({name: column[~outside] for name, column in columns.items()} if count else columns), count
+
+
+def _possible_flows(columns: Columns) -> tuple[Columns, int]:
+    """Flows as they are where they can be, else NaN, and in how many rows they cannot."""
+    bought, trades = columns["buy_volume"], columns["trade_count"]
+    impossible = (bought < 0) | (bought > columns["volume"] * (1 + 1e-6)) | (trades < 0) | np.isinf(trades)
+    flows = {name: np.where(impossible, np.nan, columns[name]) for name in ("buy_volume", "trade_count")}
+    return {**columns, **flows}, int(impossible.sum())
+
+
+def _refuse_other_steps(start: Ints) -> None:
+    steps = np.diff(start)
+    if len(steps) and steps.min() > MINUTE:
+        raise UnreadableBarsError(
+            f"the closest two rows lie {int(steps.min()) // MINUTE} minutes apart: give bars of one minute"
+        )
+
+
+def _refuse_contradictions(columns: Columns, again: Ints) -> None:
     for name in (*PRICES, "volume"):
         differing = again[columns[name][again] != columns[name][again - 1]]
         if len(differing):

@@ -117,6 +117,84 @@ def test_what_is_no_bars_is_refused(tmp_path):
         dataset.read(tmp_path / "bars.parquet")
 
 
+def moments(unit, zone=None, factor=1):
+    return pa.array(SMALL.start // 10**6 * factor, pa.timestamp(unit, zone))
+
+
+@pytest.mark.parametrize(
+    "start",
+    [moments("s"), moments("ns", factor=10**9), moments("ms", "America/New_York", factor=1000), pa.array(SMALL.start)],
+    ids=["seconds", "nanoseconds", "zone", "integers"],
+)
+def test_starts_are_read_in_every_unit_and_zone(tmp_path, start):
+    minutes, repairs = dataset.read(write(tmp_path / "bars.parquet", start=start))
+
+    np.testing.assert_array_equal(minutes.start, SMALL.start)
+    assert repairs == ()
+
+
+def one(column, value, row=77):
+    changed = getattr(SMALL, column).copy()
+    changed[row] = value
+    return {column: changed}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said", "absent"),
+    [
+        (one("close", -5.0), "1 rows without a price or volume", 1),
+        (one("high", np.inf), "1 rows without a price or volume", 1),
+        (one("volume", -1.0), "1 rows without a price or volume", 1),
+        (one("high", 1.0), "1 rows with a price outside their high and low", 1),
+        ({"buy_volume": 2 * SMALL.volume + 1}, "200 rows with impossible flows", 0),
+        ({"trade_count": np.where(np.arange(200) < 3, -1, 5)}, "3 rows with impossible flows", 0),
+    ],
+    ids=["negative price", "infinite price", "negative volume", "high below low", "bought too much", "negative trades"],
+)
+def test_what_cannot_be_is_left_out_and_said(tmp_path, changes, said, absent):
+    minutes, repairs = dataset.read(write(tmp_path / "bars.parquet", **changes))
+
+    assert said in repairs[0]
+    assert (~minutes.known).sum() == absent
+    assert np.isnan(minutes.buy_volume).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"start": pa.array(SMALL.start // 10**6)}, "200 rows do not start on a whole minute, the first at 1970"),
+        ({"start": pa.array(SMALL.start * 1000)}, "closest two rows lie 1000 minutes apart"),
+        ({"start": pa.array(SMALL.start + 5)}, "do not start on a whole minute"),
+        ({"start": pa.array(MONDAY + (SMALL.start - SMALL.start[0]) * 60)}, "closest two rows lie 60 minutes apart"),
+        ({"start": pa.array(SMALL.start / 1e6)}, "column start holds double"),
+        ({"start": pa.array(["soon"] * 200)}, "column start holds string"),
+        ({"start": pa.array([None, *SMALL.start[1:].tolist()], pa.int64())}, "1 rows have no start"),
+        ({"start": pa.array(np.where(np.arange(200) == 9, 0, SMALL.start))}, "the minutes span 55 years"),
+        ({"close": pa.array(["1.0"] * 200)}, "column close holds string, not numbers"),
+        ({"close": pa.array([None] * 200, pa.float64())}, "none of 200 rows has prices"),
+        ({"high": SMALL.low, "low": SMALL.high}, "rows the high or the low does not enclose"),
+        ({"complete": pa.array(["yes"] * 200)}, "column complete holds string"),
+        ({"buy_volume": pa.array(["x"] * 200)}, "column buy_volume holds string"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_columns_that_hold_something_else_are_refused_by_name(tmp_path, changes, said):
+    with pytest.raises(UnreadableBarsError, match=said):
+        dataset.read(write(tmp_path / "bars.parquet", **changes))
+
+
+def test_files_that_are_empty_cut_or_corrupt_are_refused(tmp_path):
+    path = write(tmp_path / "bars.parquet")
+    whole = path.read_bytes()
+    for broken in (b"", whole[: len(whole) // 2], whole[:200] + bytes(2000) + whole[2200:]):
+        path.write_bytes(broken)
+        with pytest.raises(UnreadableBarsError, match="no readable Parquet"):
+            dataset.read(path)
+    nothing = {name: np.empty(0) for name in ("open", "high", "low", "close", "volume")}
+    with pytest.raises(UnreadableBarsError, match="no minutes at all"):
+        dataset.read(write(path, start=np.empty(0, "datetime64[us]"), **nothing))
+
+
 def test_two_markets_are_not_one_dataset(tmp_path):
     for symbol in ("BTC-USD", "ETH-USD"):
         folder = tmp_path / f"symbol={symbol}" / "date=2024-10-07"
