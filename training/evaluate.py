@@ -109,7 +109,6 @@ def line(horizon: int, measured: Mapping[str, Any]) -> str:
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     """Trains before `--train-until`, forecasts the test, and prints what came of it."""
     told = _told(arguments)
-    told.out.mkdir(parents=True, exist_ok=True)
     with tracking.begun(os.environ, f"evaluation from {told.test_from}", _say) as run:
         return _run(told, run)
 
@@ -119,14 +118,19 @@ def _run(told: argparse.Namespace, run: Watched) -> dict[str, Any]:
     data = dataset.load(told.bars)
     for repair in data.repairs:
         _say(f"repaired: {repair}")
+    start = data.minutes.start
+    _say(f"{len(start)} minutes from {iso(int(start[0]))} to {iso(int(start[-1]))}, {len(data.rows)} of them usable")
     parts = split.split(
         data, _day(told.test_from), _day(told.test_until) + DAY, train_until=_day(told.train_until) + DAY
     )
+    _refuse_stillness(data, parts)
     checked = _controlled(data, parts, told)
     beside = [dataset.before(dataset.load(path), _day(told.train_until) + DAY) for path in told.pretrain]
     model = _trained(data, parts, beside, told, run)
     learnt = np.concatenate([parts.train, parts.calibrate])
     metrics, losses = evaluate(data, learnt, parts.test, issued(data, parts, model), told.seed)
+    if reason := metrics[str(HORIZONS[0])]["garch"]["fallback"]:
+        _say(f"garch: {reason}")
     for horizon in HORIZONS:
         _say(line(horizon, metrics[str(horizon)]))
     leaks.refuse_too_good(metrics)
@@ -144,6 +148,13 @@ def _run(told: argparse.Namespace, run: Watched) -> dict[str, Any]:
     (told.out / "evaluation.json").write_text(json.dumps(figures, indent=1) + "\n")
     print(json.dumps(figures), flush=True)
     return figures
+
+
+def _refuse_stillness(data: Dataset, parts: Split) -> None:
+    for name in ("fit", "validate", "calibrate", "test"):
+        rows = getattr(parts, name)
+        if not any(np.nan_to_num(target[rows]).any() for target in data.targets.values()):
+            raise UnreadableBarsError(f"the price never moves in the {len(rows)} minutes to {name} on: no market")
 
 
 def _controlled(data: Dataset, parts: Split, told: argparse.Namespace) -> dict[str, float]:
@@ -209,6 +220,12 @@ def _told(arguments: Sequence[str] | None) -> argparse.Namespace:
             parser.error(f"--{name.replace('_', '-')} is a date like 2019-01-31, not {getattr(told, name)}")
     if not _day(told.train_until) < _day(told.test_from) <= _day(told.test_until):
         parser.error("training ends before the test begins, and the test before it ends")
+    if told.trials < 1 or told.threads < 1:
+        parser.error("--trials and --threads are 1 at the least")
+    try:
+        told.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        parser.error(f"--out {told.out} can be no folder: {error.strerror}")
     return told
 
 

@@ -33,7 +33,7 @@ HIGHEST: Final[Mapping[str, float]] = {"shuffled": 0.0, "shifted": 0.0, "next_mi
 _CAUSES: Final = {
     "shuffled": "rows that are learnt from lie among those that are judged",
     "shifted": "features hold the prices of a day later",
-    "next_minute": "features hold the minute after their own",
+    "next_minute": "features hold minutes after their own",
 }
 
 Making = Callable[[Minutes], npt.NDArray[np.float32]]

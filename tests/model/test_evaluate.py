@@ -1,6 +1,11 @@
 """The evaluation's command: any file of minute bars in, figures as JSON on the last line out."""
 
 import json
+import re
+import runpy
+import subprocess
+import sys
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -11,7 +16,6 @@ from btc.times import DAY, iso
 from tests.model.walks import MONDAY, save, walk
 from training import baselines, evaluate, leaks
 from training.dataset import UnreadableBarsError
-from training.leaks import LeakError
 from training.split import TooLittleDataError
 
 
@@ -43,7 +47,9 @@ def test_it_tells_every_figure_of_every_horizon_on_its_last_line(bars, tmp_path,
         assert set(measured["against"]) == set(baselines.NAMES)
         for name in ("coverage_90", "coverage_90_calm", "coverage_90_wild"):
             assert 0.7 < measured[name] <= 1
-        assert np.isfinite([measured["mae_skill"], measured["direction"]]).all()
+        for name in ("coverage_90", "coverage_90_calm", "coverage_90_wild", "mae_skill", "direction"):
+            assert measured[f"{name}_low"] <= measured[name] <= measured[f"{name}_high"]
+        assert set(measured["garch"]) == {"constant", "shock", "memory", "fallback"}
         assert 2_000 < measured["rows"] < 2_880
     assert set(figures["controls"]) == set(leaks.HIGHEST)
     assert figures["seconds"] > 0
@@ -96,13 +102,69 @@ def test_too_little_data_and_contradicting_repeats_get_a_clear_error(bars, tmp_p
         evaluate.main(arguments(tmp_path / "twice.parquet", tmp_path))
 
 
-def test_a_result_too_good_to_be_true_stops_the_run(bars, tmp_path, monkeypatch):
-    honest = evaluate.evaluate
+def ended(told, monkeypatch):
+    """What the program exits with."""
+    monkeypatch.setattr(sys, "argv", ["training.evaluate", *told])
+    monkeypatch.delitem(sys.modules, "training.evaluate")
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module("training.evaluate", run_name="__main__")
+    return end.value.code
 
-    def too_good(*told):
-        metrics, losses = honest(*told)
-        return {name: {**measured, "direction": 0.9} for name, measured in metrics.items()}, losses
 
-    monkeypatch.setattr(evaluate, "evaluate", too_good)
-    with pytest.raises(LeakError, match="direction is right"):
-        evaluate.main(arguments(bars, tmp_path))
+def opening_with(minutes, ahead):
+    """Bars whose open is the close so many minutes later: a mistake of whoever made the file."""
+    opened = minutes.close.copy()
+    opened[:-ahead] = minutes.close[ahead:]
+    high, low = np.maximum(minutes.high, opened), np.minimum(minutes.low, opened)
+    return replace(minutes, open=opened, high=high, low=low)
+
+
+def test_a_file_whose_bars_hold_the_next_minutes_price_stops_the_program_before_it_trains(tmp_path, monkeypatch):
+    save(opening_with(walk(9 * 1440, seed=12), 1), str(tmp_path / "bars.parquet"))
+    said = ended(arguments(tmp_path / "bars.parquet", tmp_path), monkeypatch)
+
+    assert re.match(r"cannot evaluate: the next_minute control has a skill of [89]\d", said)
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_result_too_good_to_be_true_stops_the_program_with_the_reason_and_no_figures(tmp_path, monkeypatch, capsys):
+    save(opening_with(walk(6 * 1440, seed=12), 60), str(tmp_path / "bars.parquet"))
+    said = ended(arguments(tmp_path / "bars.parquet", tmp_path, train=4, test=(5, 5)), monkeypatch)
+
+    assert re.match(r"cannot evaluate: at (1|5|15|60) min the (direction|skill) is", said)
+    assert not (tmp_path / "evaluation.json").exists()
+    assert "crps_skill_60=" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_the_program_says_what_is_wrong_and_exits_with_an_error(tmp_path):
+    told = arguments(tmp_path / "none.parquet", tmp_path)
+    ran = subprocess.run(
+        [sys.executable, "-m", "training.evaluate", *told], capture_output=True, text=True, check=False
+    )
+
+    assert ran.returncode == 1
+    assert ran.stderr.splitlines() == [f"cannot evaluate: no Parquet file at {tmp_path / 'none.parquet'}"]
+
+
+def test_a_market_that_never_moves_is_none(tmp_path, monkeypatch):
+    still = walk(9 * 1440, quiet=1.0)
+    save(still, str(tmp_path / "bars.parquet"))
+
+    assert "the price never moves in the" in ended(arguments(tmp_path / "bars.parquet", tmp_path), monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [(["--trials", 0], "--trials and --threads are 1"), (["--out", "{bars}"], "can be no folder")],
+    ids=["no trials", "a file for a folder"],
+)
+def test_what_cannot_be_asked_for_is_refused_before_anything_is_read(bars, tmp_path, capsys, more, said):
+    with pytest.raises(SystemExit):
+        evaluate.main(arguments(bars, tmp_path, more=[str(word).format(bars=bars) for word in more]))
+    assert said in capsys.readouterr().err
+
+
+def test_dates_beyond_the_file_are_too_little_data(bars, tmp_path, capsys):
+    with pytest.raises(TooLittleDataError, match="only 0 usable minutes to test on"):
+        evaluate.main(arguments(bars, tmp_path, test=(20, 30)))
+    assert f"minutes from {date(0)}" in capsys.readouterr().out

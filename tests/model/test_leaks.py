@@ -102,5 +102,5 @@ def test_the_shifted_control_fires_where_a_feature_is_a_day_ahead():
 def test_the_next_minute_control_fires_where_one_feature_is_one_minute_ahead():
     leaking = moved(1, [NAMES.index("return_1")])
 
-    with pytest.raises(LeakError, match=r"the next_minute control has a skill of .* the minute after their own"):
+    with pytest.raises(LeakError, match=r"the next_minute control has a skill of .* minutes after their own"):
         leaks.refuse_skilled_controls(leaks.controls(leaking, FOLD, seed=1, threads=1))
