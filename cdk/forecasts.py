@@ -1,6 +1,7 @@
 """Forecasts: made when a bar closes, by the champion that promotion left."""
 
 from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk.aws_lambda_event_sources import DynamoEventSource
 from constructs import Construct
@@ -61,5 +62,13 @@ class Forecasts(Construct):
                 bisect_batch_on_error=True,
                 retry_attempts=3,
                 on_failure=failures,
+            )
+        )
+        # The table of the champion's pointer is the calibration's too: of it, nothing else may be written here.
+        self.function.add_to_role_policy(
+            iam.PolicyStatement(
+                actions=["dynamodb:PutItem"],
+                resources=[bars.state.table_arn],
+                conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["calibration:*"]}},
             )
         )

@@ -96,7 +96,7 @@ class Training(Construct):
             self,
             "Pipeline",
             pipeline_name=stage.prefix,
-            pipeline_description="Train, weigh against baselines and champion, register",
+            pipeline_description="Take a snapshot, train, weigh against baselines and champion, register",
             role_arn=self.role.role_arn,
             pipeline_definition={"PipelineDefinitionBody": Stack.of(self).to_json_string(definition)},
         )

@@ -1,9 +1,10 @@
 """Bars read from the lake or a plain file, as features, labels and the rows that may be used."""
 
 import hashlib
+import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,8 @@ from btc.units import SCALE, UNIT
 
 Columns = dict[str, npt.NDArray[Any]]
 
+MANIFEST: Final = "manifest.json"
+"""What lies beside a snapshot: its digest, among what else is told of it."""
 PRICES: Final = ("open", "high", "low", "close")
 _NUMBERS: Final = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
 _FEW: Final = 0.01
@@ -44,38 +47,53 @@ class Dataset:
     """Scaled returns (n,) by horizon; NaN where the future is not known."""
     rows: Ints
     digest: str
-    """SHA-256 of the columns the dataset was made from."""
+    """See `digest`."""
     repairs: tuple[str, ...]
     """What was set right while reading, said in words."""
 
 
 def load(path: Path) -> Dataset:
-    """The dataset of a Parquet file, or of all Parquet files below a folder; see `read` and `build`."""
-    minutes, repairs = read(path)
-    return build(minutes, repairs)
+    """The dataset of a Parquet file, or of all Parquet files below a folder; see `read` and `build`.
+
+    Raises UnreadableBarsError where a manifest lies in the folder and names other data.
+    """
+    dataset = build(*read(path))
+    refuse_other_data(path / MANIFEST, dataset.digest)
+    return dataset
 
 
 def build(minutes: Minutes, repairs: tuple[str, ...] = ()) -> Dataset:
     """Features, scale and labels of the minutes."""
     scale = features.scale(minutes)
-    digest = hashlib.sha256()
-    for column in (minutes.start, minutes.close, minutes.volume, minutes.buy_volume, minutes.known):
-        digest.update(np.ascontiguousarray(column).tobytes())
     return Dataset(
         minutes=minutes,
         matrix=features.matrix(minutes, os.cpu_count() or 1),
         scale=scale,
         targets={horizon: labels.targets(minutes, horizon, scale) for horizon in HORIZONS},
         rows=np.flatnonzero(features.usable(minutes)),
-        digest=digest.hexdigest(),
+        digest=digest(minutes),
         repairs=repairs,
     )
+
+
+def digest(minutes: Minutes) -> str:
+    """SHA-256 of every column: it names the data, whatever file they lie in."""
+    told = hashlib.sha256()
+    for field in fields(minutes):
+        told.update(np.ascontiguousarray(getattr(minutes, field.name)).tobytes())
+    return told.hexdigest()
 
 
 def before(dataset: Dataset, until: int) -> Dataset:
     """The dataset with only those rows whose labels, at the longest horizon, end by `until` (µs UTC)."""
     ends = dataset.minutes.start[dataset.rows] + (1 + max(HORIZONS)) * MINUTE
     return replace(dataset, rows=dataset.rows[ends <= until])
+
+
+def refuse_other_data(manifest: Path, found: str) -> None:
+    """Raises UnreadableBarsError where there is a manifest that names data of another digest."""
+    if manifest.is_file() and (told := json.loads(manifest.read_text())["digest"]) != found:
+        raise UnreadableBarsError(f"{manifest} names the data {told}, beside it lie {found}: take the snapshot anew")
 
 
 def read(path: Path) -> tuple[Minutes, tuple[str, ...]]:

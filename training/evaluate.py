@@ -23,13 +23,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from btc import conformal, features, labels, models
-from btc.conformal import Offsets
+from btc import features, labels, models
 from btc.forecasts import HORIZONS
 from btc.minutes import Floats, Ints
 from btc.models import Model
 from btc.times import DAY, MINUTE, iso, parse_iso
-from training import baselines, dataset, fit, insights, leaks, measures, report, split, tracking, tune
+from training import baselines, dataset, fit, insights, issue, leaks, measures, report, split, tracking, tune
 from training.baselines import Garch
 from training.dataset import Dataset, UnreadableBarsError
 from training.leaks import LeakError
@@ -38,8 +37,6 @@ from training.split import FOLDS, Split, TooLittleDataError
 from training.tracking import Watched
 
 SAMPLES: Final = 5
-
-_ROWS_AT_ONCE: Final = 1 << 15
 
 
 def evaluate(
@@ -67,33 +64,6 @@ def evaluate(
             "garch": asdict(garch),
         }
     return metrics, Losses(data.minutes.start[test] // MINUTE, losses)
-
-
-def predicted(data: Dataset, rows: Ints, model: Model) -> dict[int, Floats]:
-    """Log return quantiles (n, levels) by horizon as the model gives them."""
-    parts = [
-        model.predict(data.matrix[rows[first : first + _ROWS_AT_ONCE]]) for first in range(0, len(rows), _ROWS_AT_ONCE)
-    ]
-    return {
-        horizon: np.concatenate([part[horizon] for part in parts]) * (data.scale[rows] * horizon**0.5)[:, None]
-        for horizon in model.horizons
-    }
-
-
-def issued(data: Dataset, parts: Split, model: Model) -> dict[int, Floats]:
-    """Log return quantiles (n, levels) on the test rows, calibrated by what was known when each was made.
-
-    The rolling offsets begin with the rows that were kept from the boosters.
-    """
-    rows = np.concatenate([parts.calibrate, parts.test])
-    at = data.minutes.start[rows] // MINUTE
-    found = {}
-    for horizon, raw in predicted(data, rows, model).items():
-        truth = labels.returns(data.minutes, horizon)[rows]
-        offsets = Offsets.none(data.scale[parts.train])
-        rolled = conformal.rolled(raw, truth, data.scale[rows], at=at, horizon=horizon, offsets=offsets)
-        found[horizon] = rolled[len(parts.calibrate) :]
-    return found
 
 
 def line(horizon: int, measured: Mapping[str, Any]) -> str:
@@ -128,7 +98,7 @@ def _run(told: argparse.Namespace, run: Watched) -> dict[str, Any]:
     beside = [dataset.before(dataset.load(path), _day(told.train_until) + DAY) for path in told.pretrain]
     model = _trained(data, parts, beside, told, run)
     learnt = np.concatenate([parts.train, parts.calibrate])
-    metrics, losses = evaluate(data, learnt, parts.test, issued(data, parts, model), told.seed)
+    metrics, losses = evaluate(data, learnt, parts.test, issue.issued(data, parts.test, model), told.seed)
     if reason := metrics[str(HORIZONS[0])]["garch"]["fallback"]:
         _say(f"garch: {reason}")
     for horizon in HORIZONS:
@@ -195,7 +165,9 @@ def _trained(data: Dataset, parts: Split, beside: Sequence[Dataset], told: argpa
         "metrics": {},
     }
     samples = data.matrix[parts.test[:: len(parts.test) // SAMPLES]]
-    return models.write(told.out / "model", heads, fit.calibrate(data, parts, heads), samples, about)
+    calibration = fit.calibrate(data, parts, heads)
+    rolling = issue.rolling(data, parts, heads, calibration)
+    return models.write(told.out / "model", heads, calibration, rolling, samples, about)
 
 
 def _told(arguments: Sequence[str] | None) -> argparse.Namespace:

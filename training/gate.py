@@ -1,8 +1,11 @@
 """The gate: a candidate passes where it is better than every baseline, and not worse than the champion.
 
-    python -m training.gate --model FOLDER_OR_TAR --output DIR [--champion FOLDER_OR_TAR | --state-table NAME]
+    python -m training.gate --model FOLDER_OR_TAR --bars SNAPSHOT --output DIR
+        [--champion FOLDER_OR_TAR | --state-table NAME]
 
-writes decision.json and metrics.json. A rejection is a result, not a failure: the exit status is 0 with either.
+writes decision.json, metrics.json and model_card.json. A rejection is a result, not a failure: the exit status is 0
+with either. Candidate and champion are weighed as they would be served: calibrated by what became of each one's own
+earlier forecasts.
 """
 
 import argparse
@@ -14,14 +17,21 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
+from btc import labels
 from btc.minutes import Floats
 from btc.models import Model, ModelError
-from training import publish
+from btc.serving import REACH
+from btc.times import MINUTE
+from training import card, dataset, issue, publish
 from training.baselines import NAMES as BASELINES
+from training.card import Verdict
+from training.dataset import Dataset
 from training.losses import BASIS_POINTS, CANDIDATE, block_bootstrap, pinball
 from training.pipeline import APPROVED, REJECTED
 from training.publish import Evidence
+from training.split import FEWEST
 
 CONFIDENCE: Final = 0.95
 COVERAGE: Final = (0.8, 0.98)
@@ -31,22 +41,43 @@ DIRECTION: Final = 0.56
 
 
 @dataclass(frozen=True)
-class Decision:
-    """Whether the candidate may be served; `reasons` say why in words, `skills` what was measured."""
+class Decision(Verdict):
+    """Whether the candidate may be served; `reasons` say why in words, `skills` what was measured.
 
-    status: str
-    reasons: tuple[str, ...]
-    skills: Mapping[str, Mapping[str, float]]
-    """Mean CRPS skill over the horizons against each rival, with the edges of its one-sided 95 % intervals."""
+    A skill is the mean over the horizons, with the edges of its one-sided 95 % intervals.
+    """
+
     model_version: str
-    champion_version: str | None
 
     @property
     def approved(self) -> bool:
         return self.status == APPROVED
 
 
-def decide(model: Model, evidence: Evidence, champion: Model | None, seed: int = 7) -> Decision:
+@dataclass(frozen=True, eq=False)
+class Champion:
+    """The model that serves, and what it would have lost in the candidate's place."""
+
+    version: str
+    losses: Mapping[int, Floats]
+    """In basis points (n,) on the evidence's rows by horizon; NaN on those it has learnt from."""
+
+    @classmethod
+    def on(cls, evidence: Evidence, data: Dataset, model: Model) -> "Champion":
+        """Raises ModelError where the evidence's rows are not the dataset's."""
+        rows = (evidence.rows * MINUTE - data.minutes.start[0]) // MINUTE
+        if not np.isin(rows, data.rows).all():
+            raise ModelError("the evidence tells of minutes that the snapshot lacks: it is another run's")
+        unseen = data.minutes.start[rows] >= model.trained_until
+        losses = {horizon: np.full(len(rows), np.nan) for horizon in model.horizons}
+        issued = issue.issued(data, rows[unseen], model) if unseen.any() else {}
+        for horizon, quantiles in issued.items():
+            truth = labels.returns(data.minutes, horizon)[rows[unseen]]
+            losses[horizon][unseen] = BASIS_POINTS * pinball(truth, quantiles)
+        return cls(model.version, losses)
+
+
+def decide(model: Model, evidence: Evidence, champion: Champion | None, seed: int = 7) -> Decision:
     """Weighs the candidate by its losses on the test rows, paired row by row with its rivals'."""
     skills = {name: _skill(evidence.losses, name, seed) for name in BASELINES}
     faults = [
@@ -56,19 +87,26 @@ def decide(model: Model, evidence: Evidence, champion: Model | None, seed: int =
     ]
     if champion:
         rival = {
-            horizon: {**lost, "champion": losses_of(champion, evidence, horizon)}
+            horizon: {**lost, "champion": champion.losses[horizon]}
             for horizon, lost in evidence.losses.items()
-            if horizon in champion.horizons
+            if horizon in champion.losses
         }
-        skills["champion"] = _skill(rival, "champion", seed)
-        if not skills["champion"]["high"] >= 0:
+        rows = int(_known(rival, "champion").sum())
+        if rows < FEWEST:
             faults.append(
-                f"worse than the champion {champion.version}: skill {skills['champion']['skill']:+.2%}, "
-                f"at best {skills['champion']['high']:+.2%}"
+                f"not shown to be as good as the champion {champion.version}: only {rows} of the test's rows are new "
+                f"to it, {FEWEST} are needed"
             )
+        else:
+            skills["champion"] = _skill(rival, "champion", seed)
+            if not skills["champion"]["high"] >= 0:
+                faults.append(
+                    f"worse than the champion {champion.version}: skill {skills['champion']['skill']:+.2%}, "
+                    f"at best {skills['champion']['high']:+.2%}"
+                )
     faults += _suspicions(model.description["metrics"])
     passed = [f"better than {name}: skill {skills[name]['skill']:+.2%}" for name in BASELINES]
-    if champion:
+    if "champion" in skills:
         passed.append(f"not worse than the champion: skill {skills['champion']['skill']:+.2%}")
     return Decision(
         status=REJECTED if faults else APPROVED,
@@ -79,15 +117,15 @@ def decide(model: Model, evidence: Evidence, champion: Model | None, seed: int =
     )
 
 
-def losses_of(model: Model, evidence: Evidence, horizon: int) -> Floats:
-    """Pinball losses (n,) in basis points of another model on the evidence's rows."""
-    scaled = model.predict(evidence.matrix)[horizon]
-    return BASIS_POINTS * pinball(evidence.truth[horizon], scaled * (evidence.scale * horizon**0.5)[:, None])
+def _known(by_horizon: Mapping[int, Mapping[str, Floats]], rival: str) -> npt.NDArray[np.bool_]:
+    """Rows (n,) on which both have a loss at every horizon."""
+    both = [np.isfinite(lost[CANDIDATE]) & np.isfinite(lost[rival]) for lost in by_horizon.values()]
+    return np.asarray(np.all(both, axis=0))
 
 
 def _skill(by_horizon: Mapping[int, Mapping[str, Floats]], rival: str, seed: int) -> dict[str, float]:
     """Skill of the candidate with each horizon weighing the same, on rows whose future is known at all of them."""
-    known = np.all([np.isfinite(lost[CANDIDATE]) for lost in by_horizon.values()], axis=0)
+    known = _known(by_horizon, rival)
     units = {horizon: lost[rival][known].mean() for horizon, lost in by_horizon.items()}
     mine, theirs = (
         np.mean([lost[name][known] / units[horizon] for horizon, lost in by_horizon.items()], axis=0)
@@ -134,6 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> Decision:
     parser.add_argument(
         "--model", type=Path, required=True, help="the candidate: a folder, model.tar.gz, or its folder"
     )
+    parser.add_argument("--bars", type=Path, required=True, help="the snapshot that the candidate was trained on")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--champion", type=Path)
     parser.add_argument("--state-table", default="", help="where the champion is named, if it is not given")
@@ -142,14 +181,33 @@ def main(arguments: Sequence[str] | None = None) -> Decision:
     artefact = told.model / "model.tar.gz" if (told.model / "model.tar.gz").is_file() else told.model
     model = Model.open(artefact)
     model.verify()
-    notes: tuple[str, ...] = ()
+    evidence, notes = publish.read_evidence(artefact), list[str]()
+    champion = None
+    minutes, _ = dataset.read(told.bars)
+    if model.description["dataset"] != dataset.digest(minutes):
+        raise ModelError(f"{model.version} was not trained on {told.bars}: give its own snapshot")
     try:
-        champion = _champion(told)
+        if rival := _champion(told):
+            begin = min(rival.trained_until, int(evidence.rows[0]) * MINUTE) - REACH
+            first = int(np.searchsorted(minutes.start, begin))
+            champion = Champion.on(evidence, dataset.build(minutes[first:]), rival)
     except ModelError as error:
-        champion, notes = None, (f"the champion cannot be compared: {error}",)
-    decision = decide(model, publish.read_evidence(artefact), champion)
-    (told.output / "metrics.json").write_text(json.dumps(model.description["metrics"], indent=1) + "\n")
-    (told.output / "decision.json").write_text(json.dumps({**asdict(decision), "notes": notes}, indent=1) + "\n")
+        notes.append(f"the champion cannot be compared: {error}")
+    decision = decide(model, evidence, champion)
+    told_card = card.of(model, decision)
+    files = {
+        "metrics": {"horizons": model.description["metrics"], "skills": decision.skills},
+        "model_card": told_card,
+        # The registry takes the card as a text, and a pipeline hands on texts only.
+        "decision": {
+            **asdict(decision),
+            "notes": notes,
+            "dataset": model.description["dataset"],
+            "model_card": json.dumps(told_card),
+        },
+    }
+    for name, content in files.items():
+        (told.output / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
     print(f"{decision.model_version} {decision.status}: {'; '.join((*decision.reasons, *notes))}", flush=True)
     return decision
 

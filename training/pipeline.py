@@ -1,4 +1,4 @@
-"""The SageMaker pipeline as a plain dict: train → gate → register, Approved or Rejected.
+"""The SageMaker pipeline as a plain dict: snapshot → train → gate → register, Approved or Rejected.
 
 Every argument may be a CDK token, so none is read or taken apart here. Each step's Arguments have the shape of the API
 call the service makes of them (CreateTrainingJob, CreateProcessingJob, CreateModelPackage).
@@ -13,18 +13,22 @@ PROGRAM: Final = "train.py"
 
 CODE: Final = "/opt/ml/processing/input/code"
 MODEL: Final = "/opt/ml/processing/input/model"
+BARS: Final = "/opt/ml/processing/input/bars"
+DATASET: Final = "/opt/ml/processing/output/dataset"
 DECISION: Final = "/opt/ml/processing/output/decision"
 APPROVED: Final = "Approved"
 REJECTED: Final = "Rejected"
 
-_GATE: Final = (
+_RUN: Final = (
     f'cd {CODE} && for bundle in *; do tar -xzf "$bundle"; done'
-    " && { python3 -c 'import msgspec' || python3 -m pip install --quiet --requirement requirements.txt; }"
-    ' && exec python3 -m training.gate "$@"'
+    " && { python3 -c 'import msgspec, awswrangler' || python3 -m pip install --quiet --requirement requirements.txt; }"
+    ' && exec python3 -m "$0" "$@"'
 )
 _SPOT_WAIT_S: Final = 3600
 
 Json = dict[str, Any]
+
+_SNAPSHOT: Final[Json] = {"Get": "Steps.Snapshot.ProcessingOutputConfig.Outputs['dataset'].S3Output.S3Uri"}
 
 
 def definition(  # noqa: PLR0913 - one argument a resource it works with
@@ -65,9 +69,9 @@ def definition(  # noqa: PLR0913 - one argument a resource it works with
         ],
         "PipelineExperimentConfig": None,
         "Steps": [
+            _snapshot(source=source, bars=bars, run=run, region=region, **shared),
             _train(
                 source=source,
-                bars=bars,
                 run=run,
                 names=names,
                 environment=environment or {},
@@ -81,12 +85,31 @@ def definition(  # noqa: PLR0913 - one argument a resource it works with
     }
 
 
+def _snapshot(  # noqa: PLR0913 - one argument a thing the job is told
+    *, role: str, image: str, source: str, bars: str, run: Json, region: str, tags: list[Json]
+) -> Json:
+    """The lake's bars as one file: late bars rewrite days of the lake, a run reads the same minutes throughout."""
+    return {
+        "Name": "Snapshot",
+        "Type": "Processing",
+        "Arguments": _job(
+            "training.snapshot",
+            ["--bars", bars, "--output", DATASET],
+            inputs={"code": (source, CODE)},
+            output=("dataset", _join(run, "dataset"), DATASET),
+            role=role,
+            image=image,
+            region=region,
+            tags=tags,
+        ),
+    }
+
+
 def _train(  # noqa: PLR0913 - one argument a thing the job is told
     *,
     role: str,
     image: str,
     source: str,
-    bars: str,
     run: Json,
     names: Mapping[str, str],
     environment: Mapping[str, str],
@@ -122,7 +145,7 @@ def _train(  # noqa: PLR0913 - one argument a thing the job is told
                     "DataSource": {
                         "S3DataSource": {
                             "S3DataType": "S3Prefix",
-                            "S3Uri": bars,
+                            "S3Uri": _SNAPSHOT,
                             "S3DataDistributionType": "FullyReplicated",
                         }
                     },
@@ -148,60 +171,84 @@ def _gate(  # noqa: PLR0913 - one argument a thing the job is told
     *, role: str, image: str, source: str, run: Json, region: str, state_table: str, tags: list[Json]
 ) -> Json:
     """Weigh the candidate against the baselines and the champion on rows neither has seen."""
-    inputs = {"code": (source, CODE), "model": (_get("Steps.Train.ModelArtifacts.S3ModelArtifacts"), MODEL)}
     return {
         "Name": "Gate",
         "Type": "Processing",
-        "Arguments": {
-            "RoleArn": role,
-            "AppSpecification": {
-                "ImageUri": image,
-                "ContainerEntrypoint": ["bash", "-c", _GATE, "gate"],
-                "ContainerArguments": ["--model", MODEL, "--state-table", state_table, "--output", DECISION],
+        "Arguments": _job(
+            "training.gate",
+            ["--model", MODEL, "--bars", BARS, "--state-table", state_table, "--output", DECISION],
+            inputs={
+                "code": (source, CODE),
+                "model": (_get("Steps.Train.ModelArtifacts.S3ModelArtifacts"), MODEL),
+                "bars": (_SNAPSHOT, BARS),
             },
-            "ProcessingInputs": [
-                {
-                    "InputName": name,
-                    "AppManaged": False,
-                    "S3Input": {
-                        "S3Uri": uri,
-                        "LocalPath": path,
-                        "S3DataType": "S3Prefix",
-                        "S3InputMode": "File",
-                        "S3DataDistributionType": "FullyReplicated",
-                    },
-                }
-                for name, (uri, path) in inputs.items()
-            ],
-            "ProcessingOutputConfig": {
-                "Outputs": [
-                    {
-                        "OutputName": "decision",
-                        "AppManaged": False,
-                        "S3Output": {
-                            "S3Uri": _join(run, "decision"),
-                            "LocalPath": DECISION,
-                            "S3UploadMode": "EndOfJob",
-                        },
-                    }
-                ]
-            },
-            "ProcessingResources": {
-                "ClusterConfig": {"InstanceType": "ml.t3.medium", "InstanceCount": 1, "VolumeSizeInGB": 10}
-            },
-            "StoppingCondition": {"MaxRuntimeInSeconds": 900},
-            # Nothing else tells a processing container where its tables are.
-            "Environment": {"AWS_DEFAULT_REGION": region},
-            **({"Tags": tags} if tags else {}),
-        },
+            output=("decision", _join(run, "decision"), DECISION),
+            role=role,
+            image=image,
+            region=region,
+            tags=tags,
+        ),
         "PropertyFiles": [
             {"PropertyFileName": "Decision", "OutputName": "decision", "FilePath": "decision.json"},
         ],
     }
 
 
+def _job(  # noqa: PLR0913 - one argument a thing the job is told
+    module: str,
+    words: list[str],
+    *,
+    inputs: Mapping[str, tuple[Any, str]],
+    output: tuple[str, Json, str],
+    role: str,
+    image: str,
+    region: str,
+    tags: list[Json],
+) -> Json:
+    """A processing job that runs a module of the source bundle; inputs and output name what lies where in S3."""
+    name, target, folder = output
+    return {
+        "RoleArn": role,
+        "AppSpecification": {
+            "ImageUri": image,
+            "ContainerEntrypoint": ["bash", "-c", _RUN, module],
+            "ContainerArguments": words,
+        },
+        "ProcessingInputs": [
+            {
+                "InputName": each,
+                "AppManaged": False,
+                "S3Input": {
+                    "S3Uri": uri,
+                    "LocalPath": path,
+                    "S3DataType": "S3Prefix",
+                    "S3InputMode": "File",
+                    "S3DataDistributionType": "FullyReplicated",
+                },
+            }
+            for each, (uri, path) in inputs.items()
+        ],
+        "ProcessingOutputConfig": {
+            "Outputs": [
+                {
+                    "OutputName": name,
+                    "AppManaged": False,
+                    "S3Output": {"S3Uri": target, "LocalPath": folder, "S3UploadMode": "EndOfJob"},
+                }
+            ]
+        },
+        "ProcessingResources": {
+            "ClusterConfig": {"InstanceType": "ml.t3.medium", "InstanceCount": 1, "VolumeSizeInGB": 10}
+        },
+        "StoppingCondition": {"MaxRuntimeInSeconds": 900},
+        # Nothing else tells a processing container where its tables and buckets are.
+        "Environment": {"AWS_DEFAULT_REGION": region},
+        **({"Tags": tags} if tags else {}),
+    }
+
+
 def _choose(image: str, run: Json, group: str) -> Json:
-    status = {"Std:JsonGet": {"PropertyFile": {"Get": "Steps.Gate.PropertyFiles.Decision"}, "Path": "status"}}
+    status = _decided("status")
     return {
         "Name": "Choose",
         "Type": "Condition",
@@ -214,7 +261,7 @@ def _choose(image: str, run: Json, group: str) -> Json:
 
 
 def _register(status: str, image: str, run: Json, group: str) -> Json:
-    """The model package; its metrics and the gate's reasons lie beside it, under the addresses it names."""
+    """The model package with its card; metrics and the gate's reasons lie beside it, under the addresses it names."""
     decision, metrics = _join(run, "decision", "decision.json"), _join(run, "decision", "metrics.json")
     return {
         "Name": f"Register{status}",
@@ -233,9 +280,20 @@ def _register(status: str, image: str, run: Json, group: str) -> Json:
             "ModelMetrics": {
                 "ModelQuality": {"Statistics": {"ContentType": "application/json", "S3Uri": metrics}},
             },
-            "CustomerMetadataProperties": {"decision": decision, "metrics": metrics},
+            "ModelCard": {"ModelCardContent": _decided("model_card"), "ModelCardStatus": "Approved"},
+            "CustomerMetadataProperties": {
+                "decision": decision,
+                "metrics": metrics,
+                "dataset": _decided("dataset"),
+                "model_version": _decided("model_version"),
+            },
         },
     }
+
+
+def _decided(path: str) -> Json:
+    """What the gate's decision says under a name."""
+    return {"Std:JsonGet": {"PropertyFile": {"Get": "Steps.Gate.PropertyFiles.Decision"}, "Path": path}}
 
 
 def _get(path: str) -> Json:

@@ -12,10 +12,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from btc import labels, models
+from btc import models
+from btc.conformal import Offsets
 from btc.minutes import Floats, Ints
 from btc.models import Heads, Model, ModelError
-from training.dataset import Dataset
 from training.losses import Losses
 
 EVIDENCE: Final = "evidence.npz"
@@ -24,37 +24,29 @@ SAMPLES: Final = 5
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """The test rows: features, truth and what the candidate and the baselines lost on them."""
+    """What the candidate and the baselines lost on the test rows."""
 
     rows: Ints
     """Minutes since the epoch (n,)."""
-    matrix: npt.NDArray[np.float32]
-    scale: Floats
-    truth: Mapping[int, Floats]
-    """Log returns (n,) by horizon."""
     losses: Mapping[int, Mapping[str, Floats]]
 
 
-def write_model(
+def write_model(  # noqa: PLR0913, PLR0917 - what an artefact holds
     folder: Path,
     rows: npt.NDArray[np.float32],
     heads: Mapping[int, Heads],
     calibration: Mapping[int, Floats],
+    rolling: Mapping[int, Offsets],
     about: Mapping[str, Any],
 ) -> Model:
     """The artefact in `folder`, with a few of the rows (n, features), far apart, to prove it by."""
     samples = rows[np.linspace(0, len(rows) - 1, SAMPLES).astype(np.int64)]
-    return models.write(folder, heads, calibration, samples, about)
+    return models.write(folder, heads, calibration, rolling, samples, about)
 
 
-def write_evidence(folder: Path, dataset: Dataset, test: Ints, losses: Losses) -> None:
-    columns: dict[str, npt.NDArray[Any]] = {
-        "rows": losses.rows,
-        "matrix": dataset.matrix[test],
-        "scale": dataset.scale[test],
-    }
+def write_evidence(folder: Path, losses: Losses) -> None:
+    columns: dict[str, npt.NDArray[Any]] = {"rows": losses.rows}
     for horizon, lost in losses.by_horizon.items():
-        columns[f"truth/{horizon}"] = labels.returns(dataset.minutes, horizon)[test]
         columns |= {f"losses/{horizon}/{name}": values.astype(np.float32) for name, values in lost.items()}
     with (folder / EVIDENCE).open("wb") as file:
         np.savez_compressed(file, **columns)  # type: ignore[arg-type]  # its stub takes a column for a flag
@@ -73,8 +65,7 @@ def read_evidence(path: Path) -> Evidence:
         if name.startswith("losses/"):
             _, horizon, forecaster = name.split("/")
             losses.setdefault(int(horizon), {})[forecaster] = values.astype(np.float64)
-    truth = {horizon: columns[f"truth/{horizon}"] for horizon in losses}
-    return Evidence(columns["rows"], columns["matrix"], columns["scale"], truth, losses)
+    return Evidence(columns["rows"], losses)
 
 
 def archive(folder: Path, target: Path) -> None:

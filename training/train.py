@@ -19,7 +19,7 @@ import btc
 from btc.forecasts import HORIZONS
 from btc.models import Model
 from btc.times import MINUTE, iso, parse_iso
-from training import dataset, evaluate, fit, insights, publish, report, split, tracking, tune
+from training import dataset, evaluate, fit, insights, issue, publish, report, split, tracking, tune
 from training.dataset import Dataset
 from training.split import Split
 from training.tracking import Watched
@@ -61,13 +61,13 @@ def train(  # noqa: PLR0913 - what a run is told
     _say(f"fitting on {len(parts.train)} rows with rounds {tuned.rounds}")
     heads = fit.fit(data, parts, tuned, seed=seed, threads=threads)
     offsets = fit.calibrate(data, parts, heads)
+    rolling = issue.rolling(data, parts, heads, offsets)
     about = _about(data, parts, tuned)
-    draft = publish.write_model(model_dir, data.matrix[parts.test], heads, offsets, about)
-    quantiles = evaluate.predicted(data, parts.test, draft)
-    metrics, losses = evaluate.evaluate(data, parts.train, parts.test, quantiles, seed)
+    draft = publish.write_model(model_dir, data.matrix[parts.test], heads, offsets, rolling, about)
+    metrics, losses = evaluate.evaluate(data, parts.train, parts.test, issue.issued(data, parts.test, draft), seed)
     measured = {**about, "metrics": metrics, "seconds": round(time.monotonic() - began, 1)}
-    model = publish.write_model(model_dir, data.matrix[parts.test], heads, offsets, measured)
-    publish.write_evidence(model_dir, data, parts.test, losses)
+    model = publish.write_model(model_dir, data.matrix[parts.test], heads, offsets, rolling, measured)
+    publish.write_evidence(model_dir, losses)
     model.verify()
     for horizon in HORIZONS:
         _say(evaluate.line(horizon, metrics[str(horizon)]))

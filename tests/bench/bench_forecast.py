@@ -6,12 +6,14 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import xgboost as xgb
 
-from btc import features, models
+from btc import features, models, serving
 from btc.bars import Bar
+from btc.conformal import Offsets
 from btc.features import LOOK_BACK, NAMES
 from btc.forecasts import HORIZONS, LEVELS
 from btc.minutes import Minutes
-from btc.times import MINUTE
+from btc.serving import REACH, Calibration
+from btc.times import MINUTE, iso
 from btc.trades import Market
 from tests.bench.measure import Row, best_seconds
 from tests.model import rolling
@@ -23,9 +25,9 @@ REPEATS = 20
 
 
 def history() -> list[Bar]:
-    """The look-back of a forecast: a random walk with volume."""
+    """What the function reads for a forecast: a random walk with volume."""
     source = np.random.default_rng(7)
-    closes = 1e13 * np.exp(source.normal(scale=5e-4, size=LOOK_BACK + 2).cumsum())
+    closes = 1e13 * np.exp(source.normal(scale=5e-4, size=REACH // MINUTE + 2).cumsum())
     rows = []
     for row in range(1, len(closes)):
         opened, closed = int(closes[row - 1]), int(closes[row])
@@ -53,7 +55,7 @@ def history() -> list[Bar]:
     return rows
 
 
-def model(folder: Path) -> models.Model:
+def model(folder: Path, trained_until: int) -> models.Model:
     """Boosters of the size a training leaves behind: both heads of each horizon, 200 rounds of depth 4."""
     source = np.random.default_rng(7)
     rows = source.normal(size=(2000, len(NAMES))).astype(np.float32)
@@ -65,16 +67,25 @@ def model(folder: Path) -> models.Model:
     spread = xgb.train({"max_depth": 4, "max_bin": MAX_BIN, "nthread": 2}, matrix, num_boost_round=200)
     heads = {horizon: models.Heads(spread, quantiles, shape=shape, modes=modes(shape)) for horizon in HORIZONS}
     offsets = {horizon: np.zeros(len(LEVELS)) for horizon in HORIZONS}
-    return models.write(folder, heads, offsets, rows[:2], {"trained_until": "2026-01-01"})
+    known = dict.fromkeys(HORIZONS, Offsets.none(np.linspace(1e-4, 1e-3, 100)))
+    told = {"trained_until": iso(trained_until)}
+    return models.write(folder, heads, offsets, known, rows[:2], told)
 
 
 def rows() -> list[Row]:
     bars = history()
     with TemporaryDirectory() as folder:
-        champion = model(Path(folder))
-    minutes = Minutes.of_bars(bars)
+        champion = model(Path(folder), bars[-2].end)
+    minutes = Minutes.of_bars(bars)[-(LOOK_BACK + 1) :]
+    begun = Calibration.begun(champion)
+
+    def bar() -> None:
+        seen = Minutes.of_bars(bars)
+        calibration = serving.followed(begun, champion, seen, bars[-1].end)
+        serving.forecast(MARKET, seen, champion, calibration)
+
     whole, ours, pandas = best_seconds(
-        lambda: [models.forecast(MARKET, Minutes.of_bars(bars), champion) for _ in range(REPEATS)],
+        lambda: [bar() for _ in range(REPEATS)],
         lambda: [features.matrix(minutes) for _ in range(REPEATS)],
         lambda: [rolling.features(minutes) for _ in range(REPEATS)],
     )

@@ -25,17 +25,17 @@ def definition(assembly: Assembly) -> Json:
 def test_the_deployed_pipeline_trains_weighs_and_registers(dev: Assembly) -> None:
     pipeline = definition(dev)
 
-    assert [step["Name"] for step in pipeline["Steps"]] == ["Train", "Gate", "Choose"]
+    assert [step["Name"] for step in pipeline["Steps"]] == ["Snapshot", "Train", "Gate", "Choose"]
     registered = pipeline["Steps"][-1]["Arguments"]["IfSteps"][0]["Arguments"]
     assert registered["ModelPackageGroupName"] == dev.one("SageMaker::ModelPackageGroup")["ModelPackageGroupName"]
 
 
 def test_jobs_read_the_lake_that_the_archive_writes_and_run_the_bundled_program(dev: Assembly) -> None:
-    train = definition(dev)["Steps"][0]["Arguments"]
+    snapshot, train = (step["Arguments"] for step in definition(dev)["Steps"][:2])
     archive = resolved(dev.functions["archive_bars"]["Properties"]["Environment"]["Variables"])
 
-    bars = train["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"]
-    assert bars == f"s3://{archive['LAKE_BUCKET']}/bars/venue=kraken/symbol=BTC-USD/"
+    words = snapshot["AppSpecification"]["ContainerArguments"]
+    assert words[words.index("--bars") + 1] == f"s3://{archive['LAKE_BUCKET']}/bars/venue=kraken/symbol=BTC-USD/"
     assert train["HyperParameters"]["sagemaker_submit_directory"].endswith(".gz")
     assert train["HyperParameters"]["sagemaker_program"] == "train.py"
 

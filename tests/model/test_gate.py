@@ -7,9 +7,18 @@ import numpy as np
 import pytest
 
 from btc.models import Model, ModelError
-from training import gate, publish
+from btc.times import MINUTE, iso
+from tests.model.walks import save, walk
+from training import dataset, gate, publish
 from training.baselines import NAMES as BASELINES
+from training.dataset import Dataset
+from training.gate import Champion
 from training.losses import CANDIDATE
+
+
+@pytest.fixture(scope="module")
+def data(run) -> Dataset:
+    return dataset.load(run.bars)
 
 
 def model_with(run, **metrics) -> Model:
@@ -58,33 +67,53 @@ def test_a_worse_candidate_is_rejected_with_a_reason_for_each_baseline(run):
     assert [reason.split(":")[0] for reason in decision.reasons] == [f"not better than {name}" for name in BASELINES]
 
 
-def test_a_candidate_worse_than_the_champion_is_rejected(run):
-    worse = distorted(run.model, 1.5)
+def test_a_candidate_worse_than_the_champion_is_rejected(run, data):
     evidence = publish.read_evidence(run.model_dir)
-    lost = {
-        horizon: {**values, CANDIDATE: gate.losses_of(worse, evidence, horizon)}
-        for horizon, values in evidence.losses.items()
-    }
-    decision = gate.decide(model_with(run), replace(evidence, losses=lost), run.model)
+    worse = Champion.on(evidence, data, distorted(run.model, 1.5)).losses
+    lost = {horizon: {**values, CANDIDATE: worse[horizon]} for horizon, values in evidence.losses.items()}
+    champion = Champion.on(evidence, data, run.model)
+    decision = gate.decide(model_with(run), replace(evidence, losses=lost), champion)
 
     assert not decision.approved
     assert any("worse than the champion" in reason for reason in decision.reasons)
     assert decision.champion_version == run.model.version
 
 
-def test_a_candidate_better_than_a_poor_champion_is_approved(run):
-    decision = gate.decide(model_with(run), evidence_of(run, 0.97), distorted(run.model, 1.5))
+def test_a_candidate_better_than_a_poor_champion_is_approved(run, data):
+    evidence = evidence_of(run, 0.97)
+    decision = gate.decide(model_with(run), evidence, Champion.on(evidence, data, distorted(run.model, 1.5)))
 
     assert decision.approved
     assert decision.skills["champion"]["low"] > 0
 
 
-def test_a_candidate_equal_to_its_champion_is_not_worse(run):
+def test_a_champion_is_judged_as_it_would_be_served_and_so_equals_itself(run, data):
     evidence = publish.read_evidence(run.model_dir)
-    decision = gate.decide(model_with(run), evidence, run.model)
+    champion = Champion.on(evidence, data, run.model)
+    decision = gate.decide(model_with(run), evidence, champion)
 
-    assert abs(decision.skills["champion"]["skill"]) < 1e-4
-    assert not any("champion" in reason for reason in decision.reasons if "worse" in reason and "not" not in reason)
+    for horizon, lost in evidence.losses.items():
+        np.testing.assert_array_equal(champion.losses[horizon].astype(np.float32), lost[CANDIDATE].astype(np.float32))
+    assert abs(decision.skills["champion"]["skill"]) < 1e-6
+    assert not any("worse than the champion" in reason for reason in decision.reasons)
+
+
+def test_a_champion_that_has_learnt_from_the_tests_rows_is_no_measure_and_nothing_passes_it(run, data):
+    evidence = evidence_of(run, 0.97)
+    until = int(evidence.rows[-100]) * MINUTE
+    learnt = Model({**run.model.description, "trained_until": iso(until)}, run.model.heads)
+    champion = Champion.on(evidence, data, learnt)
+    decision = gate.decide(model_with(run), evidence, champion)
+
+    assert np.isfinite(champion.losses[1]).sum() <= 100
+    assert not decision.approved
+    assert "rows are new to it" in decision.reasons[0]
+
+
+def test_evidence_of_another_run_is_refused(run, data):
+    evidence = publish.read_evidence(run.model_dir)
+    with pytest.raises(ModelError, match="another run"):
+        Champion.on(replace(evidence, rows=evidence.rows + 100_000), data, run.model)
 
 
 @pytest.mark.parametrize(
@@ -103,20 +132,29 @@ def test_one_horizon_worse_intervals_that_do_not_hold_and_results_too_good_are_r
 
 
 def test_the_decision_is_written_for_the_pipeline_to_read(run, tmp_path):
-    decision = gate.main(["--model", str(run.archive.parent), "--output", str(tmp_path)])
+    decision = gate.main(["--model", str(run.archive.parent), "--bars", str(run.bars), "--output", str(tmp_path)])
     written = json.loads((tmp_path / "decision.json").read_text())
 
     assert written["status"] == decision.status in {"Approved", "Rejected"}
     assert written["reasons"] == list(decision.reasons)
     assert written["model_version"] == run.model.version
-    assert json.loads((tmp_path / "metrics.json").read_text()) == run.model.description["metrics"]
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics == {"horizons": run.model.description["metrics"], "skills": written["skills"]}
+    assert json.loads(written["model_card"]) == json.loads((tmp_path / "model_card.json").read_text())
+    assert written["dataset"] == run.model.description["dataset"]
+
+
+def test_a_candidate_of_other_bars_is_refused(run, tmp_path):
+    save(walk(3_000, seed=5), str(tmp_path / "bars.parquet"))
+    with pytest.raises(ModelError, match="was not trained on"):
+        gate.main(["--model", str(run.archive), "--bars", str(tmp_path), "--output", str(tmp_path / "out")])
 
 
 def test_a_champion_that_cannot_be_read_is_noted_and_the_baselines_decide(run, tmp_path):
     (tmp_path / "old.tar.gz").write_bytes(b"not an archive")
-    gate.main(
-        ["--model", str(run.archive), "--output", str(tmp_path / "out"), "--champion", str(tmp_path / "old.tar.gz")]
-    )
+    told = {"--model": run.archive, "--bars": run.bars, "--output": tmp_path / "out"}
+    told["--champion"] = tmp_path / "old.tar.gz"
+    gate.main([str(word) for pair in told.items() for word in pair])
 
     assert "cannot be compared" in json.loads((tmp_path / "out/decision.json").read_text())["notes"][0]
 
@@ -128,11 +166,11 @@ def test_a_candidate_damaged_anywhere_is_refused(run, tmp_path, share):
     (tmp_path / "model.tar.gz").write_bytes(damaged)
 
     with pytest.raises(ModelError):
-        gate.main(["--model", str(tmp_path), "--output", str(tmp_path / "out")])
+        gate.main(["--model", str(tmp_path), "--bars", str(run.bars), "--output", str(tmp_path / "out")])
 
 
 def test_a_candidate_cut_short_is_refused(run, tmp_path):
     (tmp_path / "model.tar.gz").write_bytes(run.archive.read_bytes()[:-2000])
 
     with pytest.raises(ModelError):
-        gate.main(["--model", str(tmp_path), "--output", str(tmp_path / "out")])
+        gate.main(["--model", str(tmp_path), "--bars", str(run.bars), "--output", str(tmp_path / "out")])

@@ -13,7 +13,7 @@ import pytest
 from botocore.model import Shape, StructureShape
 from botocore.validate import ParamValidator
 
-from training import pipeline, train
+from training import gate, pipeline, train
 from training.evaluate import line
 
 TOLD = {
@@ -65,6 +65,8 @@ def references(value: Any) -> Iterator[str]:
 def resolved(value: Any) -> Any:
     """Arguments with each reference replaced by some text, as the service replaces them before its call."""
     if isinstance(value, dict):
+        if set(value) == {"Std:JsonGet"}:
+            return f"resolved-{value['Std:JsonGet']['Path']}"
         if set(value) == {"Get"}:
             return "ml.m5.xlarge" if value["Get"] == "Parameters.InstanceType" else f"resolved-{value['Get']}"
         if set(value) == {"Std:Join"}:
@@ -84,7 +86,7 @@ def test_each_steps_arguments_are_what_the_service_accepts(definition, service):
             assert not report.has_errors(), f"{step['Name']}: {report.generate_report()}"
             checked.add(step["Name"])
 
-    assert checked == {"Train", "Gate", "RegisterApproved", "RegisterRejected"}
+    assert checked == {"Snapshot", "Train", "Gate", "RegisterApproved", "RegisterRejected"}
 
 
 def test_names_values_and_lengths_are_within_the_services_bounds(definition, service):
@@ -138,11 +140,68 @@ def leads(step: dict[str, Any], path: str, service: Any) -> bool:
         outputs = {entry["OutputName"] for entry in step["Arguments"]["ProcessingOutputConfig"]["Outputs"]}
         return any(entry["PropertyFileName"] == tail and entry["OutputName"] in outputs for entry in step[head])
     shape = service.operation_model(DESCRIPTIONS[step["Type"]]).output_shape
-    for name in path.split("."):
+    for name, _, key in re.findall(r"(\w+)(\['([^']+)'\])?", path):
         if name not in shape.members:
             return False
         shape = shape.members[name]
+        if key:  # a list that a pipeline reads by its entries' names
+            outputs = step["Arguments"]["ProcessingOutputConfig"][name]
+            if key not in {entry["OutputName"] for entry in outputs}:
+                return False
+            shape = shape.member
     return True
+
+
+def test_each_step_waits_for_the_one_whose_answer_it_reads(definition):
+    needs = {
+        step["Name"]: {each.split(".")[1] for each in references(step) if each.startswith("Steps.")}
+        for step in definition["Steps"]
+    }
+
+    assert needs == {
+        "Snapshot": set(),
+        "Train": {"Snapshot"},
+        "Gate": {"Snapshot", "Train"},
+        "Choose": {"Train", "Gate"},
+    }
+
+
+def test_both_jobs_read_the_snapshot_and_only_it_reads_the_lake(definition):
+    readers = [step["Name"] for step in definition["Steps"] if TOLD["bars"] in json.dumps(step)]
+    channel = step_named(definition, "Train")["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"]
+    [gate] = [entry for entry in step_named(definition, "Gate")["ProcessingInputs"] if entry["InputName"] == "bars"]
+
+    assert readers == ["Snapshot"]
+    assert (
+        channel
+        == gate["S3Input"]["S3Uri"]
+        == {"Get": "Steps.Snapshot.ProcessingOutputConfig.Outputs['dataset'].S3Output.S3Uri"}
+    )
+
+
+def test_what_a_version_tells_of_itself_is_in_the_gates_decision(definition, run, tmp_path):
+    gate.main(["--model", str(run.archive), "--bars", str(run.bars), "--output", str(tmp_path)])
+    decision = json.loads((tmp_path / "decision.json").read_text())
+    asked = {value["Path"] for step in steps(definition) for value in decided(step)}
+
+    assert asked == {"status", "model_card", "dataset", "model_version"}
+    assert all(isinstance(decision[name], str) for name in asked)
+
+
+def decided(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        if set(value) == {"Std:JsonGet"}:
+            yield value["Std:JsonGet"]
+        for inner in value.values():
+            yield from decided(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from decided(inner)
+
+
+def step_named(definition: dict[str, Any], name: str) -> dict[str, Any]:
+    [arguments] = [step["Arguments"] for step in definition["Steps"] if step["Name"] == name]
+    return arguments
 
 
 def test_every_parameter_is_used_and_has_a_default(definition):
@@ -153,7 +212,7 @@ def test_every_parameter_is_used_and_has_a_default(definition):
 
 
 def test_the_training_program_understands_the_hyperparameters_it_is_given(definition, monkeypatch, tmp_path):
-    given = definition["Steps"][0]["Arguments"]["HyperParameters"]
+    given = step_named(definition, "Train")["HyperParameters"]
     defaults = {entry["Name"]: entry["DefaultValue"] for entry in definition["Parameters"]}
     words = [
         word
@@ -167,7 +226,7 @@ def test_the_training_program_understands_the_hyperparameters_it_is_given(defini
 
 
 def test_the_jobs_log_lines_carry_the_metrics_the_service_collects(definition, run):
-    metrics = definition["Steps"][0]["Arguments"]["AlgorithmSpecification"]["MetricDefinitions"]
+    metrics = step_named(definition, "Train")["AlgorithmSpecification"]["MetricDefinitions"]
     for metric, (horizon, measured) in zip(metrics, run.model.description["metrics"].items(), strict=True):
         found = re.search(metric["Regex"], line(int(horizon), measured))
         assert found
@@ -182,8 +241,9 @@ def test_nothing_in_the_definition_depends_on_reading_a_token():
     assert json.loads(text) == pipeline.definition(**tokens)
 
 
-def test_the_gate_is_told_the_region(definition):
-    assert definition["Steps"][1]["Arguments"]["Environment"] == {"AWS_DEFAULT_REGION": TOLD["region"]}
+@pytest.mark.parametrize("name", ["Snapshot", "Gate"])
+def test_a_processing_job_is_told_the_region(definition, name):
+    assert step_named(definition, name)["Environment"] == {"AWS_DEFAULT_REGION": TOLD["region"]}
 
 
 def test_the_gates_command_unpacks_any_bundle_and_runs(definition, run, bundle, tmp_path):
@@ -194,10 +254,10 @@ def test_the_gates_command_unpacks_any_bundle_and_runs(definition, run, bundle, 
     (model / "model.tar.gz").write_bytes(run.archive.read_bytes())
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/python3").symlink_to(sys.executable)
-    command = [*definition["Steps"][1]["Arguments"]["AppSpecification"]["ContainerEntrypoint"]]
+    command = [*step_named(definition, "Gate")["AppSpecification"]["ContainerEntrypoint"]]
     command = [word.replace(pipeline.CODE, str(code)) for word in command]
     subprocess.run(
-        [*command, "--model", str(model), "--output", str(decision)],
+        [*command, "--model", str(model), "--bars", str(run.bars), "--output", str(decision)],
         check=True,
         env={"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"},
     )
@@ -211,15 +271,22 @@ def test_steps_have_the_shape_the_sagemaker_sdk_gives_them(definition, monkeypat
     sdk = pytest.importorskip("sagemaker.mlops.workflow.condition_step", exc_type=ImportError)
     from sagemaker.core.workflow.conditions import ConditionEquals  # noqa: PLC0415
     from sagemaker.core.workflow.functions import Join, JsonGet  # noqa: PLC0415
-    from sagemaker.core.workflow.properties import PropertyFile  # noqa: PLC0415
+    from sagemaker.core.workflow.properties import Properties, PropertyFile  # noqa: PLC0415
     from sagemaker.mlops.workflow.steps import StepTypeEnum  # noqa: PLC0415
 
-    _, gate, choose = definition["Steps"]
+    *_, gate, choose = definition["Steps"]
     file = PropertyFile(name="Decision", output_name="decision", path="decision.json")
     status = JsonGet(step_name="Gate", property_file="Decision", json_path="status")
     condition = ConditionEquals(left=status, right="Approved")
     made = sdk.ConditionStep(name="Choose", conditions=[condition]).to_request()
 
+    snapshot = Properties(step_name="Snapshot", shape_name="DescribeProcessingJobResponse")
+    [channel] = step_named(definition, "Train")["InputDataConfig"]
+    assert channel["DataSource"]["S3DataSource"]["S3Uri"] == (
+        snapshot.ProcessingOutputConfig.Outputs["dataset"].S3Output.S3Uri.expr
+    )
+    card = choose["Arguments"]["IfSteps"][0]["Arguments"]["ModelCard"]
+    assert card["ModelCardContent"] == JsonGet(step_name="Gate", property_file="Decision", json_path="model_card").expr
     assert gate["PropertyFiles"] == [file.expr]
     assert set(made) == set(choose)
     assert set(made["Arguments"]) == set(choose["Arguments"])
@@ -228,3 +295,20 @@ def test_steps_have_the_shape_the_sagemaker_sdk_gives_them(definition, monkeypat
     joined = Join(on="/", values=["a", "b"]).expr
     assert set(joined) == {"Std:Join"}
     assert set(joined["Std:Join"]) == {"On", "Values"}
+
+
+@pytest.mark.filterwarnings("ignore")  # the SDK's own
+def test_the_model_card_is_one_by_the_sdks_own_schema(run, monkeypatch, tmp_path):
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    shapes = pytest.importorskip("sagemaker.core.shapes.model_card_shapes", exc_type=ImportError)
+    gate.main(["--model", str(run.archive), "--bars", str(run.bars), "--output", str(tmp_path)])
+    text = (tmp_path / "model_card.json").read_text()
+    card = shapes.ModelCardContent.model_validate_json(text, strict=False)
+
+    [evaluation] = card.evaluation_details
+    groups = [group.name for group in evaluation.metric_groups]
+    assert "5 minutes ahead" in groups
+    assert "against har" in groups
+    assert evaluation.evaluation_observation.startswith(("Approved", "Rejected"))
+    assert set(json.loads(text)) <= set(shapes.ModelCardContent.model_fields)
+    assert len(json.dumps(json.loads(text))) < 100_000

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from mlflow import MlflowClient
 
@@ -79,6 +80,15 @@ def test_the_definition_trains_weighs_and_registers_as_the_gate_decides(
     assert decision["reasons"]
     assert decision["champion_version"] == run.model.version
     assert not decision["notes"]
+    assert {"champion", "har", "naive"} <= set(decision["skills"])
+    with_card = json.loads(
+        s3.get_object(Bucket=bucket, Key=key.replace("decision.json", "model_card.json"))["Body"].read()
+    )
+    assert with_card == json.loads(decision["model_card"])
+    snapshot = f"models/runs/{execution.id}/dataset"
+    manifest = json.loads(s3.get_object(Bucket="models", Key=f"{snapshot}/manifest.json")["Body"].read())
+    assert described["CustomerMetadataProperties"]["dataset"] == manifest["digest"] == decision["dataset"]
+    assert manifest["rows"] == pq.ParquetFile(run.bars).metadata.num_rows
     metrics = execution.steps["Train"].properties["FinalMetricDataList"]
     client = MlflowClient(tracking_uri=tracked)
     kept = client.search_runs([client.get_experiment_by_name(EXPERIMENT).experiment_id])

@@ -7,11 +7,13 @@ import optuna
 import pytest
 from mlflow import MlflowClient
 
-from btc import features, models
+from btc import features, serving
 from btc.forecasts import HORIZONS, LEVELS
 from btc.models import Model
+from btc.serving import Calibration
+from btc.times import MINUTE
 from tests.unit.market import BTC
-from training import baselines, dataset, losses, publish, train, tune
+from training import baselines, dataset, issue, losses, publish, train, tune
 from training.mlflow_runs import EXPERIMENT
 from training.split import TooLittleDataError
 
@@ -48,11 +50,15 @@ def test_the_evidence_is_what_the_metrics_come_from(run):
 def test_the_model_serves_what_the_test_saw(run):
     data = dataset.load(run.bars)
     row = int(data.rows[-1])
-    [made, *_] = models.forecast(BTC, data.minutes[: row + 1], run.model)
-    quantiles = run.model.predict(data.matrix[row : row + 1])[1][0] * data.scale[row]
+    minutes = data.minutes[: row + 1]
+    calibration = serving.followed(Calibration.begun(run.model), run.model, minutes, int(minutes.start[-1]) + MINUTE)
+    made = serving.forecast(BTC, minutes, run.model, calibration)
+    tested = issue.issued(data, data.rows[-1:], run.model)
 
-    assert not made.baseline
-    np.testing.assert_allclose(made.quantiles, data.minutes.close[row] * np.exp(quantiles), rtol=1e-9)
+    assert not any(each.baseline for each in made)
+    for each in made:
+        prices = [float(f"{minutes.close[-1] * np.exp(value):.10g}") for value in tested[each.horizon][0]]
+        assert list(each.quantiles) == prices
 
 
 def test_the_same_run_gives_the_same_model(run, tmp_path):

@@ -46,18 +46,35 @@ def test_a_forecast_knows_no_outcome_before_its_horizon_has_passed(row, horizon)
     assert after[: row + 1].tobytes() == before[: row + 1].tobytes()
 
 
-def test_step_by_step_it_is_what_it_is_over_all_rows():
-    raw, truth, horizon = SCALE[:300, None] * NORMAL, market(1.3)[:300], 5
+@pytest.mark.parametrize("horizon", [1, 5, 60])
+def test_step_by_step_it_is_what_it_is_over_all_rows(horizon):
+    raw, truth = SCALE[:300, None] * NORMAL, market(1.3)[:300]
+    truth[100:110] = np.nan
     whole = conformal.rolled(raw, truth, SCALE[:300], at=AT[:300], horizon=horizon, offsets=Offsets.none(SCALE))
     offsets, issued = Offsets.none(SCALE), []
-    regimes = offsets.regime(SCALE[:300])
     for row in range(300):
         if row >= horizon:
-            past = row - horizon
-            offsets.learn(raw[past], issued[past], regimes[past], truth[past])
-        issued.append(offsets.issue(raw[row], regimes[row]))
+            past = slice(row - horizon, row - horizon + 1)
+            offsets.settle(raw[past], truth[past], SCALE[past])
+        issued.append(offsets.issue(raw[row], SCALE[row]))
 
-    np.testing.assert_allclose(issued, whole, rtol=1e-12)
+    assert np.array(issued).tobytes() == whole.tobytes()
+
+
+@settings(max_examples=25)
+@given(cut=st.integers(1, 299), horizon=st.sampled_from([1, 5, 60]))
+def test_cut_anywhere_and_gone_on_with_it_is_what_it_is_in_one(cut, horizon):
+    raw, truth, scale = SCALE[:300, None] * NORMAL, market(1.3)[:300], SCALE[:300]
+    in_one, in_two = Offsets.none(SCALE), Offsets.none(SCALE)
+    whole = conformal.rolled(raw, truth, scale, at=AT[:300], horizon=horizon, offsets=in_one)
+    conformal.rolled(raw[:cut], truth[:cut], scale[:cut], at=AT[:cut], horizon=horizon, offsets=in_two)
+    rest = slice(max(0, cut - horizon), 300)  # the forecasts whose outcomes are yet to come, and all after them
+    again = conformal.rolled(
+        raw[rest], truth[rest], scale[rest], at=AT[rest], horizon=horizon, offsets=in_two, since=cut - 1
+    )
+
+    assert again[cut - rest.start :].tobytes() == whole[cut:].tobytes()
+    assert in_two.values.tobytes() == in_one.values.tobytes()
 
 
 def test_an_unknown_outcome_teaches_nothing():

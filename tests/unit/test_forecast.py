@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import xgboost as xgb
 
-from btc import bars, baselines, models
+from btc import bars, baselines, models, serving
 from btc.aws import clients
 from btc.aws.forecasts import ForecastTable
 from btc.aws.models import NotPromotableError
 from btc.aws.state import StateTable
 from btc.aws.tables import BarTable, bar_item
+from btc.conformal import Offsets
 from btc.features import LOOK_BACK, NAMES
 from btc.forecasts import HORIZONS, LEVELS, Reason
 from btc.minutes import Minutes
@@ -42,7 +43,8 @@ def artefact(folder: Path, trained_until: int) -> bytes:
     size = xgb.train({"max_depth": 2, "nthread": 1}, matrix, num_boost_round=3)
     heads = {horizon: Heads(size, xgb.train(parameters, matrix, num_boost_round=3)) for horizon in HORIZONS}
     offsets = {horizon: np.zeros(len(LEVELS)) for horizon in HORIZONS}
-    models.write(folder, heads, offsets, rows[:3], {"trained_until": iso(trained_until)})
+    rolling = dict.fromkeys(HORIZONS, Offsets.none(np.linspace(1e-4, 1e-3, 100)))
+    models.write(folder, heads, offsets, rolling, rows[:3], {"trained_until": iso(trained_until)})
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
         for file in sorted(folder.iterdir()):
@@ -168,7 +170,7 @@ def test_what_every_baseline_says_is_kept_beside_the_forecast(forecast, promote,
     bar = store(history)
     made = forecast(bar)
     minutes = Minutes.of_bars(BarTable("bars", clients.dynamodb()).between(BTC, NOON, bar.end))
-    expected = models.forecast(BTC, minutes, None)
+    expected = serving.forecast(BTC, minutes, None)
 
     assert {tuple(each.baselines) for each in made} == {tuple(baselines.VOLATILITIES)}
     assert [each.baselines for each in made] == [each.baselines for each in expected]

@@ -7,16 +7,17 @@ import numpy as np
 import pytest
 import xgboost as xgb
 
-from btc import baselines, features, models
+from btc import features, models
+from btc.conformal import Offsets
 from btc.features import LOOK_BACK, NAMES
 from btc.forecasts import HORIZONS, LEVELS
 from btc.models import Heads, Model, ModelError
 from tests.model.walks import walk
-from tests.unit.market import BTC
 
 MINUTES = walk(LOOK_BACK + 400)
 ROWS = features.matrix(MINUTES)[LOOK_BACK:]
 ABOUT = {"trained_until": "2026-11-01T00:00:00Z", "metrics": {}}
+ROLLING = dict.fromkeys(HORIZONS, Offsets.none(np.linspace(1e-4, 1e-3, 100)))
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def heads():
 @pytest.fixture
 def folder(tmp_path, heads):
     offsets = {horizon: np.linspace(-0.1, 0.1, len(LEVELS)) for horizon in HORIZONS}
-    models.write(tmp_path / "model", heads, offsets, ROWS[:4], ABOUT)
+    models.write(tmp_path / "model", heads, offsets, ROLLING, ROWS[:4], ABOUT)
     return tmp_path / "model"
 
 
@@ -73,7 +74,7 @@ def test_samples_with_unrecorded_features_are_proven_too(tmp_path, heads):
     rows[:, NAMES.index("trades_5")] = np.nan
     offsets = {horizon: np.zeros(len(LEVELS)) for horizon in HORIZONS}
 
-    models.write(tmp_path, heads, offsets, rows, ABOUT).verify()
+    models.write(tmp_path, heads, offsets, ROLLING, rows, ABOUT).verify()
 
 
 def test_a_sample_that_comes_out_otherwise_is_refused_by_its_difference(folder):
@@ -122,23 +123,22 @@ def test_a_model_made_for_other_features_or_levels_is_refused(folder, name, valu
         Model.open(folder)
 
 
-def test_the_model_forecasts_from_a_whole_look_back(folder):
-    model = Model.open(folder)
-    made = models.forecast(BTC, MINUTES[-(LOOK_BACK + 1) :], model)
-    more = models.forecast(BTC, MINUTES, model)
+def test_what_the_rolling_calibration_has_learnt_is_kept_exactly_and_given_as_a_copy(tmp_path, heads):
+    learnt = {horizon: Offsets.none(np.linspace(1e-4, 1e-3, 100)) for horizon in HORIZONS}
+    for horizon, offsets in learnt.items():
+        offsets.values[:] = np.random.default_rng(horizon).normal(size=offsets.values.shape)
+    zeros = {horizon: np.zeros(len(LEVELS)) for horizon in HORIZONS}
+    model = models.write(tmp_path, heads, zeros, learnt, ROWS[:2], ABOUT)
+    model.offsets()[5].values[:] = 0.0
 
-    assert made == more
-    assert [each.horizon for each in made] == list(HORIZONS)
-    assert {each.model_version for each in made} == {model.version}
-    assert not any(each.baseline for each in made)
-    assert made[0].reference_price == MINUTES.close[-1]
+    for horizon, offsets in model.offsets().items():
+        assert offsets.values.tobytes() == learnt[horizon].values.tobytes()
+        assert offsets.edges.tobytes() == learnt[horizon].edges.tobytes()
 
 
-def test_without_model_or_whole_look_back_the_baseline_is_served_and_says_so(folder):
-    model = Model.open(folder)
+def test_a_rolling_calibration_of_another_shape_is_refused(folder):
+    rolling = Model.open(folder).description["rolling"]
+    describe(folder, rolling={**rolling, "values": {name: [[0.0]] for name in rolling["values"]}})
 
-    for made in (models.forecast(BTC, MINUTES, None), models.forecast(BTC, MINUTES[-LOOK_BACK:], model)):
-        assert all(each.baseline for each in made)
-        assert {each.model_version for each in made} == {baselines.VERSION}
-        assert all(each.baseline_reason for each in made)
-        assert [each.horizon for each in made] == list(HORIZONS)
+    with pytest.raises(ModelError, match=r"rolling calibration has the shapes \{\(1, 1\)\}"):
+        Model.open(folder)

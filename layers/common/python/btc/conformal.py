@@ -3,6 +3,10 @@
 After each outcome a level's offset moves up where the truth lay above its quantile and down where it lay below, in
 proportion to the level, so that over a long run each level holds what it promises whatever the market does (quantile
 tracking: Gibbs and Candès 2021, Angelopoulos, Candès and Tibshirani 2023). Calm and wild times have their own.
+
+An outcome is told of the offsets as they are when it comes, not as they were when its forecast was made: the two differ
+by less than a horizon's moves, and so the offsets alone are the state. They are a fold over minutes, whatever parts it
+is made in: who holds the offsets as of any time and the bars since has them as of now, bit for bit.
 """
 
 from dataclasses import dataclass
@@ -25,7 +29,7 @@ _SMALLEST: Final = 1e-12
 
 @dataclass(frozen=True, eq=False)
 class Offsets:
-    """Offsets (REGIMES, levels) in half widths of the raw 90 % interval; `learn` changes them in place."""
+    """Offsets (REGIMES, levels) in half widths of the raw 90 % interval; `settle` and `rolled` change them in place."""
 
     edges: Floats
     """Volatilities (REGIMES - 1,) per √minute between the regimes."""
@@ -42,13 +46,21 @@ class Offsets:
         """The number of a scale's regime, or of each (n,)."""
         return np.searchsorted(self.edges, scale)
 
-    def issue(self, raw: Floats, regime: int) -> Floats:
+    def issue(self, raw: Floats, scale: float) -> Floats:
         """The quantiles (levels,) to serve for raw ones: offset, and never crossing."""
-        return np.sort(raw + self.values[regime] * unit(raw))
+        return np.sort(raw + self.values[self.regime(scale)] * unit(raw))
 
-    def learn(self, raw: Floats, issued: Floats, regime: int, truth: float) -> None:
-        """What an outcome tells of the quantiles that were issued for it."""
-        self.values[regime] += self.rate * (_LEVELS - (truth <= issued)) * gaps(raw) / unit(raw)
+    def settle(self, raw: Floats, truth: Floats, scale: Floats) -> None:
+        """Learn of outcomes (n,), in the order in which they came, of forecasts with these raw quantiles (n, levels).
+
+        What is unknown, NaN, teaches nothing.
+        """
+        regimes, units, moves = self.regime(scale), unit(raw), self._moves(raw)
+        for row in np.flatnonzero(np.isfinite(truth)):
+            _learn(self.values[regimes[row]], raw[row], units[row], moves[row], truth[row])
+
+    def _moves(self, raw: Floats) -> Floats:
+        return np.asarray(self.rate * gaps(raw) / unit(raw)[:, None])
 
 
 def unit(raw: Floats) -> Any:
@@ -62,23 +74,26 @@ def gaps(raw: Floats) -> Floats:
 
 
 def rolled(  # noqa: PLR0913 - what a run of forecasts is
-    raw: Floats, truth: Floats, scale: Floats, *, at: Ints, horizon: int, offsets: Offsets
+    raw: Floats, truth: Floats, scale: Floats, *, at: Ints, horizon: int, offsets: Offsets, since: int | None = None
 ) -> Floats:
-    """Issued quantiles (n, levels) of consecutive forecasts, each with what was known when it was made.
+    """Issued quantiles (n, levels), never crossing, of forecasts in order, each with what was known when it was made.
 
     `raw` (n, levels) and `truth` (n,), NaN where unknown, are log returns; `at` (n,) are minutes, ascending. An outcome
-    is known `horizon` minutes after its forecast.
+    is known `horizon` minutes after its forecast; those known at `since` are in the offsets already. Afterwards the
+    offsets are those as of the last forecast.
     """
     issued = np.empty_like(raw)
-    regimes = offsets.regime(scale)
-    moves = offsets.rate * gaps(raw) / unit(raw)[:, None]
-    units, known, ends = unit(raw), np.isfinite(truth), at + horizon
-    settled = 0
+    regimes, units, moves = offsets.regime(scale), unit(raw), offsets._moves(raw)
+    known, values, ends = np.isfinite(truth), offsets.values, at + horizon
+    settled = 0 if since is None else int(np.searchsorted(ends, since, side="right"))
     for row in range(len(raw)):
-        while ends[settled] <= at[row]:
+        while settled < row and ends[settled] <= at[row]:
             if known[settled]:
-                surprise = _LEVELS - (truth[settled] <= issued[settled])
-                offsets.values[regimes[settled]] += moves[settled] * surprise
+                _learn(values[regimes[settled]], raw[settled], units[settled], moves[settled], truth[settled])
             settled += 1
-        issued[row] = np.sort(raw[row] + offsets.values[regimes[row]] * units[row])
+        issued[row] = np.sort(raw[row] + values[regimes[row]] * units[row])
     return issued
+
+
+def _learn(held: Floats, raw: Floats, half_width: float, moves: Floats, truth: float) -> None:
+    held += moves * (_LEVELS - (truth <= raw + held * half_width))

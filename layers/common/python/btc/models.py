@@ -20,14 +20,14 @@ import numpy as np
 import numpy.typing as npt
 import xgboost as xgb
 
-from btc import baselines, features, forecasts
-from btc.forecasts import LEVELS, Forecast, Reason
-from btc.minutes import Floats, Minutes
-from btc.times import MINUTE
-from btc.trades import Market
+from btc import features
+from btc.conformal import REGIMES, Offsets
+from btc.forecasts import LEVELS
+from btc.minutes import Floats
+from btc.times import parse_iso
 
 DESCRIPTION: Final = "model.json"
-FORMAT: Final = "model/3"
+FORMAT: Final = "model/4"
 
 _TOLERANCE: Final = 1e-4
 """Scaled units: float32 sums differ a little between processors, a damaged tree differs a lot."""
@@ -122,9 +122,25 @@ class Model:
 
     def predict(self, rows: npt.NDArray[np.float32]) -> dict[int, Floats]:
         """Quantiles (n, levels) of the scaled return by horizon, calibrated, never crossing; features (n, f) in."""
+        return {horizon: self.quantiles(horizon, rows) for horizon in self.heads}
+
+    def quantiles(self, horizon: int, rows: npt.NDArray[np.float32]) -> Floats:
+        """`predict` for one horizon."""
+        heads = self.heads[horizon]
+        return np.asarray(np.sort(standardised(heads, rows) + self._offsets[horizon], axis=1) * spread(heads, rows))
+
+    @property
+    def trained_until(self) -> int:
+        """The close (µs) of the last minute that was learnt from; what came of the forecasts made by then is learnt too
+        as far as it was known."""
+        return parse_iso(str(self.description["trained_until"]))
+
+    def offsets(self) -> dict[int, Offsets]:
+        """What `predict` is off by, as rolling calibration had learnt by `trained_until`, by horizon; copies."""
+        rolling = self.description["rolling"]
         return {
-            horizon: np.sort(standardised(heads, rows) + self._offsets[horizon], axis=1) * spread(heads, rows)
-            for horizon, heads in self.heads.items()
+            horizon: Offsets(np.array(rolling["edges"]), np.array(rolling["values"][str(horizon)], dtype=np.float64))
+            for horizon in self.heads
         }
 
     def verify(self) -> None:
@@ -157,33 +173,9 @@ class Model:
         sizes = {len(offsets) for offsets in self._offsets.values()}
         if sizes != {len(LEVELS)}:
             raise ModelError(f"{path}: calibration has {sizes} values a horizon, not {len(LEVELS)}")
-
-
-def forecast(market: Market, minutes: Minutes, model: Model | None, reason: Reason | None = None) -> list[Forecast]:
-    """What is served as of the last minute: the model's forecasts, or the baseline's where it may not be used.
-
-    The baseline answers without a model, which `reason` explains unless there never was one, and where the look-back
-    is not whole enough (`features.usable`). Raises baselines.TooFewMinutesError where even that is impossible.
-    """
-    look_back = minutes[-(features.LOOK_BACK + 1) :]
-    as_of, price = int(minutes.start[-1]) + MINUTE, float(minutes.close[-1])
-    rivals = baselines.latest(look_back)
-    if model is None or not features.usable(look_back)[-1]:
-        return forecasts.of(
-            market,
-            as_of,
-            price,
-            rivals[baselines.SERVED],
-            model_version=baselines.VERSION,
-            baseline=True,
-            baseline_reason=Reason.INCOMPLETE if model else reason or Reason.NO_CHAMPION,
-            baselines=rivals,
-        )
-    quantiles = {
-        horizon: values[0] * (features.scale(look_back)[-1] * horizon**0.5)
-        for horizon, values in model.predict(features.matrix(look_back)[-1:]).items()
-    }
-    return forecasts.of(market, as_of, price, quantiles, model_version=model.version, baseline=False, baselines=rivals)
+        shapes = {offsets.values.shape for offsets in self.offsets().values()}
+        if shapes != {(REGIMES, len(LEVELS))}:
+            raise ModelError(f"{path}: rolling calibration has the shapes {shapes}, not {(REGIMES, len(LEVELS))}")
 
 
 def standardised(heads: Heads, rows: npt.NDArray[np.float32]) -> Floats:
@@ -205,17 +197,19 @@ def raw(booster: xgb.Booster, rows: npt.NDArray[np.float32]) -> Floats:
     return np.asarray(booster.inplace_predict(rows), dtype=np.float64).reshape(len(rows), -1)
 
 
-def write(
+def write(  # noqa: PLR0913, PLR0917 - what an artefact holds
     folder: Path,
     heads: Mapping[int, Heads],
     calibration: Mapping[int, Floats],
+    rolling: Mapping[int, Offsets],
     samples: npt.NDArray[np.float32],
     about: Mapping[str, Any],
 ) -> Model:
     """The artefact's files in `folder`, as `Model.open` reads them; returns the model it then is.
 
-    `samples` (n, features) are rows to prove it by later; `about` goes into the description and must tell
-    `trained_until` (ISO date or time): the version is that date and a hash of all that predicts.
+    `rolling` is what the rolling calibration has learnt by the end of the training; `samples` (n, features) are rows to
+    prove it by later; `about` goes into the description and must tell `trained_until` (ISO date or time): the version
+    is that date and a hash of all that predicts.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = {
@@ -233,9 +227,16 @@ def write(
         "shapes": {str(horizon): head.shape.tolist() for horizon, head in heads.items()},
         "modes": {str(horizon): head.modes.tolist() for horizon, head in heads.items()},
         "calibration": offsets,
+        "rolling": {
+            "edges": next(iter(rolling.values())).edges.tolist(),
+            "values": {str(horizon): each.values.tolist() for horizon, each in rolling.items()},
+        },
         "sha256": hashes,
     }
-    identity = hashlib.sha256(json.dumps(predicting, sort_keys=True).encode()).hexdigest()
+    # From when on the rolling calibration follows the bars is a part of what predicts.
+    identity = hashlib.sha256(
+        json.dumps({**predicting, "since": str(about["trained_until"])}, sort_keys=True).encode()
+    ).hexdigest()
     description = {
         "format": FORMAT,
         "model_version": f"{str(about['trained_until'])[:10]}-{identity[:8]}",
