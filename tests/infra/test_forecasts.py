@@ -39,3 +39,19 @@ def test_forecasts_are_keyed_by_series_and_target_time_and_tell_of_their_changes
 
     told = tables["series", "target_time"]["StreamSpecification"]["StreamViewType"]
     assert told in ("NEW_IMAGE", "NEW_AND_OLD_IMAGES")
+
+
+def test_of_the_state_it_writes_its_calibration_and_never_the_champion(dev: Assembly) -> None:
+    function = dev.functions["forecast"]["Properties"]
+    state = function["Environment"]["Variables"]["STATE_TABLE"]["Ref"]
+    [role] = function["Role"]["Fn::GetAtt"][:1]
+    [policy] = [
+        each["Properties"]["PolicyDocument"]["Statement"]
+        for each in dev.of_type("IAM::Policy").values()
+        if {"Ref": role} in each["Properties"]["Roles"]
+    ]
+    [statement] = [each for each in policy if state in str(each["Resource"]) and "dynamodb:PutItem" in each["Action"]]
+
+    assert statement["Action"] == "dynamodb:PutItem"
+    told = statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
+    assert told in ("calibration:*", ["calibration:*"])
