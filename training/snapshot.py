@@ -15,17 +15,21 @@ from typing import Any, Final
 import awswrangler as wr
 import pyarrow as pa
 import pyarrow.parquet as pq
+from awswrangler.exceptions import NoFilesFound
 
 from btc.times import MINUTE, iso
 from training import dataset
-from training.dataset import MANIFEST, OPTIONAL, PRICES
+from training.dataset import MANIFEST, OPTIONAL, PRICES, UnreadableBarsError
 
 BARS: Final = "bars.parquet"
 
 
 def snapshot(lake: str, folder: Path) -> dict[str, Any]:
     """The manifest of what is written; raises UnreadableBarsError where the bars cannot be trained on."""
-    frame = wr.s3.read_parquet(path=lake, path_suffix=".parquet", dtype_backend="pyarrow", use_threads=False)
+    try:
+        frame = wr.s3.read_parquet(path=lake, path_suffix=".parquet", dtype_backend="pyarrow", use_threads=False)
+    except NoFilesFound as error:
+        raise UnreadableBarsError(f"no bars at {lake}: has archive_bars written there yet?") from error
     table = pa.Table.from_pandas(frame, preserve_index=False)
     names = [name for name in ("start", *PRICES, "volume", *OPTIONAL) if name in table.column_names]
     table = table.select(names).replace_schema_metadata().sort_by("start")

@@ -1,48 +1,19 @@
 """The pipeline's own definition, run step by step: the real training program, the real gate, a real registry entry."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
-import pytest
 from mlflow import MlflowClient
 
 from btc.aws.state import StateTable
 from btc.champions import Champion
 from local.jobs import Machine
 from local.pipeline import start
-from local.processes import Process, interpreter
 from local.streams import Emulator
 from tests.model.conftest import Run
 from training import pipeline
 from training.mlflow_runs import EXPERIMENT
-
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def emulator(tmp_path_factory: pytest.TempPathFactory, run: Run) -> Iterator[Emulator]:
-    folder = tmp_path_factory.mktemp("emulator")
-    process = Process.start(
-        "emulator",
-        [*interpreter(), "-m", "local.emulator"],
-        log=folder / "log",
-        environment={"PYTHONPATH": str(ROOT), "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"},
-        folder=ROOT,
-        announces=True,
-    )
-    emulator = Emulator(json.loads(process.announcement())["endpoint"])
-    emulator.client("s3").create_bucket(Bucket="models")
-    emulator.client("sagemaker").create_model_package_group(ModelPackageGroupName="bitcoin")
-    emulator.client("dynamodb").create_table(
-        TableName="state",
-        BillingMode="PAY_PER_REQUEST",
-        KeySchema=[{"AttributeName": "name", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "name", "AttributeType": "S"}],
-    )
-    yield emulator
-    process.stop()
 
 
 def test_the_definition_trains_weighs_and_registers_as_the_gate_decides(
