@@ -85,9 +85,7 @@ def definition(  # noqa: PLR0913 - one argument a resource it works with
     }
 
 
-def _snapshot(  # noqa: PLR0913 - one argument a thing the job is told
-    *, role: str, image: str, source: str, bars: str, run: Json, region: str, tags: list[Json]
-) -> Json:
+def _snapshot(*, source: str, bars: str, run: Json, **shared: Any) -> Json:
     """The lake's bars as one file: late bars rewrite days of the lake, a run reads the same minutes throughout."""
     return {
         "Name": "Snapshot",
@@ -97,10 +95,7 @@ def _snapshot(  # noqa: PLR0913 - one argument a thing the job is told
             ["--bars", bars, "--output", DATASET],
             inputs={"code": (source, CODE)},
             output=("dataset", _join(run, "dataset"), DATASET),
-            role=role,
-            image=image,
-            region=region,
-            tags=tags,
+            **shared,
         ),
     }
 
@@ -167,9 +162,7 @@ def _train(  # noqa: PLR0913 - one argument a thing the job is told
     }
 
 
-def _gate(  # noqa: PLR0913 - one argument a thing the job is told
-    *, role: str, image: str, source: str, run: Json, region: str, state_table: str, tags: list[Json]
-) -> Json:
+def _gate(*, source: str, run: Json, state_table: str, **shared: Any) -> Json:
     """Weigh the candidate against the baselines and the champion on rows neither has seen."""
     return {
         "Name": "Gate",
@@ -183,10 +176,7 @@ def _gate(  # noqa: PLR0913 - one argument a thing the job is told
                 "bars": (_SNAPSHOT, BARS),
             },
             output=("decision", _join(run, "decision"), DECISION),
-            role=role,
-            image=image,
-            region=region,
-            tags=tags,
+            **shared,
         ),
         "PropertyFiles": [
             {"PropertyFileName": "Decision", "OutputName": "decision", "FilePath": "decision.json"},
@@ -205,7 +195,10 @@ def _job(  # noqa: PLR0913 - one argument a thing the job is told
     region: str,
     tags: list[Json],
 ) -> Json:
-    """A processing job that runs a module of the source bundle; inputs and output name what lies where in S3."""
+    """A processing job that runs a module of the source bundle; inputs and output name what lies where in S3.
+
+    Nothing but the region tells its container where tables and buckets are.
+    """
     name, target, folder = output
     return {
         "RoleArn": role,
@@ -241,19 +234,17 @@ def _job(  # noqa: PLR0913 - one argument a thing the job is told
             "ClusterConfig": {"InstanceType": "ml.t3.medium", "InstanceCount": 1, "VolumeSizeInGB": 10}
         },
         "StoppingCondition": {"MaxRuntimeInSeconds": 900},
-        # Nothing else tells a processing container where its tables and buckets are.
         "Environment": {"AWS_DEFAULT_REGION": region},
         **({"Tags": tags} if tags else {}),
     }
 
 
 def _choose(image: str, run: Json, group: str) -> Json:
-    status = _decided("status")
     return {
         "Name": "Choose",
         "Type": "Condition",
         "Arguments": {
-            "Conditions": [{"Type": "Equals", "LeftValue": status, "RightValue": APPROVED}],
+            "Conditions": [{"Type": "Equals", "LeftValue": _decided("status"), "RightValue": APPROVED}],
             "IfSteps": [_register(APPROVED, image, run, group)],
             "ElseSteps": [_register(REJECTED, image, run, group)],
         },

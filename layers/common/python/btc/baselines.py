@@ -2,7 +2,9 @@
 
 `look_back` needs nothing but the look-back itself. `empirical` quantiles are learnt from training rows: with volatility
 held constant that is the naive random walk, with EWMA volatility (RiskMetrics) the strongest simple baseline. Live, no
-training rows are at hand: there each baseline of `VOLATILITIES` learns its spread from the look-back.
+training rows are at hand: there each baseline of `VOLATILITIES` learns its spread from the look-back. That is why the
+live `har` is not the one of training, which learns a weight for each window, a day's among them: a look-back that ends
+with a day of volatility behind every return it learns from would be two days long.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
