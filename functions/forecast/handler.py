@@ -12,8 +12,8 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from btc import models, serving
-from btc.aws import calibrations, clients
-from btc.aws.calibrations import CalibrationTable
+from btc.aws import clients
+from btc.aws.calibrations import CalibrationTable, gather
 from btc.aws.forecasts import ForecastTable
 from btc.aws.models import download
 from btc.aws.state import StateTable
@@ -52,13 +52,16 @@ def forecast(bar: Bar, now: int) -> list[bool]:
     reason = unusable(champion, now, settings().max_model_age_days)
     model = load(champion.artefact) if champion and not reason else None
     bars = BarTable(settings().bars_table, clients.dynamodb())
+    kept = CalibrationTable(settings().state_table, clients.dynamodb())
+    calibration = None
     if model:
-        kept = CalibrationTable(settings().state_table, clients.dynamodb())
-        calibration, minutes = calibrations.follow(kept, bars, model, bar)
+        calibration, minutes = gather(kept, bars, model, bar)
     else:
-        calibration, minutes = None, Minutes.of_bars(bars.between(bar.market, bar.start - LOOK_BACK * MINUTE, bar.end))
-    table = ForecastTable(settings().forecasts_table, clients.dynamodb())
+        minutes = Minutes.of_bars(bars.between(bar.market, bar.start - LOOK_BACK * MINUTE, bar.end))
     made = serving.forecast(bar.market, minutes, model, calibration, reason)
+    if calibration:
+        kept.keep(bar.market, calibration)
+    table = ForecastTable(settings().forecasts_table, clients.dynamodb())
     return [each.baseline for each in made if each.target_time > now and table.add(each, settings().retention_days)]
 
 

@@ -77,12 +77,9 @@ def rows() -> list[Row]:
     with TemporaryDirectory() as folder:
         champion = model(Path(folder), bars[-2].end)
     minutes = Minutes.of_bars(bars)[-(LOOK_BACK + 1) :]
-    begun = Calibration.begun(champion)
 
     def bar() -> None:
-        seen = Minutes.of_bars(bars)
-        calibration = serving.followed(begun, champion, seen, bars[-1].end)
-        serving.forecast(MARKET, seen, champion, calibration)
+        serving.forecast(MARKET, Minutes.of_bars(bars), champion, Calibration.begun(champion))
 
     whole, ours, pandas = best_seconds(
         lambda: [bar() for _ in range(REPEATS)],

@@ -11,7 +11,6 @@ from btc import features, serving
 from btc.forecasts import HORIZONS, LEVELS
 from btc.models import Model
 from btc.serving import Calibration
-from btc.times import MINUTE
 from tests.unit.market import BTC
 from training import baselines, dataset, issue, losses, publish, train, tune
 from training.mlflow_runs import EXPERIMENT
@@ -51,8 +50,7 @@ def test_the_model_serves_what_the_test_saw(run):
     data = dataset.load(run.bars)
     row = int(data.rows[-1])
     minutes = data.minutes[: row + 1]
-    calibration = serving.followed(Calibration.begun(run.model), run.model, minutes, int(minutes.start[-1]) + MINUTE)
-    made = serving.forecast(BTC, minutes, run.model, calibration)
+    made = serving.forecast(BTC, minutes, run.model, Calibration.begun(run.model))
     tested = issue.issued(data, data.rows[-1:], run.model)
 
     assert not any(each.baseline for each in made)

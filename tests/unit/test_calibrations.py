@@ -7,7 +7,7 @@ import pytest
 
 from btc import bars, models, serving
 from btc.aws import clients
-from btc.aws.calibrations import CalibrationTable, follow
+from btc.aws.calibrations import CalibrationTable, gather
 from btc.aws.tables import BarTable, bar_item
 from btc.bars import Bar
 from btc.features import LOOK_BACK
@@ -55,7 +55,21 @@ def step(aws, history, model):
         puts = [{"PutRequest": {"Item": item}} for item in items[first : first + 25]]
         clients.dynamodb().batch_write_item(RequestItems={"bars": puts})
     table, stored = CalibrationTable("state", clients.dynamodb()), BarTable("bars", clients.dynamodb())
-    return lambda row, of=model: follow(table, stored, of, history[row])
+
+    def step(row, of=model):
+        calibration, minutes = gather(table, stored, of, history[row])
+        serving.forecast(BTC, minutes, of, calibration)
+        table.keep(BTC, calibration)
+        return calibration, minutes
+
+    return step
+
+
+def alone(model, bars: list[Bar]) -> Calibration:
+    """What all bars at once make of it."""
+    calibration = Calibration.begun(model)
+    calibration.follow(model, Minutes.of_bars(bars), bars[-1].end)
+    return calibration
 
 
 def learnt(calibration: Calibration) -> list[bytes]:
@@ -65,7 +79,7 @@ def learnt(calibration: Calibration) -> list[bytes]:
 def test_kept_from_bar_to_bar_it_is_what_all_bars_at_once_make_of_it(step, history, model):
     for row in (LOOK_BACK + 150, LOOK_BACK + 151, LOOK_BACK + 200, LENGTH - 1):
         calibration, minutes = step(row)
-    at_once = serving.followed(Calibration.begun(model), model, Minutes.of_bars(history), history[-1].end)
+    at_once = alone(model, history)
 
     assert calibration.until == at_once.until == history[-1].end
     assert learnt(calibration) == learnt(at_once) != learnt(Calibration.begun(model))
@@ -90,11 +104,11 @@ def test_the_same_bar_again_changes_nothing(step):
 def test_an_earlier_bar_is_served_without_what_came_later_and_leaves_it_kept(step, history, model):
     last = step(LENGTH - 1)[0]
     early, minutes = step(LENGTH - 100)
-    alone = serving.followed(Calibration.begun(model), model, Minutes.of_bars(history[:-99]), history[-100].end)
+    at_once = alone(model, history[:-99])
     kept = CalibrationTable("state", clients.dynamodb()).read(BTC, model)
 
     assert minutes.start[-1] == history[-100].start
-    assert (early.until, learnt(early)) == (alone.until, learnt(alone))
+    assert (early.until, learnt(early)) == (at_once.until, learnt(at_once))
     assert (kept.until, learnt(kept)) == (last.until, learnt(last))
 
 
@@ -113,5 +127,5 @@ def test_what_lies_far_behind_comes_nearer_a_day_with_each_bar(step, tmp_path, h
     old = models.Model.open(tmp_path)
     reached = [step(LENGTH - 1, old) for _ in range(4)]
 
-    assert [(history[-1].end - each.until) // MINUTE for each, _ in reached] == [CATCH_UP // MINUTE + 10, 10, 0, 0]
+    assert [(history[-1].end - each.until) // MINUTE for each, _ in reached] == [CATCH_UP // MINUTE + 10, 0, 0, 0]
     assert {minutes.start[-1] for _, minutes in reached} == {history[-1].start}

@@ -54,7 +54,6 @@ def test_bar_by_bar_it_serves_what_evaluation_says_of_the_same_minutes(model):
     calibration = Calibration.begun(model)
     for place, row in enumerate(rows):
         minutes = seen(row, calibration.until)
-        calibration = serving.followed(calibration, model, minutes, int(MINUTES.start[row]) + MINUTE)
         for made in serving.forecast(BTC, minutes, model, calibration):
             prices = [float(f"{made.reference_price * np.exp(value):.10g}") for value in expected[made.horizon][place]]
             assert list(made.quantiles) == prices
@@ -64,11 +63,12 @@ def test_bar_by_bar_it_serves_what_evaluation_says_of_the_same_minutes(model):
 
 @pytest.mark.parametrize("steps", [(399,), (1, 398), (61, 200, 138), (5,) * 79 + (4,)])
 def test_however_far_it_comes_at_once_it_arrives_at_the_same_offsets(steps, model):
-    one = serving.followed(Calibration.begun(model), model, MINUTES, int(MINUTES.start[-1]) + MINUTE)
+    one = Calibration.begun(model)
+    one.follow(model, MINUTES, int(MINUTES.start[-1]) + MINUTE)
     many, row = Calibration.begun(model), TRAINED
     for step in steps:
         row += step
-        many = serving.followed(many, model, seen(row, many.until), int(MINUTES.start[row]) + MINUTE)
+        many.follow(model, seen(row, many.until), int(MINUTES.start[row]) + MINUTE)
 
     assert many.until == one.until
     for horizon in HORIZONS:
@@ -79,8 +79,8 @@ def test_however_far_it_comes_at_once_it_arrives_at_the_same_offsets(steps, mode
 def test_a_minute_after_its_time_changes_nothing(model):
     row = TRAINED + 200
     alone, told = Calibration.begun(model), Calibration.begun(model)
-    serving.followed(alone, model, MINUTES[: row + 1], int(MINUTES.start[row]) + MINUTE)
-    serving.followed(told, model, MINUTES, int(MINUTES.start[row]) + MINUTE)
+    alone.follow(model, MINUTES[: row + 1], int(MINUTES.start[row]) + MINUTE)
+    told.follow(model, MINUTES, int(MINUTES.start[row]) + MINUTE)
 
     for horizon in HORIZONS:
         assert alone.offsets[horizon].values.tobytes() == told.offsets[horizon].values.tobytes()
@@ -88,9 +88,10 @@ def test_a_minute_after_its_time_changes_nothing(model):
 
 def test_without_the_bars_it_stays_as_it_was_and_never_goes_back(model):
     begun, later = Calibration.begun(model), model.trained_until + 60 * MINUTE
-    blind = serving.followed(Calibration.begun(model), model, None, later)
-    short = serving.followed(Calibration.begun(model), model, MINUTES[-100:], later)
-    back = serving.followed(Calibration.begun(model), model, MINUTES, model.trained_until - 60 * MINUTE)
+    blind, short, back = (Calibration.begun(model) for _ in range(3))
+    blind.follow(model, None, later)
+    short.follow(model, MINUTES[-100:], later)
+    back.follow(model, MINUTES, model.trained_until - 60 * MINUTE)
 
     assert (blind.until, short.until, back.until) == (later, later, model.trained_until)
     for each in (blind, short, back):
@@ -150,7 +151,7 @@ def test_after_the_market_changes_the_served_intervals_come_to_hold_again(tmp_pa
     for day in range(30):
         until = int(start[change + day * 1440]) + MINUTE
         part = minutes[max(0, change + (day - 3) * 1440) : change + day * 1440 + 1]
-        calibration = serving.followed(calibration, model, part, until)
+        calibration.follow(model, part, until)
         served.append(covered(day, calibration))
     alone = [covered(day, Calibration.begun(model)) for day in (27, 28, 29)]
 

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from btc import serving
 from btc.aws.tables import BarTable, put_if
 from btc.bars import Bar
 from btc.conformal import Offsets
@@ -60,25 +59,21 @@ class CalibrationTable:
         )
 
 
-def follow(table: CalibrationTable, bars: BarTable, model: Model, bar: Bar) -> tuple[Calibration, Minutes]:
-    """The model's calibration as of the bar's close, kept, and the minutes to forecast from: one read of both's bars.
+def gather(table: CalibrationTable, bars: BarTable, model: Model, bar: Bar) -> tuple[Calibration, Minutes]:
+    """The model's calibration and the minutes up to the bar, from which both it and a forecast are made.
 
     One that is more than CATCH_UP behind comes that much nearer, and nearer still with the next bars.
     """
     calibration = table.read(bar.market, model)
     if calibration.until > bar.end:  # a later bar has been served: what is known since then must not be known here
         calibration = Calibration.begun(model)
-    near = bar.end - calibration.until <= CATCH_UP
-    if not near:
+    if bar.end - calibration.until > CATCH_UP:
         until = calibration.until + CATCH_UP
         past = bars.between(bar.market, calibration.until - REACH, until)
-        calibration = serving.followed(calibration, model, Minutes.of_bars(past) if past else None, until)
-    first = (min(calibration.until, bar.end) if near else bar.end) - REACH
-    minutes = Minutes.of_bars(bars.between(bar.market, first, bar.end))
-    if near:
-        calibration = serving.followed(calibration, model, minutes, bar.end)
-    table.keep(bar.market, calibration)
-    return calibration, minutes
+        calibration.follow(model, Minutes.of_bars(past) if past else None, until)
+    behind = bar.end - calibration.until
+    first = bar.end - REACH - (behind if 0 < behind <= CATCH_UP else 0)
+    return calibration, Minutes.of_bars(bars.between(bar.market, first, bar.end))
 
 
 def _name(market: Market) -> str:
