@@ -5,6 +5,7 @@ python -m cdk.app --stage local --output FOLDER    synthesises without the comma
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ def build(
         analytics_reporting=False,
     )
     chosen = stage or stage_named(app.node.try_get_context("stage") or DEV.name)
+    if email := app.node.try_get_context("alarm_email"):
+        chosen = replace(chosen, alarm_email=email)
     stack = PredictBitcoin(
         app,
         chosen.stack_name,

@@ -8,6 +8,7 @@ from aws_cdk.aws_lambda_event_sources import DynamoEventSource, KinesisEventSour
 from constructs import Construct
 
 from btc.settings import ArchiveBars, ArchiveForecasts, ArchiveTrades, Settings
+from cdk.bars import closed
 from cdk.lake import Lake
 from cdk.python_function import Layers, PythonFunction
 from cdk.settings import Stage
@@ -61,14 +62,18 @@ class Archive(Construct):
                 on_failure=failures,
             )
         )
-        windows = {bars: (self.bars, stage.archive_window_s), forecasts: (self.forecasts, stage.forecast_window_s)}
-        for table, (function, window_s) in windows.items():
+        sources = [
+            (bars, self.bars, stage.archive_window_s, [closed()]),
+            (forecasts, self.forecasts, stage.forecast_window_s, []),
+        ]
+        for table, function, window_s, filters in sources:
             function.add_event_source(
                 DynamoEventSource(
                     table,
                     starting_position=lambda_.StartingPosition.TRIM_HORIZON,
                     batch_size=1000,
                     max_batching_window=Duration.seconds(window_s),
+                    filters=filters or None,
                     bisect_batch_on_error=True,
                     retry_attempts=10,
                     on_failure=failures,

@@ -1,21 +1,18 @@
 """The audit of the bars: on a schedule, by a function that asks the venue for what they lack."""
 
-from aws_cdk import Duration
-from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kinesis as kinesis
 from aws_cdk import aws_scheduler as scheduler
 from constructs import Construct
 
 from btc.settings import AuditBars
-from btc.trades import Market
 from cdk.bars import Bars
-from cdk.python_function import METRICS, Layers, PythonFunction
+from cdk.python_function import Layers, PythonFunction
 from cdk.settings import Stage
 
 
 class Audits(Construct):
-    """One function, its schedule, and an alarm a market."""
+    """One function and its schedule."""
 
     def __init__(  # noqa: PLR0913 - one argument a part it is joined to
         self,
@@ -48,8 +45,6 @@ class Audits(Construct):
             timeout_s=600,
         )
         self._schedule(stage)
-        for market in stage.markets:
-            self._watch(market)
 
     def _schedule(self, stage: Stage) -> None:
         role = iam.Role(self, "ScheduleRole", assumed_by=iam.ServicePrincipal("scheduler.amazonaws.com"))
@@ -71,35 +66,3 @@ class Audits(Construct):
             ),
         )
         allowed.apply_before(schedule)
-
-    def _watch(self, market: Market) -> None:
-        """Minutes that stay unproven for an hour although the venue may have their trades; or no audit for as long."""
-
-        def least(name: str) -> cloudwatch.Metric:
-            dimensions = {"service": "audit_bars", "venue": market.venue, "symbol": market.symbol}
-            return cloudwatch.Metric(
-                namespace=METRICS,
-                metric_name=name,
-                dimensions_map=dimensions,
-                statistic="Minimum",
-                period=Duration.hours(1),
-            )
-
-        cloudwatch.Alarm(
-            self,
-            f"{market.symbol}Unproven",
-            metric=cloudwatch.MathExpression(
-                expression="unproven - unrepairable",
-                using_metrics={"unproven": least("UnprovenMinutes"), "unrepairable": least("UnrepairableMinutes")},
-                label="Unproven minutes that the venue may yet prove",
-                period=Duration.hours(1),
-            ),
-            alarm_description=(
-                f"Bars of {market} stayed unproven for an hour, or nobody looked: "
-                "the log of audit_bars tells the oldest and what the venue said."
-            ),
-            threshold=1,
-            evaluation_periods=1,
-            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-            treat_missing_data=cloudwatch.TreatMissingData.BREACHING,
-        )

@@ -38,7 +38,7 @@ class History(Construct):
             image=image(),
             entry_point=["python", "-m", "functions.fill_history"],
             command=["--help"],  # whoever runs it says what
-            environment=environment("fill_history", self.settings),
+            environment=environment("fill_history", self.settings, stage),
             logging=ecs.LogDriver.aws_logs(stream_prefix="fill", log_group=log_group(self, "Logs", stage=stage)),
             readonly_root_filesystem=True,
             stop_timeout=Duration.seconds(30),

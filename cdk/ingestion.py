@@ -62,6 +62,7 @@ class Ingestion(Construct):
         self.outbound = ec2.SecurityGroup(
             self, "Outbound", vpc=self.vpc, description="Ingest task: out to the venue and to AWS, nothing in"
         )
+        self.logs = log_group(self, "Logs", stage=stage)
         self.task = self._task(stage)
         self.service = self._service(stage)
 
@@ -70,8 +71,8 @@ class Ingestion(Construct):
         task.add_container(
             "IngestTrades",
             image=image(),
-            environment=environment("ingest_trades", self.settings),
-            logging=ecs.LogDriver.aws_logs(stream_prefix="ingest", log_group=log_group(self, "Logs", stage=stage)),
+            environment=environment("ingest_trades", self.settings, stage),
+            logging=ecs.LogDriver.aws_logs(stream_prefix="ingest", log_group=self.logs),
             readonly_root_filesystem=True,
             stop_timeout=Duration.seconds(30),  # to send what it holds
         )

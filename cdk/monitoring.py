@@ -1,94 +1,215 @@
-"""What an operator sees: a dashboard, and an alarm for each way in which forecasts stop being made."""
+"""What an operator sees: a dashboard, one topic that all alarms tell, and a budget."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import NamedTuple
 
-from aws_cdk import Duration
+from aws_cdk import Aws
 from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_budgets as budgets
 from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kinesis as kinesis
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
-FIVE_MINUTES = Duration.minutes(5)
+from cdk.alarms import FIVE_MINUTES, LATE_S, Alarms, watch_feed, watch_forecasts
+from cdk.settings import Stage
+
+SLOW_MS = 2000
+"""How long one request in a hundred may take."""
+
+
+class Watched(NamedTuple):
+    """What is watched beside what the functions say of themselves."""
+
+    trades: kinesis.IStream
+    streamed: Mapping[str, lambda_.IFunction]
+    """By name, the functions that read streams, of which none may fall behind."""
+    api: apigateway.RestApi
+    answers: lambda_.IFunction
+    """The function behind the API."""
+    failures: s3.Bucket
+    pipeline_arn: str
+    feed_logs: logs.ILogGroup
+    score_logs: logs.ILogGroup
 
 
 class Monitoring(Construct):
-    """Alarms say what to do; nobody is told yet unless a subscriber is added to them."""
+    """Each alarm says what has happened and what to do, and tells the topic."""
 
-    def __init__(  # noqa: PLR0913 - one argument a part it is joined to
-        self,
-        scope: Construct,
-        construct_id: str,
-        *,
-        trades: kinesis.IStream,
-        functions: Mapping[str, lambda_.IFunction],
-        streamed: Mapping[str, lambda_.IFunction],
-        api: apigateway.RestApi,
-        scores: Sequence[cloudwatch.IWidget],
-    ) -> None:
+    def __init__(self, scope: Construct, construct_id: str, *, stage: Stage, watched: Watched) -> None:
         super().__init__(scope, construct_id)
-        incoming = trades.metric_incoming_records(statistic="Sum", period=FIVE_MINUTES)
+        self.topic = self._topic(stage)
+        self._alarms = Alarms(self, self.topic)
+        watch_feed(self._alarms, stage.markets)
+        watch_forecasts(self._alarms, stage.markets, stage.model_warning_days)
+        late = self._streams(watched.streamed)
+        self._api(watched)
+        if not stage.emulated:
+            self._events(watched)
+            self._budget(stage)
+        if stage.dashboard:
+            self._dashboard(watched, late)
+
+    def _topic(self, stage: Stage) -> sns.Topic:
+        topic = sns.Topic(self, "Topic", display_name=f"Alarms of {stage.prefix}", enforce_ssl=True)
+        topic.add_to_resource_policy(
+            iam.PolicyStatement(
+                actions=["sns:Publish"],
+                principals=[
+                    iam.ServicePrincipal("cloudwatch.amazonaws.com"),
+                    iam.ServicePrincipal("budgets.amazonaws.com"),
+                ],
+                resources=[topic.topic_arn],
+                conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}},
+            )
+        )
+        if stage.alarm_email:
+            topic.add_subscription(subscriptions.EmailSubscription(stage.alarm_email))
+        return topic
+
+    def _streams(self, streamed: Mapping[str, lambda_.IFunction]) -> list[cloudwatch.IMetric]:
         ages = {
             name: function.metric("IteratorAge", statistic="Maximum", period=FIVE_MINUTES)
             for name, function in streamed.items()
         }
-        errors = {name: function.metric_errors(period=FIVE_MINUTES) for name, function in functions.items()}
-        failed = api.metric_server_error(period=FIVE_MINUTES)
-        self._alarm(
-            "FeedSilent",
-            incoming,
-            "No record reached the stream for 10 minutes: look at the ingest log and at the venue's status.",
-            threshold=1,
-            periods=2,
-            below=True,
-        )
         for name, age in ages.items():
-            self._alarm(
+            self._alarms.add(
                 f"{name}Late",
                 age,
-                f"{name} is more than 5 minutes behind its stream: look at its errors, then at throttles and duration.",
-                threshold=5 * 60 * 1000,
+                f"{name} is more than {LATE_S // 60} minutes behind its stream, whose records are kept for a day",
+                "its log tells its errors; without errors look at its throttles and duration.",
+                threshold=LATE_S * 1000,
             )
-        for name, error in errors.items():
-            self._alarm(
-                f"{name}Fails",
-                error,
-                f"{name} failed: its log tells why; what no retry could deliver lies in the failures bucket.",
-                threshold=1,
-                periods=2,
-            )
-        self._alarm(
-            "ApiAnswers5xx", failed, "The API answered 5xx: look for the request's id in the log of `api`.", threshold=5
+        return list(ages.values())
+
+    def _api(self, watched: Watched) -> None:
+        self._alarms.add(
+            "ApiFails",
+            watched.api.metric_server_error(period=FIVE_MINUTES),
+            "The API answered 5xx at least five times in five minutes",
+            "look for `request failed` in the log of api; the answer's request_id finds the request.",
+            threshold=5,
         )
-        cloudwatch.Dashboard(self, "Dashboard").add_widgets(
-            cloudwatch.GraphWidget(title="Records into the stream", left=[incoming]),
-            cloudwatch.GraphWidget(title="Behind the stream (ms)", left=list(ages.values())),
-            cloudwatch.GraphWidget(title="Errors", left=[*errors.values(), failed]),
-            cloudwatch.GraphWidget(title="API", left=[api.metric_count()], right=[api.metric_latency(statistic="p99")]),
-            *scores,
+        self._alarms.add(
+            "ApiSlow",
+            watched.api.metric_latency(statistic="p99", period=FIVE_MINUTES),
+            f"One request in a hundred took more than {SLOW_MS / 1000:g} s for a quarter of an hour",
+            "compare with the integration's latency and the function's duration; cold starts come with rare requests, "
+            "throttled tables with many.",
+            threshold=SLOW_MS,
+            periods=3,
+        )
+        self._alarms.add(
+            "ApiThrottled",
+            watched.answers.metric_throttles(period=FIVE_MINUTES),
+            "Lambda refused to run the API's function",
+            "see the account's concurrency: ask for more, or lower `total_rate_per_s`.",
         )
 
-    def _alarm(  # noqa: PLR0913 - an alarm has that many sides
-        self,
-        construct_id: str,
-        metric: cloudwatch.IMetric,
-        description: str,
-        *,
-        threshold: float,
-        periods: int = 1,
-        below: bool = False,
-    ) -> None:
-        operators = cloudwatch.ComparisonOperator
-        missing = cloudwatch.TreatMissingData
-        cloudwatch.Alarm(
-            self,
-            construct_id,
-            metric=metric,
-            alarm_description=description,
-            threshold=threshold,
-            evaluation_periods=periods,
-            comparison_operator=(
-                operators.LESS_THAN_THRESHOLD if below else operators.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
+    def _events(self, watched: Watched) -> None:
+        """What AWS says happened goes to the topic at once, and is counted by the rule it matched."""
+        bucket = watched.failures.node.default_child
+        assert isinstance(bucket, s3.CfnBucket)
+        bucket.notification_configuration = s3.CfnBucket.NotificationConfigurationProperty(
+            event_bridge_configuration=s3.CfnBucket.EventBridgeConfigurationProperty(event_bridge_enabled=True)
+        )
+        self._rule(
+            "BatchFailed",
+            events.EventPattern(
+                source=["aws.s3"],
+                detail_type=["Object Created"],
+                detail={"bucket": {"name": [watched.failures.bucket_name]}},
             ),
-            treat_missing_data=missing.BREACHING if below else missing.NOT_BREACHING,
+            "A batch or event that no retry could deliver lies in the failures bucket",
+            "its key names the function, whose log tells the cause; once that is mended, deliver it "
+            "again with `python -m functions.redrive`.",
+        )
+        self._rule(
+            "PipelineFailed",
+            events.EventPattern(
+                source=["aws.sagemaker"],
+                detail_type=["SageMaker Model Building Pipeline Execution Status Change"],
+                detail={"pipelineArn": [watched.pipeline_arn], "currentPipelineExecutionStatus": ["Failed"]},
+            ),
+            "A training failed; the champion serves on",
+            "list the execution's steps in SageMaker: the failed step's reason and log tell why; start the pipeline "
+            "again once it is mended.",
+        )
+
+    def _rule(self, construct_id: str, pattern: events.EventPattern, happened: str, to_do: str) -> None:
+        rule = events.Rule(self, f"{construct_id}Rule", description=happened, event_pattern=pattern)
+        rule.add_target(targets.SnsTopic(self.topic))
+        metric = cloudwatch.Metric(
+            namespace="AWS/Events",
+            metric_name="TriggeredRules",
+            dimensions_map={"RuleName": rule.rule_name},
+            statistic="Sum",
+            period=FIVE_MINUTES,
+        )
+        self._alarms.add(construct_id, metric, happened, to_do)
+
+    def _budget(self, stage: Stage) -> None:
+        """Spending told by AWS Budgets, which is no alarm of CloudWatch's and costs nothing."""
+        if not stage.monthly_budget_usd:
+            return
+        subscriber = budgets.CfnBudget.SubscriberProperty(subscription_type="SNS", address=self.topic.topic_arn)
+        budgets.CfnBudget(
+            self,
+            "Spend",
+            budget=budgets.CfnBudget.BudgetDataProperty(
+                budget_type="COST",
+                time_unit="MONTHLY",
+                budget_limit=budgets.CfnBudget.SpendProperty(amount=stage.monthly_budget_usd, unit="USD"),
+            ),
+            notifications_with_subscribers=[
+                budgets.CfnBudget.NotificationWithSubscribersProperty(
+                    notification=budgets.CfnBudget.NotificationProperty(
+                        comparison_operator="GREATER_THAN", notification_type=kind, threshold=share
+                    ),
+                    subscribers=[subscriber],
+                )
+                for kind, share in (("ACTUAL", 80), ("FORECASTED", 100))
+            ],
+        )
+
+    def _dashboard(self, watched: Watched, late: list[cloudwatch.IMetric]) -> None:
+        def of_log(title: str, group: logs.ILogGroup, *lines: str) -> cloudwatch.LogQueryWidget:
+            """Drawn from the log: what a metric would cost by the month costs nothing here until somebody looks."""
+            return cloudwatch.LogQueryWidget(
+                title=title,
+                log_group_names=[group.log_group_name],
+                view=cloudwatch.LogQueryVisualizationType.LINE,
+                query_lines=list(lines),
+            )
+
+        incoming = watched.trades.metric_incoming_records(statistic="Sum", period=FIVE_MINUTES)
+        errors = [function.metric_errors(period=FIVE_MINUTES) for function in watched.streamed.values()]
+        api = watched.api
+        cloudwatch.Dashboard(self, "Dashboard").add_widgets(
+            cloudwatch.AlarmStatusWidget(title="Alarms", alarms=list(self._alarms.made), width=24),
+            cloudwatch.GraphWidget(title="Records into the stream", left=[incoming]),
+            cloudwatch.GraphWidget(title="Behind the stream (ms)", left=late),
+            cloudwatch.GraphWidget(title="Errors", left=[*errors, api.metric_server_error(period=FIVE_MINUTES)]),
+            cloudwatch.GraphWidget(
+                title="API", left=[api.metric_count()], right=[api.metric_latency(statistic="p99", period=FIVE_MINUTES)]
+            ),
+            of_log(
+                "What the feed brought",
+                watched.feed_logs,
+                "filter message = 'ingested'",
+                "stats max(trades) - min(trades), max(gaps) - min(gaps), max(connections) by bin(5m)",
+            ),
+            of_log(
+                "Live coverage and skill",
+                watched.score_logs,
+                "filter message = 'live'",
+                "stats latest(LiveCoverage), latest(LiveSkill) by bin(1h), horizon",
+            ),
         )

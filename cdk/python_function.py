@@ -81,7 +81,7 @@ class PythonFunction(lambda_.Function):
             runtime=RUNTIME,
             architecture=lambda_.Architecture.ARM_64,
             layers=layers,
-            environment=environment(name, settings),
+            environment=environment(name, settings, stage),
             memory_size=memory_mb,
             timeout=Duration.seconds(timeout_s),
             on_failure=on_failure,
@@ -89,13 +89,14 @@ class PythonFunction(lambda_.Function):
         )
 
 
-def environment(name: str, settings: Settings) -> dict[str, str]:
+def environment(name: str, settings: Settings, stage: Stage) -> dict[str, str]:
     """What the process of `name` finds in its environment."""
     return {
         **settings.to_env(),
         "POWERTOOLS_SERVICE_NAME": name,
         "POWERTOOLS_METRICS_NAMESPACE": METRICS,
         "POWERTOOLS_LOG_LEVEL": "INFO",
+        "DETAILED_METRICS": str(stage.detailed_metrics).lower(),
     }
 
 

@@ -1,7 +1,6 @@
-"""What forecasts turned out to be worth: the function that scores them, its sums, and alarms on drift."""
+"""What forecasts turned out to be worth: the function that scores them, and its sums."""
 
 from aws_cdk import Duration
-from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk.aws_lambda_event_sources import DynamoEventSource
 from constructs import Construct
@@ -9,16 +8,8 @@ from constructs import Construct
 from btc.settings import ScoreForecasts
 from cdk.bars import Bars, closed, on_demand_table
 from cdk.forecasts import Forecasts
-from cdk.python_function import METRICS, Layers, PythonFunction
+from cdk.python_function import Layers, PythonFunction
 from cdk.settings import Stage
-
-DRIFTS = {
-    "coverage": "The 90 % interval no longer covers what it promises: see LiveCoverage by horizon and /v1/scores; a "
-    "retraining has been started, so look whether the gate passes the new model, and roll back to an older one if not.",
-    "skill": "The champion is no better than the best baseline: see LiveSkill by horizon and /v1/scores; a retraining "
-    "has been started, so look whether the gate passes the new model, and promote none if the baseline is better.",
-}
-"""What to do, by the cause that score_forecasts names."""
 
 
 class Scores(Construct):
@@ -68,39 +59,10 @@ class Scores(Construct):
                 bars.table,
                 starting_position=lambda_.StartingPosition.TRIM_HORIZON,
                 batch_size=1000,
+                max_batching_window=Duration.seconds(stage.score_window_s),
                 filters=[closed()],
                 bisect_batch_on_error=True,
                 retry_attempts=3,
                 on_failure=failures,
             )
         )
-        for cause, description in DRIFTS.items():
-            self._alarm(cause, description)
-        self.graphs = [_by_horizon(name) for name in ("LiveCoverage", "LiveSkill")]
-
-    def _alarm(self, cause: str, description: str) -> None:
-        cloudwatch.Alarm(
-            self,
-            f"{cause.capitalize()}Drifts",
-            metric=cloudwatch.Metric(
-                namespace=METRICS,
-                metric_name="DriftDetected",
-                dimensions_map={"cause": cause, "service": "score_forecasts"},
-                statistic="Maximum",
-                period=Duration.hours(1),
-            ),
-            alarm_description=description,
-            threshold=1,
-            evaluation_periods=1,
-            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-        )
-
-
-def _by_horizon(name: str) -> cloudwatch.GraphWidget:
-    """A line for each market and horizon that reports the metric."""
-    search = f"SEARCH('{{{METRICS},horizon,market,service}} MetricName=\"{name}\"', 'Average')"
-    return cloudwatch.GraphWidget(
-        title=f"{name} over a week",
-        left=[cloudwatch.MathExpression(expression=search, using_metrics={}, label="", period=Duration.minutes(5))],
-    )

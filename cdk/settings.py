@@ -26,8 +26,9 @@ class Stage:
     bar_retention_days: int = 60
     """In the online store; the lake keeps bars for good."""
     forecast_retention_days: int = 60
-    aggregate_window_s: int = 1
-    archive_window_s: int = 60
+    aggregate_window_s: int = 5
+    """How long trades wait to be merged: each time costs a write, and a bar closes by so much later."""
+    archive_window_s: int = 300
     """How long changed bars wait before their day in the lake is rewritten."""
     forecast_window_s: int = 300
     """The same for forecasts, whose days are several times larger and which nobody trains on."""
@@ -42,6 +43,8 @@ class Stage:
 
     catch_up_hours: int = 24
     """How far back forecasts without an outcome are looked for at each full hour."""
+    score_window_s: int = 300
+    """How long bars wait to be scored together: each time costs the reading of a whole hour."""
     least_scored: int = 1000
     """Scored forecasts of a horizon within a week, without which nothing is said of a model."""
     live_coverage: tuple[float, float] = (0.85, 0.95)
@@ -69,6 +72,16 @@ class Stage:
     """Where queries look beside the stage's own market: history may be filled from other venues."""
     lake_symbols: tuple[str, ...] = ("BTC-USD", "BTC-USDT")
 
+    alarm_email: str = ""
+    """Who is told of alarms and of spending; empty: nobody until a subscriber is added to the topic."""
+    monthly_budget_usd: int = 40
+    """Spending of the account that is told of; 0: none."""
+    model_warning_days: int = 16
+    """How old a champion may be before somebody is told: two weekly trainings have brought nothing."""
+    dashboard: bool = True
+    detailed_metrics: bool = False
+    """Every figure of every function as a metric, each of which is billed by the month; False: in the logs alone."""
+
     keep_data: bool = False
     """What holds data survives the stack, can be restored to a point in time, and is protected from deletion."""
     log_days: int = 14
@@ -95,7 +108,10 @@ LOCAL = replace(
     DEV,
     name="local",
     emulated=True,
+    aggregate_window_s=1,
+    detailed_metrics=True,
     archive_window_s=2,
+    score_window_s=0,
     forecast_window_s=2,
     tape_window_s=2,
     audit_minutes=5,

@@ -15,7 +15,7 @@ from cdk.forecasts import Forecasts
 from cdk.history import History
 from cdk.ingestion import Ingestion, Trades
 from cdk.lake import Lake
-from cdk.monitoring import Monitoring
+from cdk.monitoring import Monitoring, Watched
 from cdk.python_function import Layers
 from cdk.scores import Scores
 from cdk.settings import Stage
@@ -77,7 +77,7 @@ class PredictBitcoin(Stack):
         self.ingestion = Ingestion(self, "Ingestion", stage=stage, trades=self.trades, state=self.bars.state)
         self.history = History(self, "History", stage=stage, trades=self.trades, bars=self.bars)
         self._grant()
-        self._watch()
+        self._watch(stage)
         self._tell(stage)
 
     def _grant(self) -> None:
@@ -135,28 +135,28 @@ class PredictBitcoin(Stack):
         forecasts.grant(api, "dynamodb:Query")
         scores.grant(api, "dynamodb:Query")
 
-    def _watch(self) -> None:
+    def _watch(self, stage: Stage) -> None:
         streamed = {
             "AggregateBars": self.bars.aggregate,
             "ArchiveTrades": self.archive.trades,
             "ArchiveBars": self.archive.bars,
             "ArchiveForecasts": self.archive.forecasts,
-            "Forecast": self.forecasts.function,
             "ScoreForecasts": self.scores.function,
         }
         Monitoring(
             self,
             "Monitoring",
-            trades=self.trades,
-            streamed=streamed,
-            functions={
-                **streamed,
-                "AuditBars": self.audits.function,
-                "PromoteModel": self.training.promote,
-                "Api": self.api.function,
-            },
-            api=self.api.api,
-            scores=self.scores.graphs,
+            stage=stage,
+            watched=Watched(
+                trades=self.trades,
+                streamed=streamed,
+                api=self.api.api,
+                answers=self.api.function,
+                failures=self.failures.bucket,
+                pipeline_arn=self.training.pipeline_arn,
+                feed_logs=self.ingestion.logs,
+                score_logs=self.scores.function.log_group,
+            ),
         )
 
     def _tell(self, stage: Stage) -> None:

@@ -11,6 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from btc import tape
 from btc.aws import clients, folding
+from btc.aws.metrics import add_details
 from btc.aws.state import StateTable
 from btc.aws.tables import BarTable
 from btc.settings import AggregateBars
@@ -33,8 +34,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     expires = time.time_ns() // 1000 + settings().retention_days * DAY
     changed = sum(aggregate(batch, market, expires) for market in batch.markets)
     trades = sum(len(part) for parts in batch.trades.values() for part in parts)
-    metrics.add_metric("Trades", MetricUnit.Count, trades)
-    metrics.add_metric("BarsWritten", MetricUnit.Count, changed)
+    add_details(metrics, {"Trades": trades, "BarsWritten": changed})
     logger.info("aggregated", extra={"records": batch.records, "trades": trades, "bars": changed})
     if batch.unread:
         metrics.add_metric("UnreadableRecords", MetricUnit.Count, 1)

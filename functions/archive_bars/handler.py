@@ -5,11 +5,11 @@ from functools import cache
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from btc.aws import archiving, clients
 from btc.aws.lake import Lake
+from btc.aws.metrics import add_details
 from btc.aws.tables import BarTable, changed_bars
 from btc.settings import ArchiveBars
 from btc.times import day_of
@@ -30,5 +30,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
     lake = Lake(settings().lake_bucket, clients.s3())
     days = sorted({(bar.market, day_of(bar.start)) for bar in changed_bars(event["Records"])})
     written = sum(archiving.archive_bars(lake, table, market, day) for market, day in days)
-    metrics.add_metric("DaysWritten", MetricUnit.Count, written)
+    add_details(metrics, {"DaysWritten": written})
     logger.info("archived", extra={"records": len(event["Records"]), "days": len(days), "written": written})

@@ -5,12 +5,12 @@ from functools import cache
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from btc.aws import archiving, clients
 from btc.aws.forecasts import ForecastTable, changed_days
 from btc.aws.lake import Lake
+from btc.aws.metrics import add_details
 from btc.settings import ArchiveForecasts
 
 logger = Logger()
@@ -29,5 +29,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
     lake = Lake(settings().lake_bucket, clients.s3())
     days = sorted(changed_days(event["Records"]))
     written = sum(archiving.archive_forecasts(lake, table, market, day) for market, day in days)
-    metrics.add_metric("DaysWritten", MetricUnit.Count, written)
+    add_details(metrics, {"DaysWritten": written})
     logger.info("archived", extra={"records": len(event["Records"]), "days": len(days), "written": written})

@@ -9,6 +9,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from btc import tape
+from btc.aws.metrics import add_details
 from btc.aws.tape import Tape
 from btc.settings import ArchiveTrades
 from btc.trades import Trades
@@ -29,7 +30,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     archive = Tape(settings().lake_bucket)
     markets = [Trades.chain(parts) for parts in batch.trades.values()]
     keys = [key for trades in markets for key in archive.add(trades)]
-    metrics.add_metric("TradesArchived", MetricUnit.Count, sum(map(len, markets)))
+    add_details(metrics, {"TradesArchived": sum(map(len, markets))})
     logger.info("archived", extra={"records": batch.records, "trades": sum(map(len, markets)), "objects": len(keys)})
     if batch.unread:
         metrics.add_metric("UnreadableRecords", MetricUnit.Count, 1)

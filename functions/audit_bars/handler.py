@@ -12,6 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from btc import audits
 from btc.audits import Audit
 from btc.aws import clients
+from btc.aws.metrics import add_details
 from btc.aws.state import StateTable
 from btc.aws.streams import TradeStream, UndeliveredError
 from btc.aws.tables import BarTable
@@ -91,8 +92,8 @@ def tell(market: Market, found: Audit, done: Repair) -> None:
     }
     metrics.add_dimension("venue", market.venue)
     metrics.add_dimension("symbol", market.symbol)
-    for name, value in figures.items():
-        metrics.add_metric(name, MetricUnit.Count, value)
+    metrics.add_metric("RepairableMinutes", MetricUnit.Count, len(found.unproven) - done.unrepairable)
+    add_details(metrics, figures)
     metrics.flush_metrics()
     oldest = iso(found.unproven[0]) if found.unproven else None
     spans = {"spans": len(found.spans), "spans_left": done.left, "refusal": done.refusal}

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Logger, Metrics, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -15,15 +15,16 @@ from btc import models, serving
 from btc.aws import clients
 from btc.aws.calibrations import CalibrationTable, gather
 from btc.aws.forecasts import ForecastTable
+from btc.aws.metrics import add_details
 from btc.aws.models import download
 from btc.aws.state import StateTable
 from btc.aws.tables import BarTable, changed_bars
 from btc.bars import Bar
-from btc.champions import unusable
+from btc.champions import Champion, unusable
 from btc.features import LOOK_BACK
 from btc.minutes import Minutes
 from btc.settings import Forecast
-from btc.times import MINUTE, SECOND
+from btc.times import DAY, MINUTE, SECOND, parse_iso
 
 logger = Logger()
 metrics = Metrics()
@@ -41,8 +42,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
     newest = {bar.market: bar for bar in sorted(changed_bars(event["Records"]), key=lambda bar: bar.start)}
     fresh = [bar for bar in newest.values() if now - bar.end <= settings().max_bar_age_s * SECOND]
     made = [made for bar in fresh for made in forecast(bar, now)]
-    metrics.add_metric("Forecasts", MetricUnit.Count, len(made))
-    metrics.add_metric("BaselineForecasts", MetricUnit.Count, sum(made))
+    add_details(metrics, {"Forecasts": len(made), "BaselineForecasts": sum(made)})
     logger.info("forecast", extra={"records": len(event["Records"]), "markets": len(fresh), "forecasts": len(made)})
 
 
@@ -62,7 +62,18 @@ def forecast(bar: Bar, now: int) -> list[bool]:
     if calibration:
         kept.keep(bar.market, calibration)
     table = ForecastTable(settings().forecasts_table, clients.dynamodb())
-    return [each.baseline for each in made if each.target_time > now and table.add(each, settings().retention_days)]
+    current = [each for each in made if each.target_time > now]
+    added = [each.baseline for each in current if table.add(each, settings().retention_days)]
+    tell(bar, champion, now)
+    return added
+
+
+def tell(bar: Bar, champion: Champion | None, now: int) -> None:
+    """How old the bar is that was forecast from, and once a day, for that is what it costs by, the model."""
+    with single_metric("ForecastAge", MetricUnit.Seconds, (now - bar.end) / SECOND) as metric:
+        metric.add_dimension("market", str(bar.market))
+    if champion and bar.end % DAY == 0:
+        metrics.add_metric("ModelAge", MetricUnit.Count, (now - parse_iso(champion.trained_until)) / DAY)
 
 
 @lru_cache(maxsize=2)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
+from btc.aws.metrics import add_details
+
 if TYPE_CHECKING:
     from btc.aws.streams import Counters
     from functions.ingest_trades.ingestion import Ingestion
@@ -48,18 +50,18 @@ class Report:
         self.logger.info("ingested", extra={**asdict(tally), "stream": counters, "buffered": stream.buffered_bytes})
         sums = {name: int(getattr(tally, attribute)) for name, attribute in _SUMS.items()}
         sums |= {"StreamRetries": counters["retries"], "StreamBytes": counters["bytes"]}
-        for name, more in self._since_the_last(sums).items():
-            self.metrics.add_metric(name, MetricUnit.Count, more)
+        add_details(self.metrics, self._since_the_last(sums))
         self._send_batch_sizes(stream.counters)
         if tally.last_frame:
             age = time.monotonic() - tally.last_frame
             self.metrics.add_metric("FeedAge", MetricUnit.Seconds, age)
         if tally.venue_time and tally.trade_time:
             lag = max(tally.venue_time - tally.trade_time, 0) / 1000
-            self.metrics.add_metric("TradeAge", MetricUnit.Milliseconds, lag)
-        self.metrics.add_metric("VenueHalted", MetricUnit.Count, int(not tally.matching))
-        self.metrics.add_metric("StreamLag", MetricUnit.Seconds, max(stream.lag, 0.0))
-        self.metrics.add_metric("BufferedBytes", MetricUnit.Bytes, stream.buffered_bytes)
+            add_details(self.metrics, {"TradeAge": lag}, MetricUnit.Milliseconds.value)
+        if not tally.matching:
+            self.metrics.add_metric("VenueHalted", MetricUnit.Count, 1)
+        add_details(self.metrics, {"StreamLag": max(stream.lag, 0.0)}, MetricUnit.Seconds.value)
+        add_details(self.metrics, {"BufferedBytes": stream.buffered_bytes}, MetricUnit.Bytes.value)
         self.metrics.flush_metrics()
 
     def _send_batch_sizes(self, counters: "Counters") -> None:
@@ -68,9 +70,9 @@ class Report:
         sums = {"sealed": counters.trades, "batches": counters.batches, "sent": sent, "requests": counters.requests}
         more = self._since_the_last(sums)
         if more["batches"]:
-            self.metrics.add_metric("TradesPerRecord", MetricUnit.Count, more["sealed"] / more["batches"])
+            add_details(self.metrics, {"TradesPerRecord": more["sealed"] / more["batches"]})
         if more["requests"]:
-            self.metrics.add_metric("RecordsPerRequest", MetricUnit.Count, more["sent"] / more["requests"])
+            add_details(self.metrics, {"RecordsPerRequest": more["sent"] / more["requests"]})
 
     def _since_the_last(self, sums: dict[str, int]) -> dict[str, int]:
         more = {name: total - self._sent.get(name, 0) for name, total in sums.items()}

@@ -12,6 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from btc import drifts, scores
 from btc.aws import clients, retraining
 from btc.aws.forecasts import ForecastTable
+from btc.aws.metrics import add_details, detailed
 from btc.aws.scores import ScoreTable, Tables, score, week
 from btc.aws.state import StateTable
 from btc.aws.tables import BarTable, changed_bars
@@ -48,7 +49,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
     for market in sorted({market for market, new in scored if new}):
         watch(tables.scores, market, now)
     total = sum(new for _, new in scored)
-    metrics.add_metric("ForecastsScored", MetricUnit.Count, total)
+    add_details(metrics, {"ForecastsScored": total})
     logger.info("scored", extra={"records": len(event["Records"]), "hours": len(hours), "scored": total})
 
 
@@ -58,12 +59,14 @@ def watch(table: ScoreTable, market: Market, now: int) -> None:
     champion = state.champion()
     live = week(table, market, now, champion.model_version if champion else None)
     for horizon, each in live.items():
-        tell("LiveCoverage", each.coverage, market=str(market), horizon=str(horizon))
-        if each.skill is not None:
-            tell("LiveSkill", each.skill, market=str(market), horizon=str(horizon))
+        figures = {"LiveCoverage": each.coverage, "LiveSkill": each.skill}
+        logger.info("live", extra={"market": str(market), "horizon": horizon, **figures})
+        for name, value in figures.items():
+            if value is not None and detailed():
+                tell(name, value, market=str(market), horizon=str(horizon))
     drifted = drifts.drifted(live, bounds()) if champion else {}
-    for cause in drifts.CAUSES:
-        tell("DriftDetected", len(drifted.get(cause, ())), cause=cause)
+    for cause, horizons in drifted.items():
+        tell("DriftDetected", len(horizons), cause=cause)
     if drifted:
         pause = settings().retrain_pause_hours
         execution = retraining.start(clients.sagemaker(), state, settings().pipeline, now, pause)

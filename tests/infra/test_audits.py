@@ -1,6 +1,4 @@
-"""The audit runs by itself, may ask and send and no more, and is missed when it does not run."""
-
-import json
+"""The audit runs by itself, and may ask and send and no more."""
 
 from tests.infra.assembly import Assembly, Json, resolved
 
@@ -49,20 +47,3 @@ def test_a_run_is_over_before_the_next_begins(dev: Assembly, local: Assembly) ->
         function = assembly.functions["audit_bars"]["Properties"]
         assert function["Environment"]["Variables"]["EVERY_MINUTES"] == str(minutes)
     assert dev.functions["audit_bars"]["Properties"]["Timeout"] < 15 * 60
-
-
-def test_minutes_that_stay_unproven_are_told_and_so_is_an_audit_that_does_not_run(dev: Assembly) -> None:
-    [alarm] = [
-        each["Properties"]
-        for each in dev.of_type("CloudWatch::Alarm").values()
-        if "UnprovenMinutes" in json.dumps(each["Properties"].get("Metrics", ""))
-    ]
-
-    told = [each["MetricStat"]["Metric"] for each in alarm["Metrics"] if "MetricStat" in each]
-    assert {metric["Namespace"] for metric in told} == {"PredictBitcoin"}
-    assert {part["Name"]: part["Value"] for part in told[0]["Dimensions"]} == {
-        "service": "audit_bars",
-        "venue": "kraken",
-        "symbol": "BTC-USD",
-    }
-    assert alarm["TreatMissingData"] == "breaching"

@@ -120,7 +120,7 @@ def test_buckets_are_private_encrypted_and_refuse_plain_http(prod: Assembly) -> 
 
 
 @pytest.mark.parametrize(
-    ("function", "seconds"), [("archive_bars", 60), ("archive_forecasts", 300), ("archive_trades", 300)]
+    ("function", "seconds"), [("archive_bars", 300), ("archive_forecasts", 300), ("archive_trades", 300)]
 )
 def test_objects_are_written_now_and_then_and_locally_at_once(
     function: str, seconds: int, dev: Assembly, local: Assembly

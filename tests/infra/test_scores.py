@@ -1,11 +1,5 @@
 """Forecasts are scored when bars close, and a model that has drifted is trained anew."""
 
-import json
-
-import pytest
-
-from btc.drifts import CAUSES
-from cdk.scores import DRIFTS
 from tests.infra.assembly import Assembly, Json, resolved
 
 
@@ -25,7 +19,7 @@ def test_the_bars_that_are_scored_by_are_those_that_are_forecast_from(dev: Assem
 
     assert scored["EventSourceArn"] == forecast["EventSourceArn"]
     assert scored["FilterCriteria"] == forecast["FilterCriteria"]
-    assert "MaximumBatchingWindowInSeconds" not in scored
+    assert "MaximumBatchingWindowInSeconds" not in forecast, "nobody waits for a score, but for a forecast"
 
 
 def test_scores_are_keyed_by_series_and_day_and_expire(dev: Assembly) -> None:
@@ -72,24 +66,6 @@ def test_the_function_writes_outcomes_and_sums_and_starts_the_one_pipeline(dev: 
 
 def test_the_api_reads_the_sums_that_are_written(dev: Assembly) -> None:
     assert variables(dev, "api")["SCORES_TABLE"] == scores_table(dev)
-
-
-@pytest.mark.parametrize("cause", CAUSES)
-def test_a_drift_is_alarmed_for_each_cause_that_the_function_names(cause: str, dev: Assembly) -> None:
-    [alarm] = [
-        each["Properties"]
-        for each in dev.of_type("CloudWatch::Alarm").values()
-        if {"Name": "cause", "Value": cause} in each["Properties"].get("Dimensions", ())
-    ]
-
-    assert (alarm["Namespace"], alarm["MetricName"]) == ("PredictBitcoin", "DriftDetected")
-    assert {"Name": "service", "Value": "score_forecasts"} in alarm["Dimensions"]
-    assert alarm["AlarmDescription"] == DRIFTS[cause]
-    assert "LiveCoverage" in json.dumps(resolved(dashboards(dev)))
-
-
-def dashboards(assembly: Assembly) -> list[Json]:
-    return [each["Properties"] for each in assembly.of_type("CloudWatch::Dashboard").values()]
 
 
 def scores_table(assembly: Assembly) -> str:

@@ -68,14 +68,6 @@ def test_a_stage_that_does_not_exist_is_refused_with_those_that_do() -> None:
         stage_named("staging")
 
 
-def test_every_alarm_says_what_to_do(dev: Assembly) -> None:
-    alarms = dev.of_type("CloudWatch::Alarm").values()
-
-    assert all(":" in alarm["Properties"]["AlarmDescription"] for alarm in alarms)
-    watched = json.dumps([alarm["Properties"].get("Dimensions") for alarm in alarms])
-    assert all(dev.logical_id(name) in watched for name in dev.functions)
-
-
 def test_cfn_lint_finds_nothing(prod: Assembly) -> None:
     [template] = prod.folder.glob("*.template.json")
 

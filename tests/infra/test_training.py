@@ -93,7 +93,8 @@ def test_the_model_is_retrained_each_week_by_a_role_that_can_do_nothing_else(dev
     ],
 )
 def test_an_approval_in_this_group_promotes(group: str, status: str, promotes: bool, dev: Assembly) -> None:
-    rule = dev.one("Events::Rule")
+    rules = dev.of_type("Events::Rule").items()
+    [rule] = [each["Properties"] for name, each in rules if name.startswith("Training")]
     event = {
         "source": "aws.sagemaker",
         "detail-type": "SageMaker Model Package State Change",

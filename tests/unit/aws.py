@@ -52,6 +52,7 @@ def aws() -> Iterator[None]:
         "AWS_DEFAULT_REGION": "us-east-1",
         "POWERTOOLS_METRICS_NAMESPACE": "Test",
         "POWERTOOLS_SERVICE_NAME": "test",
+        "DETAILED_METRICS": "true",
     }
     with mock.patch.dict(os.environ, environment), mock_aws():
         for make in (clients.dynamodb, clients.kinesis, clients.s3, clients.sagemaker):

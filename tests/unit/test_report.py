@@ -19,7 +19,8 @@ def ingestion() -> Any:
 
 
 @pytest.fixture
-def report(ingestion: Any) -> Report:
+def report(ingestion: Any, monkeypatch: pytest.MonkeyPatch) -> Report:
+    monkeypatch.setenv("DETAILED_METRICS", "true")
     return Report(ingestion, Logger(service="test"), Metrics(namespace="Test", service="test"))
 
 
@@ -72,3 +73,14 @@ def test_an_interval_without_requests_tells_of_no_batch_sizes(ingestion, report,
 
     assert quiet["Trades"] == 0
     assert not quiet.keys() & {"TradesPerRecord", "RecordsPerRequest"}
+
+
+def test_only_what_an_alarm_watches_is_a_metric_unless_more_is_asked_for(ingestion, report, monkeypatch, capsys):
+    monkeypatch.setenv("DETAILED_METRICS", "false")
+    ingestion.tally.last_frame = time.monotonic()
+    quiet = sent(report, capsys)
+    ingestion.tally.matching = False
+    halted = sent(report, capsys)
+
+    assert set(quiet) == {"FeedAge"}
+    assert set(halted) == {"FeedAge", "VenueHalted"}
