@@ -12,6 +12,8 @@ export PATH := $(BIN):$(PATH)
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export FEED ?= sim
 export ONCE ?=
+JSON ?=
+LOAD ?=
 STAGE ?= dev
 SCHEDULES ?= 1000
 SEED ?= 1
@@ -70,6 +72,10 @@ synth: layers  ## the CloudFormation template, into build/cdk.out
 .PHONY: deploy
 deploy: layers  ## cdk deploy (needs AWS credentials and Docker); STAGE=prod for production
 	python -m cdk deploy -c stage=$(STAGE)
+
+.PHONY: cost
+cost: layers  ## the monthly bill of the template; JSON=1 for a machine, LOAD="--symbols 10 --trades-per-s 5"
+	@python -m cdk.costs $(if $(JSON),--json) $(LOAD)
 
 .PHONY: bench
 bench: layers  ## measure; a table, and build/bench.json

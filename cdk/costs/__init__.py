@@ -1,0 +1,1 @@
+"""What the synthesised template costs a month under a given load."""

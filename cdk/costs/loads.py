@@ -1,0 +1,231 @@
+"""The load a bill is for, and what one invocation of each function takes.
+
+The units are counted by `python -m tests.bench.usage`, from the handlers themselves against moto, on a market at one
+trade a second with a day of bars and forecasts held; tests/infra/test_usage.py counts them again. CPU is of the same
+run, on the machine of the README's figures; how long AWS's own services take to answer could not be measured.
+"""
+
+from dataclasses import dataclass
+from math import ceil, exp
+from typing import Final, NamedTuple
+
+HOURS: Final = 730
+MINUTES: Final = HOURS * 60
+SECONDS: Final = MINUTES * 60
+
+ANSWER_MS: Final = {"dynamodb": 5.0, "s3": 40.0}
+"""How long a call waits: assumed."""
+VCPU_MB: Final = 1769
+"""The memory at which Lambda gives one whole processor."""
+PLATFORM_LOG_BYTES: Final = 320
+"""START, END and REPORT of an invocation."""
+REPORT_LOG_BYTES: Final = 900
+"""What the ingest task writes a minute."""
+TRADE_BYTES: Final = 9.03
+"""Of a trade among many (README, ingest_bytes_per_trade)."""
+RECORD_BYTES: Final = 60
+"""Of a record beside its trades; a watermark is little else."""
+TRADES_PER_CPU_S: Final = {"ingest": 762_097, "aggregate": 2_953_182}
+"""README, ingest_trades_per_s and aggregate_trades_per_s."""
+SHARD_BYTES_PER_S: Final = 500_000
+"""Half of what a shard takes: history may fill the other half."""
+TAPE_BYTES: Final = 24.1
+"""In the lake, a trade."""
+DAY_BYTES: Final = {"bars": 81_600, "forecasts": 168_000}
+"""In the lake, a market's day."""
+ITEM_BYTES: Final = {"bars": 240, "forecasts": 880}
+HORIZONS: Final = 4
+ANSWER_BYTES: Final = 3_900
+"""Of the newest forecasts, as JSON."""
+TRAINING_H: Final = 10 / 60
+GATE_H: Final = 5 / 60
+"""What the jobs of one retraining are billed for: assumed, their starts included."""
+
+
+class Used(NamedTuple):
+    """Of one invocation, or of one market in it."""
+
+    reads: float = 0
+    writes: float = 0
+    puts: float = 0
+    gets: float = 0
+    calls: float = 0
+    log_bytes: float = 0
+    cpu_ms: float = 0
+
+
+USED: Final = {
+    "aggregate_bars trades": Used(reads=6, writes=1, calls=7, log_bytes=357, cpu_ms=7.0),
+    "aggregate_bars watermark": Used(reads=1, calls=1, log_bytes=357, cpu_ms=1.0),
+    "aggregate_bars closing": Used(reads=6, writes=4, calls=10, log_bytes=358, cpu_ms=8.0),
+    "archive_trades 300 trades": Used(puts=1, calls=1, log_bytes=360, cpu_ms=11.0),
+    "archive_bars day": Used(reads=42, puts=1, gets=1, calls=3, log_bytes=356, cpu_ms=66.0),
+    "archive_forecasts two hours": Used(reads=103, puts=1, gets=1, calls=6, log_bytes=356, cpu_ms=130.0),
+    "forecast bar": Used(reads=85, writes=4, calls=6, log_bytes=633, cpu_ms=83.0),
+    "score_forecasts bar": Used(reads=83, writes=17, calls=15, log_bytes=2034, cpu_ms=110.0),
+    "audit_bars day": Used(reads=86, calls=3, log_bytes=771, cpu_ms=81.0),
+    "api forecasts": Used(reads=2, calls=4, cpu_ms=5.0),
+}
+
+PROMOTION: Final = Used(writes=1, gets=1, calls=3, cpu_ms=500)
+"""Not counted: once a week it is nothing."""
+
+METRICS: Final = {
+    "ingest_trades": {"FeedAge": False},
+    "audit_bars": {"RepairableMinutes": True},
+    "forecast": {"ForecastAge": True},
+}
+"""Told every hour while all is well, by service; True: one for each market. Others are told in the hours of a fault."""
+DETAILS: Final = {
+    "ingest_trades": (13, 0),
+    "aggregate_bars": (2, 0),
+    "archive_trades": (1, 0),
+    "archive_bars": (1, 0),
+    "archive_forecasts": (1, 0),
+    "forecast": (2, 0),
+    "score_forecasts": (1, 2 * HORIZONS),
+    "audit_bars": (0, 5),
+}
+"""With DETAILED_METRICS: so many, and so many more for each market."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """What is asked of the system."""
+
+    trades_per_s: float = 1.0
+    """Of each symbol."""
+    symbols: int = 1
+    api_calls: int = 100_000
+    """A month."""
+    retrainings: float = HOURS / 24 / 7
+    """A month."""
+    batch_s: float = 0.25
+
+    @property
+    def trades(self) -> float:
+        """A second, of all symbols."""
+        return self.trades_per_s * self.symbols
+
+    @property
+    def records(self) -> float:
+        """A second, at most: batches by age or by size, and a watermark a second."""
+        batches = max(min(self.trades_per_s, 1 / self.batch_s), self.trades_per_s * TRADE_BYTES / 25_000)
+        return self.symbols * (batches + 1)
+
+    @property
+    def bytes_per_s(self) -> float:
+        return self.trades * TRADE_BYTES + self.records * RECORD_BYTES
+
+    @property
+    def shards(self) -> int:
+        """That the stream needs."""
+        return max(1, ceil(self.bytes_per_s / SHARD_BYTES_PER_S), ceil(self.records / 1000))
+
+    @property
+    def task_cpu(self) -> int:
+        """Units (1024 a processor) that the ingest task needs, at half of its speed."""
+        needed = 2 * 1024 * self.trades / TRADES_PER_CPU_S["ingest"]
+        return next((size for size in (256, 512, 1024, 2048, 4096, 8192, 16384) if size >= needed), 16384)
+
+    def trading(self, seconds: float) -> float:
+        """How many of the symbols trade within so many seconds."""
+        return self.symbols * (1 - exp(-self.trades_per_s * seconds))
+
+
+class Work(NamedTuple):
+    """Of one function in a month."""
+
+    invocations: float
+    used: Used
+    """Sums, of which the log's leaves out what the platform writes."""
+
+    def seconds(self, memory_mb: int) -> float:
+        """Billed: computing at the share of a processor that the memory brings, and waiting."""
+        waits = (self.used.calls - self.used.puts - self.used.gets) * ANSWER_MS["dynamodb"]
+        waits += (self.used.puts + self.used.gets) * ANSWER_MS["s3"]
+        return (self.used.cpu_ms * max(1.0, VCPU_MB / memory_mb) + waits) / 1000
+
+
+def of(used: Used, times: float) -> Used:
+    return Used(*(value * times for value in used))
+
+
+def total(*parts: Used) -> Used:
+    return Used(*map(sum, zip(*parts, strict=True)))
+
+
+@dataclass(frozen=True)
+class Windows:
+    """What the template says of how long each function's records wait for others (s), and of the audit."""
+
+    seconds: dict[str, float]
+    audit_minutes: float
+    audit_days: float
+
+    def each(self, function: str) -> float:
+        return max(self.seconds[function], 1.0)
+
+
+def works(load: Load, windows: Windows) -> dict[str, Work]:
+    """What each function does in a month, by name."""
+    symbols, minutes = load.symbols, MINUTES * load.symbols
+    return {
+        "aggregate_bars": _aggregate(load, windows.each("aggregate_bars")),
+        "archive_trades": _tape(load, windows.each("archive_trades")),
+        "archive_bars": _each(USED["archive_bars day"], SECONDS / windows.each("archive_bars"), symbols),
+        # At noon, the mean, a day holds six times as much as two hours.
+        "archive_forecasts": _each(
+            USED["archive_forecasts two hours"]._replace(
+                reads=6 * USED["archive_forecasts two hours"].reads,
+                cpu_ms=6 * USED["archive_forecasts two hours"].cpu_ms,
+            ),
+            SECONDS * max(1 / windows.each("archive_forecasts"), 2 * HORIZONS * symbols / 60 / 1000),
+            symbols,
+        ),
+        "forecast": Work(minutes, of(USED["forecast bar"], minutes)),
+        "score_forecasts": _score(load, windows.each("score_forecasts")),
+        "audit_bars": _each(
+            of(USED["audit_bars day"], windows.audit_days)._replace(log_bytes=USED["audit_bars day"].log_bytes),
+            MINUTES / windows.audit_minutes,
+            symbols,
+        ),
+        "api": Work(load.api_calls, of(USED["api forecasts"], load.api_calls)),
+        "promote_model": Work(load.retrainings, of(PROMOTION, load.retrainings)),
+    }
+
+
+def _each(used: Used, invocations: float, symbols: int) -> Work:
+    """The same for every market, one line of log."""
+    return Work(invocations, of(used, invocations * symbols)._replace(log_bytes=used.log_bytes * invocations))
+
+
+def _aggregate(load: Load, window_s: float) -> Work:
+    invocations = SECONDS / window_s * load.shards
+    trading = load.trading(window_s) / load.shards
+    quiet = load.symbols / load.shards - trading
+    trades, mark, closing = (USED[f"aggregate_bars {name}"] for name in ("trades", "watermark", "closing"))
+    closings = Used(*(late - usual for late, usual in zip(closing, trades, strict=True)))
+    used = total(of(trades, invocations * trading), of(mark, invocations * quiet), of(closings, MINUTES * load.symbols))
+    folding_ms = 1000 * load.trades * SECONDS / TRADES_PER_CPU_S["aggregate"]
+    return Work(invocations, used._replace(log_bytes=trades.log_bytes * invocations, cpu_ms=used.cpu_ms + folding_ms))
+
+
+def _tape(load: Load, window_s: float) -> Work:
+    """One object a market; a delivery is full at 10,000 records or 6 MB of base64."""
+    full = max(load.records / 10_000, load.bytes_per_s / 4_500_000)
+    invocations = SECONDS * max(load.shards / window_s, full)
+    used = USED["archive_trades 300 trades"]
+    objects = invocations * min(load.symbols, load.trading(SECONDS / invocations))
+    return Work(invocations, of(used, objects)._replace(log_bytes=used.log_bytes * invocations))
+
+
+def _score(load: Load, window_s: float) -> Work:
+    """Each time a whole hour of a market is read and summed; each forecast gets its outcome once."""
+    used = USED["score_forecasts bar"]
+    # Bars close once a minute: no window is shorter than that.
+    invocations = SECONDS / max(window_s, 60)
+    markets = invocations * load.symbols
+    hours = of(used._replace(writes=used.writes - 1, calls=used.calls - 1), markets)
+    outcomes = of(Used(writes=1, calls=1), HORIZONS * MINUTES * load.symbols)
+    return Work(invocations, total(hours, outcomes))

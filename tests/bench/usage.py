@@ -1,0 +1,179 @@
+"""What one invocation of each function uses of AWS: the handlers themselves against moto, on a live market's tables.
+
+`python -m tests.bench.usage` prints it; the bill (cdk/costs) is made of it.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from types import ModuleType, SimpleNamespace
+from typing import Any, Final
+from unittest import mock
+
+import boto3
+from moto import mock_aws
+
+from btc import scores
+from btc.aws import clients
+from btc.aws.forecasts import ForecastTable
+from btc.aws.tables import bar_item
+from btc.bars import Bar
+from btc.settings import (
+    AggregateBars,
+    Api,
+    ArchiveBars,
+    ArchiveForecasts,
+    ArchiveTrades,
+    AuditBars,
+    Forecast,
+    ScoreForecasts,
+    Settings,
+)
+from btc.tape import Watermark
+from btc.times import MINUTE, SECOND
+from btc.trades import Trade, Trades
+from tests.bench.live_market import FIRST, TRADES, forget, key_of, live_market, price, said, store, unsettle
+from tests.bench.metering import Meter, Used
+from tests.unit.aws import CONTEXT, create_tables, kinesis_event, load
+from tests.unit.market import BTC, NOON
+
+TOLD: Final[dict[str, Any]] = {"bars_table": "bars", "state_table": "state"}
+CALL: Final = SimpleNamespace(**vars(CONTEXT), get_remaining_time_in_millis=lambda: 600_000)
+
+
+def measured() -> dict[str, Used]:
+    """By function and what it was given: a market at one trade a second, at noon, with a day of bars and forecasts."""
+    environment = {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "POWERTOOLS_METRICS_NAMESPACE": "PredictBitcoin",
+    }
+    with mock.patch.dict(os.environ, environment), mock_aws(), Meter().running() as meter:
+        for make in (clients.dynamodb, clients.kinesis, clients.s3, clients.sagemaker):
+            make.cache_clear()
+        create_tables(clients.dynamodb())
+        boto3.client("s3").create_bucket(Bucket="lake")
+        clients.kinesis().create_stream(StreamName="trades", ShardCount=1)
+        used = {name: meter.of(run) for name, run in invocations(live_market())}
+    return {name: each for name, each in used.items() if not name.endswith("warm")}
+
+
+def main() -> None:
+    for name, used in measured().items():
+        print(f"{name}: {used}")
+
+
+Invocations = Iterator[tuple[str, Callable[[], object]]]
+"""By name; those whose name ends in `warm` are there to warm a function up."""
+
+
+def invocations(held: Sequence[Bar]) -> Invocations:
+    """Of each function, in an order in which one leaves to the next what it reads."""
+    yield from of_the_stream()
+    yield from of_the_lake(held[-1])
+    yield from of_the_forecasts(held)
+    yield from of_requests()
+
+
+def loaded(name: str, settings: Settings) -> ModuleType:
+    """At two seconds past noon."""
+    os.environ["POWERTOOLS_SERVICE_NAME"] = name
+    module = load(name, settings)
+    module.__dict__["time"] = SimpleNamespace(
+        time_ns=lambda: (NOON + 2 * SECOND) * 1000, monotonic=time.monotonic, perf_counter=time.perf_counter
+    )
+    return module
+
+
+def changed(*bars: Bar) -> dict[str, Any]:
+    return {"Records": [{"eventName": "MODIFY", "dynamodb": {"NewImage": bar_item(bar)}} for bar in bars]}
+
+
+def trades(second: int, count: int) -> Trades:
+    """One a second, from that second after noon on."""
+    ids = range(FIRST + TRADES + second, FIRST + TRADES + second + count)
+    times = [NOON + (each - FIRST - TRADES) * SECOND for each in ids]
+    rows = zip(ids, times, strict=True)
+    return Trades.of(BTC, [Trade(BTC, each, moment, price(each), 12_345_678, True) for each, moment in rows])
+
+
+def of_the_stream() -> Invocations:
+    aggregate = loaded("aggregate_bars", AggregateBars(**TOLD, retention_days=60))
+
+    def aggregated(*entries: Any) -> Callable[[], object]:
+        return lambda: aggregate.handler(kinesis_event(entries), CALL)
+
+    def mark(second: int, last: int) -> Watermark:
+        return Watermark(BTC, NOON + second * SECOND, FIRST + TRADES + last)
+
+    yield "aggregate_bars warm", aggregated(trades(0, 5))
+    yield "aggregate_bars trades", aggregated(trades(5, 5), mark(9, 9))
+    yield "aggregate_bars watermark", aggregated(mark(10, 9))
+    yield "aggregate_bars closing", aggregated(trades(10, 54), mark(63, 63))
+
+    tape = loaded("archive_trades", ArchiveTrades(lake_bucket="lake"))
+    for name, first in (("warm", 0), ("300 trades", 300)):
+        yield f"archive_trades {name}", lambda first=first: tape.handler(kinesis_event([trades(first, 300)]), CALL)
+
+
+def of_the_lake(last: Bar) -> Invocations:
+    bars_archive = loaded("archive_bars", ArchiveBars(bars_table="bars", lake_bucket="lake"))
+    yield "archive_bars warm", lambda: bars_archive.handler(changed(last), CALL)
+    store(replace(last, high=last.high + 1))
+    yield "archive_bars day", lambda: bars_archive.handler(changed(last), CALL)
+
+    forecasts_archive = loaded("archive_forecasts", ArchiveForecasts(forecasts_table="forecasts", lake_bucket="lake"))
+    [first, *_] = said(NOON - 2 * MINUTE)
+    event = {"Records": [{"dynamodb": {"NewImage": key_of(first)}}]}
+    yield "archive_forecasts warm", lambda: forecasts_archive.handler(event, CALL)
+    ForecastTable("forecasts", clients.dynamodb()).settle(first, scores.outcome(first, 100.0))
+    yield "archive_forecasts two hours", lambda: forecasts_archive.handler(event, CALL)
+
+
+def of_the_forecasts(held: Sequence[Bar]) -> Invocations:
+    tables = {**TOLD, "forecasts_table": "forecasts"}
+    forecast = loaded("forecast", Forecast(**tables, retention_days=60, max_bar_age_s=600, max_model_age_days=30))
+    yield "forecast warm", lambda: forecast.handler(changed(held[-1]), CALL)
+    forget(said(NOON))
+    yield "forecast bar", lambda: forecast.handler(changed(held[-1]), CALL)
+
+    limits = {"coverage_low": 0.85, "coverage_high": 0.95, "skill_low": 0.0}
+    waits = {"retention_days": 60, "catch_up_hours": 1, "least_forecasts": 1000, "retrain_pause_hours": 24}
+    score = loaded("score_forecasts", ScoreForecasts(**tables, scores_table="scores", pipeline="p", **limits, **waits))
+    yield "score_forecasts warm", lambda: score.handler(changed(held[-1]), CALL)
+    unsettle(said(held[-30].end - MINUTE)[0])
+    yield "score_forecasts bar", lambda: score.handler(changed(held[-30]), CALL)
+
+    of_audit = {"stream": "trades", "markets": (str(BTC),), "rest_url": ""}
+    audit = loaded("audit_bars", AuditBars(**TOLD, **of_audit, look_back_days=1, every_minutes=15))
+    yield "audit_bars warm", lambda: audit.handler({}, CALL)
+    yield "audit_bars day", lambda: audit.handler({}, CALL)
+
+
+def of_requests() -> Invocations:
+    tables = {"forecasts_table": "forecasts", "scores_table": "scores"}
+    api = loaded("api", Api(**TOLD, **tables, markets=(str(BTC),)))
+    for name, path in (("warm", "forecasts"), ("forecasts", "forecasts"), ("scores", "scores"), ("bars", "bars")):
+        yield f"api {name}", lambda path=path: api.handler(request(f"/v1/{path}/BTC-USD"), CALL)
+
+
+def request(path: str) -> dict[str, Any]:
+    return {
+        "resource": path,
+        "path": path,
+        "httpMethod": "GET",
+        "headers": {"Accept": "application/json"},
+        "multiValueHeaders": {"Accept": ["application/json"]},
+        "queryStringParameters": None,
+        "multiValueQueryStringParameters": None,
+        "pathParameters": None,
+        "requestContext": {"requestId": "request-1", "stage": "live", "identity": {}},
+        "body": None,
+        "isBase64Encoded": False,
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""The bill: nothing in the template without a price or a reason, sums that add up, and a bill that follows the load."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from cdk.costs import readme
+from cdk.costs.bills import Bill, UnpricedError
+from cdk.costs.free import FREE
+from cdk.costs.loads import Load
+from cdk.costs.prices import PRICES
+from cdk.costs.rivals import on_kafka
+from tests.infra.assembly import ROOT, Assembly, Json
+
+
+@pytest.fixture(scope="session")
+def bill(dev: Assembly) -> Bill:
+    return Bill(dev.template, Load())
+
+
+def changed(bill: Bill, kind: str, **properties: Any) -> Bill:
+    """The bill of the template with these properties of every resource of that type."""
+    resources = {
+        name: {**each, "Properties": {**each["Properties"], **properties}} if each["Type"] == f"AWS::{kind}" else each
+        for name, each in bill.template["Resources"].items()
+    }
+    return replace(bill, template={**bill.template, "Resources": resources})
+
+
+def with_one_more(bill: Bill, name: str, resource: Json) -> Bill:
+    return replace(bill, template={"Resources": {**bill.template["Resources"], name: resource}})
+
+
+def test_every_type_of_every_stage_is_priced_or_free_with_a_reason(dev: Assembly, prod: Assembly) -> None:
+    for assembly in (dev, prod):
+        assert Bill(assembly.template, Load()).total > 0
+    assert all(FREE.values())
+
+
+@pytest.mark.parametrize("kind", ["AWS::MSK::Cluster", "AWS::EC2::NatGateway", "AWS::SageMaker::Endpoint"])
+def test_a_type_that_nobody_priced_fails_by_its_name(kind: str, bill: Bill) -> None:
+    with pytest.raises(UnpricedError, match=f"{kind} costs: give it a price in cdk/costs/bills.py"):
+        _ = with_one_more(bill, "Planted", {"Type": kind, "Properties": {}}).total
+
+
+def test_a_function_whose_calls_nobody_counts_fails_by_its_name(bill: Bill) -> None:
+    variables = {"POWERTOOLS_SERVICE_NAME": "mine_bitcoin"}
+    planted = {"Type": "AWS::Lambda::Function", "Properties": {"Environment": {"Variables": variables}}}
+
+    with pytest.raises(UnpricedError, match="how often mine_bitcoin runs"):
+        _ = with_one_more(bill, "Planted", planted).total
+
+
+def test_the_rows_come_to_the_total_and_none_is_negative(bill: Bill) -> None:
+    assert bill.total == pytest.approx(sum(row.quantity * PRICES[row.price].usd * row.share for row in bill.rows))
+    assert all(row.usd >= 0 for row in bill.rows)
+
+
+def test_what_is_paid_by_the_hour_is_what_the_template_declares(bill: Bill, dev: Assembly) -> None:
+    by_price = {row.price: row for row in bill.rows}
+    alarms = [row for row in bill.rows if row.price == "alarm"]
+
+    assert by_price["shard"].quantity == 730
+    assert by_price["vcpu"].usd + by_price["fargate_gb"].usd == pytest.approx(730 * (0.25 * 0.03238 + 0.5 * 0.00356))
+    assert by_price["ipv4"].usd == pytest.approx(3.65)
+    assert sum(row.quantity for row in alarms) == len(dev.of_type("CloudWatch::Alarm"))
+    assert changed(bill, "Kinesis::Stream", ShardCount=3).total - bill.total == pytest.approx(2 * 730 * 0.015)
+
+
+def test_spot_takes_seventy_percent_off_the_task_and_nothing_else(bill: Bill) -> None:
+    fargate = sum(row.usd for row in bill.rows if row.price in ("vcpu", "fargate_gb"))
+
+    assert bill.total - replace(bill, spot=True).total == pytest.approx(0.7 * fargate)
+
+
+LOADS: tuple[Mapping[str, Any], ...] = (
+    {"trades_per_s": 10.0},
+    {"symbols": 2},
+    {"api_calls": 200_000},
+    {"retrainings": 30.0},
+)
+
+
+@pytest.mark.parametrize("more", LOADS, ids=lambda more: next(iter(more)))
+def test_the_bill_rises_with_each_part_of_the_load(more: Mapping[str, Any], bill: Bill) -> None:
+    assert replace(bill, load=replace(bill.load, **more)).total > bill.total
+
+
+def test_ten_times_the_trades_cost_far_less_than_ten_times(bill: Bill) -> None:
+    busy = replace(bill, load=replace(bill.load, trades_per_s=10.0))
+
+    assert busy.total < 1.1 * bill.total, "trades share records, deliveries and writes"
+
+
+def test_shards_and_the_task_grow_where_the_load_asks_for_it() -> None:
+    needs = [(load.shards, load.task_cpu) for load in (Load(), Load(trades_per_s=10_000))]
+    crowd = Load(trades_per_s=10_000, symbols=100)
+
+    assert needs == [(1, 256), (1, 256)]
+    assert crowd.shards * 1_000_000 > 1_000_000 * 9
+    assert crowd.task_cpu == 4096
+
+
+def test_longer_waits_cost_less(bill: Bill) -> None:
+    totals = [
+        changed(bill, "Lambda::EventSourceMapping", MaximumBatchingWindowInSeconds=seconds).total
+        for seconds in (1, 5, 30, 300)
+    ]
+
+    assert totals == sorted(totals, reverse=True)
+
+
+def test_functions_that_a_load_overwhelms_are_named(bill: Bill) -> None:
+    assert bill.too_slow == []
+    assert replace(bill, load=replace(bill.load, symbols=1000)).too_slow
+
+
+def test_the_usual_design_costs_several_times_as_much(bill: Bill) -> None:
+    rows = on_kafka(bill)
+
+    assert sum(row.usd for row in rows) > 3 * bill.total
+    assert {"msk_broker", "ml.t3.medium", "nat"} <= {row.price for row in rows}
+    assert not {"shard", "put"} & {row.price for row in rows}
+
+
+def test_a_price_tells_where_and_when_it_was_read_or_that_it_was_not(bill: Bill) -> None:
+    assert all(price.source.page for price in PRICES.values())
+    unread = {row.price for row in bill.rows if not PRICES[row.price].verified}
+    assert sum(row.usd for row in bill.rows if row.price in unread) < 0.01 * bill.total
+
+
+def test_a_machine_is_told_one_object() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "cdk.costs", "--json", "--api-calls", "0"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    told = json.loads(done.stdout)
+
+    assert set(told) == {"total", "spot_total", "rows"}
+    assert told["spot_total"] < told["total"] == pytest.approx(sum(row["usd"] for row in told["rows"]))
+    assert all(row["usd"] == pytest.approx(row["quantity"] * row["price_usd"] * row["share"]) for row in told["rows"])
+    assert not [row for row in told["rows"] if row["price"] == "api_call" and row["usd"]]
+
+
+def test_the_readme_shows_the_bill_and_the_runbook_of_this_template(bill: Bill) -> None:
+    from cdk.costs.__main__ import by_resource, rendered  # noqa: PLC0415 - the tables' library with it
+
+    text = readme.README.read_text()
+
+    assert readme.runbook(bill.template) in text, "write it anew: python -m cdk.costs --readme"
+    assert rendered(by_resource(bill)) in text, "write it anew: python -m cdk.costs --readme"
