@@ -1,4 +1,4 @@
-"""DynamoDB `forecasts` stream → S3 lake: joins each day that changed, whole, into the lake's object."""
+"""DynamoDB `forecasts` stream → S3 lake: joins the hours that changed into their days' objects."""
 
 import os
 from functools import cache
@@ -8,7 +8,7 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from btc.aws import archiving, clients
-from btc.aws.forecasts import ForecastTable, changed_days
+from btc.aws.forecasts import ForecastTable, changed_hours
 from btc.aws.lake import Lake
 from btc.aws.metrics import add_details
 from btc.settings import ArchiveForecasts
@@ -27,7 +27,7 @@ def settings() -> ArchiveForecasts:
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
     table = ForecastTable(settings().forecasts_table, clients.dynamodb())
     lake = Lake(settings().lake_bucket, clients.s3())
-    days = sorted(changed_days(event["Records"]))
-    written = sum(archiving.archive_forecasts(lake, table, market, day) for market, day in days)
+    days = changed_hours(event["Records"])
+    written = sum(archiving.archive_forecasts(lake, table, *day, hours) for day, hours in sorted(days.items()))
     add_details(metrics, {"DaysWritten": written})
     logger.info("archived", extra={"records": len(event["Records"]), "days": len(days), "written": written})

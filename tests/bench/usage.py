@@ -33,7 +33,7 @@ from btc.settings import (
 from btc.tape import Watermark
 from btc.times import MINUTE, SECOND
 from btc.trades import Trade, Trades
-from tests.bench.live_market import FIRST, TRADES, forget, key_of, live_market, price, said, store, unsettle
+from tests.bench.live_market import FIRST, HELD, TRADES, forget, key_of, live_market, price, said, store, unsettle
 from tests.bench.metering import Meter, Used
 from tests.unit.aws import CONTEXT, create_tables, kinesis_event, load
 from tests.unit.market import BTC, NOON
@@ -125,9 +125,10 @@ def of_the_lake(last: Bar) -> Invocations:
     yield "archive_bars day", lambda: bars_archive.handler(changed(last), CALL)
 
     forecasts_archive = loaded("archive_forecasts", ArchiveForecasts(forecasts_table="forecasts", lake_bucket="lake"))
-    [first, *_] = said(NOON - 2 * MINUTE)
-    event = {"Records": [{"dynamodb": {"NewImage": key_of(first)}}]}
-    yield "archive_forecasts warm", lambda: forecasts_archive.handler(event, CALL)
+    [first, *_] = newest = said(NOON - 2 * MINUTE)
+    event = {"Records": [{"dynamodb": {"NewImage": key_of(each)}} for each in newest]}
+    every = {"Records": [{"dynamodb": {"NewImage": key_of(each)}} for each in [*said(NOON - HELD * MINUTE), *newest]]}
+    yield "archive_forecasts warm", lambda: forecasts_archive.handler(every, CALL)
     ForecastTable("forecasts", clients.dynamodb()).settle(first, scores.outcome(first, 100.0))
     yield "archive_forecasts two hours", lambda: forecasts_archive.handler(event, CALL)
 

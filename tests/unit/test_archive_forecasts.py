@@ -81,7 +81,7 @@ def test_a_forecast_is_kept_with_its_quantiles_its_model_and_whether_it_is_the_b
 
 def test_an_outcome_joins_its_forecast_once_it_is_known_and_stays(archive):
     first, *rest = say(NOON)
-    archive([first])
+    archive([first, *rest])
     scored = score(first)
     archive([scored])
     assert stored() == [scored, *rest]
@@ -112,3 +112,12 @@ def test_what_expired_in_the_table_stays_in_the_lake_and_starts_nothing(archive)
     module.handler({"Records": [{"eventName": "REMOVE", "dynamodb": {"OldImage": key(made[0])}}]}, CONTEXT)
 
     assert stored() == made
+
+
+def test_an_event_that_was_lost_is_made_up_for_by_any_other_of_the_hour(archive):
+    first, second, third, in_the_next_hour = say(NOON)
+    archive([second])
+
+    assert stored() == [first, second, third]
+    archive([in_the_next_hour])
+    assert stored() == [first, second, third, in_the_next_hour]

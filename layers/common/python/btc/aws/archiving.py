@@ -21,12 +21,15 @@ def archive_bars(target: Lake, table: BarTable, market: Market, day: int) -> boo
     return target.rewrite(lake.bars_key(market, day), remake)
 
 
-def archive_forecasts(target: Lake, table: ForecastTable, market: Market, day: int) -> bool:
-    """Join the forecasts for that day, of all horizons, into its object; whether that changed."""
+def archive_forecasts(target: Lake, table: ForecastTable, market: Market, day: int, hours: tuple[int, int]) -> bool:
+    """Join the forecasts for those hours of the day (from, to), of all horizons, into its object; whether that changed.
+
+    What the table holds of the other hours was joined when it changed: a day is read by the megabyte.
+    """
 
     def remake(content: bytes | None) -> bytes | None:
         older = [] if content is None else parquet.forecasts_of(content, market)
-        newer = [each for horizon in HORIZONS for each in table.between(market, horizon, day, day + DAY)]
+        newer = [each for horizon in HORIZONS for each in table.between(market, horizon, *hours)]
         joined = lake.join_forecasts(newer, older)
         return None if joined == older else parquet.forecasts(joined)
 

@@ -7,20 +7,26 @@ from typing import TYPE_CHECKING, Any
 from btc import times
 from btc.aws.tables import Item, put_if, update_if
 from btc.forecasts import Forecast, Outcome, Reason, Scored
-from btc.times import MINUTE, day_of, iso, parse_iso
+from btc.times import HOUR, MINUTE, day_of, iso, parse_iso
 from btc.trades import Market
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
-def changed_days(records: Iterable[Mapping[str, Any]]) -> set[tuple[Market, int]]:
-    """The markets and days whose forecasts the records of the table's stream changed; expired ones change none."""
+def changed_hours(records: Iterable[Mapping[str, Any]]) -> dict[tuple[Market, int], tuple[int, int]]:
+    """By market and day, from when to when (µs) the whole hours reach whose forecasts the records of the table's stream
+    changed; expired ones change none.
+    """
     images = [record["dynamodb"]["NewImage"] for record in records if "NewImage" in record["dynamodb"]]
-    return {
-        (Market.parse(image["series"]["S"].rpartition(":")[0]), day_of(parse_iso(image["target_time"]["S"])))
-        for image in images
-    }
+    spans: dict[tuple[Market, int], tuple[int, int]] = {}
+    for image in images:
+        target = parse_iso(image["target_time"]["S"])
+        key = Market.parse(image["series"]["S"].rpartition(":")[0]), day_of(target)
+        start = target - target % HOUR
+        first, last = spans.get(key, (start, start + HOUR))
+        spans[key] = min(first, start), max(last, start + HOUR)
+    return spans
 
 
 @dataclass(frozen=True, slots=True)
