@@ -25,12 +25,19 @@ SLOW_MS = 2000
 """How long one request in a hundred may take."""
 
 
+class Reader(NamedTuple):
+    """A function that reads a stream, and how long (s) records wait for others before it is called."""
+
+    function: lambda_.IFunction
+    window_s: int
+
+
 class Watched(NamedTuple):
     """What is watched beside what the functions say of themselves."""
 
     trades: kinesis.IStream
-    streamed: Mapping[str, lambda_.IFunction]
-    """By name, the functions that read streams, of which none may fall behind."""
+    readers: Mapping[str, Reader]
+    """By name; none may fall behind."""
     api: apigateway.RestApi
     answers: lambda_.IFunction
     """The function behind the API."""
@@ -49,7 +56,7 @@ class Monitoring(Construct):
         self._alarms = Alarms(self, self.topic)
         watch_feed(self._alarms, stage.markets)
         watch_forecasts(self._alarms, stage.markets, stage.model_warning_days)
-        late = self._streams(watched.streamed)
+        late = self._streams(watched.readers)
         self._api(watched)
         if not stage.emulated:
             self._events(watched)
@@ -74,18 +81,20 @@ class Monitoring(Construct):
             topic.add_subscription(subscriptions.EmailSubscription(stage.alarm_email))
         return topic
 
-    def _streams(self, streamed: Mapping[str, lambda_.IFunction]) -> list[cloudwatch.IMetric]:
+    def _streams(self, readers: Mapping[str, Reader]) -> list[cloudwatch.IMetric]:
         ages = {
-            name: function.metric("IteratorAge", statistic="Maximum", period=FIVE_MINUTES)
-            for name, function in streamed.items()
+            name: reader.function.metric("IteratorAge", statistic="Maximum", period=FIVE_MINUTES)
+            for name, reader in readers.items()
         }
         for name, age in ages.items():
+            # A lone record waits for the whole of its window, and that is no fault.
+            late_s = LATE_S + 2 * readers[name].window_s
             self._alarms.add(
                 f"{name}Late",
                 age,
-                f"{name} is more than {LATE_S // 60} minutes behind its stream, whose records are kept for a day",
+                f"{name} is more than {late_s // 60} minutes behind its stream, whose records are kept for a day",
                 "its log tells its errors; without errors look at its throttles and duration.",
-                threshold=LATE_S * 1000,
+                threshold=late_s * 1000,
             )
         return list(ages.values())
 
@@ -190,7 +199,7 @@ class Monitoring(Construct):
             )
 
         incoming = watched.trades.metric_incoming_records(statistic="Sum", period=FIVE_MINUTES)
-        errors = [function.metric_errors(period=FIVE_MINUTES) for function in watched.streamed.values()]
+        errors = [reader.function.metric_errors(period=FIVE_MINUTES) for reader in watched.readers.values()]
         api = watched.api
         cloudwatch.Dashboard(self, "Dashboard").add_widgets(
             cloudwatch.AlarmStatusWidget(title="Alarms", alarms=list(self._alarms.made), width=24),

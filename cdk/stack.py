@@ -15,7 +15,7 @@ from cdk.forecasts import Forecasts
 from cdk.history import History
 from cdk.ingestion import Ingestion, Trades
 from cdk.lake import Lake
-from cdk.monitoring import Monitoring, Watched
+from cdk.monitoring import Monitoring, Reader, Watched
 from cdk.python_function import Layers
 from cdk.scores import Scores
 from cdk.settings import Stage
@@ -136,12 +136,12 @@ class PredictBitcoin(Stack):
         scores.grant(api, "dynamodb:Query")
 
     def _watch(self, stage: Stage) -> None:
-        streamed = {
-            "AggregateBars": self.bars.aggregate,
-            "ArchiveTrades": self.archive.trades,
-            "ArchiveBars": self.archive.bars,
-            "ArchiveForecasts": self.archive.forecasts,
-            "ScoreForecasts": self.scores.function,
+        readers = {
+            "AggregateBars": Reader(self.bars.aggregate, stage.aggregate_window_s),
+            "ArchiveTrades": Reader(self.archive.trades, stage.tape_window_s),
+            "ArchiveBars": Reader(self.archive.bars, stage.archive_window_s),
+            "ArchiveForecasts": Reader(self.archive.forecasts, stage.forecast_window_s),
+            "ScoreForecasts": Reader(self.scores.function, stage.score_window_s),
         }
         Monitoring(
             self,
@@ -149,7 +149,7 @@ class PredictBitcoin(Stack):
             stage=stage,
             watched=Watched(
                 trades=self.trades,
-                streamed=streamed,
+                readers=readers,
                 api=self.api.api,
                 answers=self.api.function,
                 failures=self.failures.bucket,

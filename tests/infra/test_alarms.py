@@ -236,7 +236,8 @@ def by_aws(assembly: Assembly) -> Iterator[tuple[str, tuple[Any, ...]]]:
     for function in STREAMED:
         on = {"FunctionName": f"<{assembly.logical_id(function)}>"}
         name = function.title().replace("_", "") + "Late"
-        yield name, ("AWS/Lambda", "IteratorAge", "Maximum", on, 300_000)
+        window_s = assembly.event_source(function)["MaximumBatchingWindowInSeconds"]
+        yield name, ("AWS/Lambda", "IteratorAge", "Maximum", on, 1000 * (300 + 2 * window_s))
     api = {"ApiName": "predict-bitcoin-dev"}
     yield "ApiFails", ("AWS/ApiGateway", "5XXError", "Sum", api, 5)
     yield "ApiSlow", ("AWS/ApiGateway", "Latency", "p99", api, 2000)
