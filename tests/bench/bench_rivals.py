@@ -1,12 +1,11 @@
 """The same trades through cryptofeed's parser and quixstreams' windows, as both are on PyPI.
 
-Each runs as a process in a virtual environment of its own under build/rivals, made here when it is first needed; what
-cannot be installed, for want of a compiler say, tells so in its row.
+Each runs as a process in a virtual environment of its own; what cannot be installed, for want of a compiler say, tells
+so in its row.
 """
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from functools import reduce
@@ -24,13 +23,9 @@ from tests.bench.bench_aggregate import handled, handler, thousands
 from tests.bench.bench_ingest import frames
 from tests.bench.measure import Row, best_seconds
 from tests.bench.recordings import MARKET, recorded
+from tests.virtualenvs import NotInstalledError, interpreter
 
 PROGRAMS: Final = Path(__file__).parent / "rivals"
-BUILD: Final = Path(__file__).parents[2] / "build" / "rivals"
-
-
-class NotInstalledError(RuntimeError):
-    """A rival cannot be had on this machine; the message says why."""
 
 
 def rows() -> list[Row]:
@@ -115,27 +110,8 @@ def batched(texts: Sequence[bytes], size: int) -> Iterator[Sequence[bytes]]:
 
 def answer(rival: str, question: bytes) -> Any:
     """What the rival's program prints. Raises NotInstalledError."""
-    command = [python(rival), PROGRAMS / f"with_{rival}.py"]
+    command = [interpreter(PROGRAMS / f"{rival}.lock"), PROGRAMS / f"with_{rival}.py"]
     done = subprocess.run(command, input=question, capture_output=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{rival}: {done.stderr.decode()}")
     return json.loads(done.stdout)
-
-
-def python(rival: str) -> Path:
-    """The interpreter that has the rival's locked versions. Raises NotInstalledError."""
-    place, lock = BUILD / rival, PROGRAMS / f"{rival}.lock"
-    interpreter, installed = place / "bin" / "python", place / "installed.lock"
-    if not installed.exists() or installed.read_bytes() != lock.read_bytes():
-        uv("venv", "--clear", "--python", sys.executable, str(place))
-        uv("pip", "sync", "--require-hashes", "--python", str(interpreter), str(lock), rival=rival)
-        installed.write_bytes(lock.read_bytes())
-    return interpreter
-
-
-def uv(*arguments: str, rival: str = "") -> None:
-    command: Sequence[str] = [str(Path(sys.executable).with_name("uv")), *arguments, "--quiet"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        cause = next((line.strip(" ×╰─▶│") for line in done.stderr.splitlines() if line.strip()), "no reason given")
-        raise NotInstalledError(f"{rival} is not installed here: {cause}")
