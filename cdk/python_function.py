@@ -26,7 +26,7 @@ class Layers(Construct):
 
     def __init__(self, scope: Construct, construct_id: str, *, stage: Stage) -> None:
         super().__init__(scope, construct_id)
-        self._built = ROOT / "build" / "layers" / ("local" if stage.emulated else "lambda")
+        self._built = ROOT / "build" / "layers" / stage.layers
         self._declared: dict[str, lambda_.LayerVersion] = {}
 
     def named(self, *names: str) -> list[lambda_.ILayerVersion]:

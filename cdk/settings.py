@@ -85,8 +85,10 @@ class Stage:
     keep_data: bool = False
     """What holds data survives the stack, can be restored to a point in time, and is protected from deletion."""
     log_days: int = 14
+    layers: str = "lambda"
+    """Which of build/layers: those for Lambda, or `local` ones, for the Python and the processor of this machine."""
     emulated: bool = False
-    """For one machine instead of an account: layers built for it, and nothing that only an account has use for."""
+    """For one machine instead of an account: nothing that only an account has use for."""
 
     @property
     def markets(self) -> tuple[Market, ...]:
@@ -107,6 +109,7 @@ PROD = Stage(name="prod", keep_data=True, log_days=90, history_days=90, bar_rete
 LOCAL = replace(
     DEV,
     name="local",
+    layers="local",
     emulated=True,
     aggregate_window_s=1,
     detailed_metrics=True,
