@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
@@ -72,9 +73,11 @@ class PythonFunction(lambda_.Function):
         description: str,
         on_failure: lambda_.IDestination | None = None,
     ) -> None:
+        logged = log_group(scope, f"{construct_id}Logs", stage=stage)
         super().__init__(
             scope,
             construct_id,
+            role=_role(scope, construct_id, name=name),
             code=lambda_.Code.from_asset(str(ROOT / "functions" / name), exclude=NOT_DEPLOYED),
             handler="handler.handler",
             description=description,
@@ -85,8 +88,19 @@ class PythonFunction(lambda_.Function):
             memory_size=memory_mb,
             timeout=Duration.seconds(timeout_s),
             on_failure=on_failure,
-            log_group=log_group(scope, f"{construct_id}Logs", stage=stage),
+            log_group=logged,
         )
+        # Not the managed policy: a function that may create log groups creates its own anew after it was deleted.
+        logged.grant_write(self)
+
+
+def _role(scope: Construct, construct_id: str, *, name: str) -> iam.Role:
+    return iam.Role(
+        scope,
+        f"{construct_id}Role",
+        assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+        description=f"What {name} may do",
+    )
 
 
 def environment(name: str, settings: Settings, stage: Stage) -> dict[str, str]:

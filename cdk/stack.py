@@ -10,6 +10,7 @@ from cdk.api import Api
 from cdk.archive import Archive
 from cdk.audits import Audits
 from cdk.bars import Bars
+from cdk.emptying import log_emptying
 from cdk.failures import Failures
 from cdk.forecasts import Forecasts
 from cdk.history import History
@@ -76,6 +77,7 @@ class PredictBitcoin(Stack):
         )
         self.ingestion = Ingestion(self, "Ingestion", stage=stage, trades=self.trades, state=self.bars.state)
         self.history = History(self, "History", stage=stage, trades=self.trades, bars=self.bars)
+        log_emptying(self, stage=stage)
         self._grant()
         self._watch(stage)
         self._tell(stage)

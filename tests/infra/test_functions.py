@@ -114,6 +114,20 @@ def test_logs_expire(stage: str, request: pytest.FixtureRequest) -> None:
         assert function["Properties"]["LoggingConfig"]["LogGroup"]["Ref"] in groups
 
 
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_no_function_can_make_logs_that_outlive_the_stack(stage: str, request: pytest.FixtureRequest) -> None:
+    assembly: Assembly = request.getfixturevalue(stage)
+    groups = assembly.of_type("Logs::LogGroup")
+    policies = [*assembly.of_type("IAM::Policy").values(), *assembly.of_type("IAM::Role").values()]
+
+    for function in assembly.of_type("Lambda::Function").values():  # the CDK's own among them
+        assert function["Properties"]["LoggingConfig"]["LogGroup"]["Ref"] in groups
+    for role in assembly.of_type("IAM::Role").values():
+        assert "AWSLambdaBasicExecutionRole" not in str(role["Properties"].get("ManagedPolicyArns"))
+    pipeline = [policy for policy in policies if "logs:CreateLogGroup" in str(policy)]
+    assert len(pipeline) == 1, "SageMaker's jobs log to groups of its own"
+
+
 def failures(assembly: Assembly) -> str:
     def is_failures(resource: Json) -> bool:
         return bool(resource["Properties"]["LifecycleConfiguration"]["Rules"][0].get("Id") == "forget")
