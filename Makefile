@@ -37,7 +37,7 @@ $(READY): requirements.lock pyproject.toml
 lock: $(READY)  ## resolve the dependencies anew into requirements.lock
 	uv pip compile pyproject.toml --output-file requirements.lock --quiet --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-annotate --all-extras --group cdk --group local --group sagemaker --group tracking --group dev
-	for rival in tests/bench/rivals/*.in; do uv pip compile $$rival --output-file $${rival%.in}.lock --quiet --universal \
+	for tool in tests/bench/rivals/*.in tests/rehearsal/*.in; do uv pip compile $$tool --output-file $${tool%.in}.lock --quiet --universal \
 	  --python-version 3.11 --generate-hashes --no-header --no-annotate; done
 
 .PHONY: layers
@@ -85,5 +85,9 @@ bench: layers  ## measure; a table, and build/bench.json
 faults: layers  ## inject faults: SCHEDULES (1000) seeded schedules from SEED on, STACK (20) on the local stack
 	@SCHEDULES=$(SCHEDULES) SEED=$(SEED) STACK=$(STACK) python -m tests.faults
 
+.PHONY: rehearse
+rehearse: layers  ## bootstrap, deploy, a trade's round trip, update and destroy on an emulator
+	@python -m tests.rehearsal
+
 .PHONY: check
-check: lint types synth faults test  ## what CI runs
+check: lint types synth rehearse faults test  ## what CI runs
