@@ -1,4 +1,4 @@
-"""Batches that no retry could deliver: kept whole in S3, where they can be read and sent again."""
+"""Batches and events that no retry could deliver: kept whole in S3, where they can be read and sent again."""
 
 import jsii
 from aws_cdk import Duration
@@ -23,14 +23,32 @@ class FailedBatches:
         target: lambda_.IEventSourceMapping,  # noqa: ARG002 - the interface's
         target_handler: lambda_.IFunction,
     ) -> lambda_.DlqDestinationConfig:
-        # Lambda lists the bucket to check it, then writes beneath a key of its own making.
-        iam.Grant.add_to_principal(
-            grantee=target_handler, actions=["s3:ListBucket"], resource_arns=[self._bucket.bucket_arn]
-        )
-        iam.Grant.add_to_principal(
-            grantee=target_handler, actions=["s3:PutObject"], resource_arns=[self._bucket.arn_for_objects("*")]
-        )
+        _grant_add(self._bucket, target_handler)
         return lambda_.DlqDestinationConfig(destination=self._bucket.bucket_arn)
+
+
+@jsii.implements(lambda_.IDestination)
+class FailedEvents:
+    """The destination of a function's own events, likewise."""
+
+    def __init__(self, bucket: s3.IBucket) -> None:
+        self._bucket = bucket
+
+    def bind(
+        self,
+        scope: Construct,  # noqa: ARG002 - the interface's
+        fn: lambda_.IFunction,
+        *,
+        type: lambda_.DestinationType | None = None,  # noqa: A002, ARG002 - the interface's
+    ) -> lambda_.DestinationConfig:
+        _grant_add(self._bucket, fn)
+        return lambda_.DestinationConfig(destination=self._bucket.bucket_arn)
+
+
+def _grant_add(bucket: s3.IBucket, function: lambda_.IFunction) -> None:
+    """Lambda lists the bucket to check it, then writes beneath a key of its own making."""
+    iam.Grant.add_to_principal(grantee=function, actions=["s3:ListBucket"], resource_arns=[bucket.bucket_arn])
+    iam.Grant.add_to_principal(grantee=function, actions=["s3:PutObject"], resource_arns=[bucket.arn_for_objects("*")])
 
 
 class Failures(Construct):
@@ -41,3 +59,4 @@ class Failures(Construct):
         self.bucket = private_bucket(self, "Bucket", stage=stage)
         self.bucket.add_lifecycle_rule(id="forget", expiration=Duration.days(30))
         self.batches = FailedBatches(self.bucket)
+        self.events = FailedEvents(self.bucket)

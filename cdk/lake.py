@@ -31,6 +31,13 @@ def private_bucket(scope: Construct, construct_id: str, *, stage: Stage) -> s3.B
     )
 
 
+def grant_get(bucket: s3.IBucket, grantee: iam.IGrantable, objects: str) -> iam.Grant:
+    """May read the objects that match, and find no other by listing."""
+    return iam.Grant.add_to_principal(
+        grantee=grantee, actions=["s3:GetObject"], resource_arns=[bucket.arn_for_objects(objects)]
+    )
+
+
 class Lake(Construct):
     """Bars, tape and forecasts by venue, symbol and date."""
 

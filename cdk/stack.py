@@ -3,7 +3,6 @@
 from typing import Any
 
 from aws_cdk import CfnOutput, Stack
-from aws_cdk.aws_lambda_destinations import S3Destination
 from constructs import Construct
 
 from cdk.api import Api
@@ -15,7 +14,7 @@ from cdk.failures import Failures
 from cdk.forecasts import Forecasts
 from cdk.history import History
 from cdk.ingestion import Ingestion, Trades
-from cdk.lake import Lake
+from cdk.lake import Lake, grant_get
 from cdk.monitoring import Monitoring, Reader, Watched
 from cdk.python_function import Layers
 from cdk.scores import Scores
@@ -64,7 +63,7 @@ class PredictBitcoin(Stack):
             layers=layers,
             bars=self.bars,
             lake=self.lake,
-            on_failure=S3Destination(self.failures.bucket),
+            on_failure=self.failures.events,
         )
         self.api = Api(
             self,
@@ -118,7 +117,7 @@ class PredictBitcoin(Stack):
         bars.grant(forecast, "dynamodb:Query")
         state.grant(forecast, "dynamodb:GetItem")
         forecasts.grant(forecast, "dynamodb:PutItem")
-        self.training.models.grant_read(forecast, "models/*")
+        grant_get(self.training.models, forecast, "models/*")
 
         score_forecasts, scores = self.scores.function, self.scores.table
         bars.grant(score_forecasts, "dynamodb:Query")
@@ -129,7 +128,7 @@ class PredictBitcoin(Stack):
 
         promote_model = self.training.promote
         state.grant(promote_model, "dynamodb:PutItem")
-        self.training.models.grant_read(promote_model, "models/*")
+        grant_get(self.training.models, promote_model, "models/*")
 
         api = self.api.function
         bars.grant(api, "dynamodb:Query")

@@ -14,10 +14,10 @@ from constructs import Construct
 
 from btc.settings import PromoteModel
 from cdk.bars import Bars
-from cdk.lake import Lake, private_bucket
+from cdk.lake import Lake, grant_get, private_bucket
 from cdk.python_function import Layers, PythonFunction
 from cdk.settings import Stage
-from cdk.tracking import Tracking
+from cdk.tracking import FOLDER, Tracking
 from cdk.xgboost_image import ACCOUNTS, REPOSITORY, TAG
 from training import pipeline
 
@@ -63,9 +63,17 @@ class Training(Construct):
         self._weekly(stage)
         self.promote = self._promotion(stage, layers, bars, on_failure)
 
-        self.source.grant_read(self.role)
-        lake.bucket.grant_read(self.role, "bars/*")
-        self.models.grant_read_write(self.role)
+        grant_get(self.source.bucket, self.role, self.source.s3_object_key)
+        grant_get(lake.bucket, self.role, "bars/*")
+        # A training puts its model, and where MLflow keeps trainings, what belongs to them, itself.
+        for folder in ("models", *([FOLDER] if stage.mlflow else [])):
+            grant_get(self.models, self.role, f"{folder}/*")
+            self.models.grant_put(self.role, f"{folder}/*")
+        # SageMaker lists a channel's prefix before it fetches it, and asks for a bucket's region before it uploads.
+        listed = [lake.bucket.bucket_arn, self.models.bucket_arn, self.source.bucket.bucket_arn]
+        iam.Grant.add_to_principal(
+            grantee=self.role, actions=["s3:ListBucket", "s3:GetBucketLocation"], resource_arns=listed
+        )
         bars.state.grant(self.role, "dynamodb:GetItem")
         self.tracking.grant_write(self.role)
         for statement in _job_statements(self, self.role, stage):
