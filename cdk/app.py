@@ -11,6 +11,7 @@ from typing import Any
 
 from aws_cdk import App, DefaultStackSynthesizer, Tags
 
+from cdk import nag
 from cdk.settings import DEV, Stage, stage_named
 from cdk.stack import PredictBitcoin
 
@@ -24,12 +25,18 @@ def context() -> dict[str, Any]:
 
 
 def build(
-    stage: Stage | None = None, *, output: Path | None = None, validate: bool | None = False, in_place: bool = False
+    stage: Stage | None = None,
+    *,
+    output: Path | None = None,
+    validate: bool | None = False,
+    in_place: bool = False,
+    checked: bool = False,
 ) -> App:
     """The app of `stage`, or of the one named by the context (`-c stage=prod`), ready for `.synth()`.
 
     `validate` checks the template against CloudFormation's schemas, which takes ten seconds; None leaves it to the
     environment (CDK_VALIDATION). With `in_place` assets are not copied, and the template tells where each lies.
+    `checked` has cdk-nag look at it: a finding that is not known ends the command line.
     """
     by_path = {"aws:cdk:enable-asset-metadata": True, "aws:cdk:disable-asset-staging": True}
     app = App(
@@ -50,6 +57,8 @@ def build(
     )
     Tags.of(stack).add("project", "predict-bitcoin-price")
     Tags.of(stack).add("stage", chosen.name)
+    if checked:
+        nag.check(app, stack, chosen)
     return app
 
 
@@ -60,7 +69,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="instead of the command line's")
     chosen = parser.parse_args()
     by_hand = chosen.output is not None
-    build(chosen.stage, output=chosen.output, validate=False if by_hand else None, in_place=by_hand).synth()
+    build(
+        chosen.stage, output=chosen.output, validate=False if by_hand else None, in_place=by_hand, checked=not by_hand
+    ).synth()
 
 
 if __name__ == "__main__":
