@@ -11,6 +11,7 @@ from aws_cdk.aws_lambda_event_sources import KinesisEventSource
 from constructs import Construct
 
 from btc.settings import AggregateBars
+from cdk.keys import own_key
 from cdk.python_function import Layers, PythonFunction, removal_policy
 from cdk.settings import Stage
 
@@ -20,6 +21,7 @@ def on_demand_table(
 ) -> dynamodb.Table:
     """A table keyed by strings, billed by request, kept or not as the stage says."""
     string = dynamodb.AttributeType.STRING
+    key_of_its_own = own_key(scope, stage=stage)
     return dynamodb.Table(
         scope,
         construct_id,
@@ -31,6 +33,8 @@ def on_demand_table(
             point_in_time_recovery_enabled=stage.keep_data
         ),
         removal_policy=removal_policy(stage),
+        encryption=dynamodb.TableEncryption.CUSTOMER_MANAGED if key_of_its_own else None,
+        encryption_key=key_of_its_own,
         **options,
     )
 

@@ -11,6 +11,7 @@ from aws_cdk import aws_kinesis as kinesis
 from constructs import Construct
 
 from btc.settings import IngestTrades
+from cdk.keys import own_key
 from cdk.python_function import NOT_DEPLOYED, environment, log_group, removal_policy
 from cdk.settings import Stage
 
@@ -23,12 +24,14 @@ class Trades(Construct):
 
     def __init__(self, scope: Construct, construct_id: str, *, stage: Stage) -> None:
         super().__init__(scope, construct_id)
+        key = own_key(self, stage=stage)
         self.stream = kinesis.Stream(
             self,
             "Stream",
             shard_count=stage.shards,
             retention_period=Duration.hours(24),
-            encryption=kinesis.StreamEncryption.MANAGED,
+            encryption=kinesis.StreamEncryption.KMS if key else kinesis.StreamEncryption.MANAGED,
+            encryption_key=key,
             removal_policy=removal_policy(stage),
         )
 
@@ -80,16 +83,20 @@ class Ingestion(Construct):
 
     def _service(self, stage: Stage) -> ecs.FargateService:
         cluster = ecs.Cluster(self, "Cluster", vpc=self.vpc, enable_fargate_capacity_providers=True)
-        capacity = "FARGATE_SPOT" if stage.spot else "FARGATE"
+        capacity = ["FARGATE_SPOT"] if stage.spot else ["FARGATE"]
+        if stage.spot and stage.on_demand_fallback:
+            capacity.append("FARGATE")
         return ecs.FargateService(
             self,
             "Service",
             cluster=cluster,
             task_definition=self.task,
             assign_public_ip=True,
-            capacity_provider_strategies=[ecs.CapacityProviderStrategy(capacity_provider=capacity, weight=1)],
+            capacity_provider_strategies=[
+                ecs.CapacityProviderStrategy(capacity_provider=each, weight=1) for each in capacity
+            ],
             circuit_breaker=ecs.DeploymentCircuitBreaker(enable=True, rollback=True),
-            desired_count=1,
+            desired_count=len(capacity),
             # The new task starts before the old one stops: trades that both send count once.
             min_healthy_percent=100,
             max_healthy_percent=200,

@@ -10,6 +10,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from btc.lake import PARTITIONS, TABLES
+from cdk.keys import own_key
 from cdk.python_function import removal_policy
 from cdk.settings import Stage
 
@@ -19,12 +20,15 @@ QUERIES = Path(__file__).parent / "queries"
 
 def private_bucket(scope: Construct, construct_id: str, *, stage: Stage) -> s3.Bucket:
     """A bucket that no one reads unencrypted, in public or by mistake."""
+    key = own_key(scope, stage=stage)
     return s3.Bucket(
         scope,
         construct_id,
         block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
         enforce_ssl=True,
-        encryption=s3.BucketEncryption.S3_MANAGED,
+        encryption=s3.BucketEncryption.KMS if key else s3.BucketEncryption.S3_MANAGED,
+        encryption_key=key,
+        bucket_key_enabled=True if key else None,
         removal_policy=removal_policy(stage),
         # A bucket has to be empty before it can go: CloudFormation runs a function that sees to it.
         auto_delete_objects=not (stage.keep_data or stage.emulated),

@@ -21,6 +21,8 @@ class Stage:
     rest_url: str = ""
     spot: bool = True
     """Run the ingest task on Fargate Spot, about 70 % cheaper and now and then replaced; False: On-Demand."""
+    on_demand_fallback: bool = False
+    """A second task, On-Demand, beside the one on Spot, for ECS falls back on nothing: what both send counts once."""
 
     shards: int = 1
     bar_retention_days: int = 60
@@ -84,6 +86,9 @@ class Stage:
 
     keep_data: bool = False
     """What holds data survives the stack, can be restored to a point in time, and is protected from deletion."""
+    own_key: bool = False
+    """Encrypt tables, buckets and the stream with a key of the stack's own, for a dollar a month and a price a request,
+    instead of with AWS's, which cost nothing."""
     log_days: int = 14
     layers: str = "lambda"
     """Which of build/layers: those for Lambda, or `local` ones, for the Python and the processor of this machine."""
