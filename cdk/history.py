@@ -9,7 +9,7 @@ from constructs import Construct
 
 from btc.settings import FillHistory
 from cdk.bars import Bars
-from cdk.ingestion import Ingestion, fargate_task, image
+from cdk.ingestion import Ingestion, add_scratch, fargate_task, image
 from cdk.python_function import environment, log_group
 from cdk.settings import Stage
 
@@ -44,10 +44,7 @@ class History(Construct):
             stop_timeout=Duration.seconds(30),
         )
         # A dump is proven by its checksum before a byte of it is used, and so has to lie somewhere whole.
-        self.task.add_volume(name="downloads")
-        container.add_mount_points(
-            ecs.MountPoint(source_volume="downloads", container_path="/tmp", read_only=False)  # noqa: S108 - its own
-        )
+        add_scratch(self.task, container, name="downloads")
 
     def grant_cursors(self, state: dynamodb.ITable) -> None:
         """It keeps in the state table how far a fill has come, and reads how far the live feed has; no more."""

@@ -71,14 +71,23 @@ class Ingestion(Construct):
 
     def _task(self, stage: Stage) -> ecs.FargateTaskDefinition:
         task = fargate_task(self, cpu=256, memory_mb=512)
-        task.add_container(
+        container = task.add_container(
             "IngestTrades",
             image=image(),
             environment=environment("ingest_trades", self.settings, stage),
             logging=ecs.LogDriver.aws_logs(stream_prefix="ingest", log_group=self.logs),
             readonly_root_filesystem=True,
             stop_timeout=Duration.seconds(30),  # to send what it holds
+            # By its own watermarks: see the module that is run.
+            health_check=ecs.HealthCheck(
+                command=["CMD", "python", "-m", "functions.ingest_trades.health"],
+                interval=Duration.minutes(1),
+                retries=3,
+                start_period=Duration.minutes(5),
+                timeout=Duration.seconds(10),
+            ),
         )
+        add_scratch(task, container, name="health")
         return task
 
     def _service(self, stage: Stage) -> ecs.FargateService:
@@ -115,6 +124,14 @@ def fargate_task(scope: Construct, *, cpu: int, memory_mb: int) -> ecs.FargateTa
         runtime_platform=ecs.RuntimePlatform(
             cpu_architecture=ecs.CpuArchitecture.ARM64, operating_system_family=ecs.OperatingSystemFamily.LINUX
         ),
+    )
+
+
+def add_scratch(task: ecs.FargateTaskDefinition, container: ecs.ContainerDefinition, *, name: str) -> None:
+    """A volume of the task's own where programs leave files for a while, over a root that stays as it is."""
+    task.add_volume(name=name)
+    container.add_mount_points(
+        ecs.MountPoint(source_volume=name, container_path="/tmp", read_only=False)  # noqa: S108 - its own
     )
 
 

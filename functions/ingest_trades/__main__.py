@@ -24,6 +24,7 @@ from btc.feeds.venues import venue_of
 from btc.settings import IngestTrades
 from btc.times import DAY, SECOND
 from btc.trades import Market
+from functions.ingest_trades.health import Health
 from functions.ingest_trades.ingestion import Ingestion, RefusedError
 from functions.ingest_trades.report import Report
 
@@ -95,7 +96,13 @@ def main(environment: Mapping[str, str]) -> int:
         logger.error("cannot start", extra={"cause": str(error)})  # noqa: TRY400 - the cause says it all
         return 1
     report = Report(ingestion, logger, metrics)
-    ingestion.on_tick = report.tick
+    health = Health(ingestion.stream)
+
+    def tick() -> None:
+        report.tick()
+        health.tick()
+
+    ingestion.on_tick = tick
     status = 0
     try:
         for market in settings.markets:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cdk.settings import DEV, PROD, Stage
-from tests.infra.assembly import Assembly, resolved
+from tests.infra.assembly import ROOT, Assembly, resolved
 from tests.infra.conftest import synthesised
 
 STAGES = pytest.mark.parametrize("stage", ["dev", "prod"])
@@ -199,3 +199,17 @@ def test_the_task_stops_in_its_own_time_over_a_root_that_stays_as_it_is(
 
     assert container["StopTimeout"] == 30
     assert container["ReadonlyRootFilesystem"]
+
+
+@STAGES
+def test_the_task_is_healthy_by_its_own_watermarks(stage: str, request: pytest.FixtureRequest) -> None:
+    task = request.getfixturevalue(stage).task("ingest_trades")
+    [container] = task["ContainerDefinitions"]
+    check = container["HealthCheck"]
+
+    assert check["Command"] == ["CMD", "python", "-m", "functions.ingest_trades.health"]
+    assert (ROOT / "functions" / "ingest_trades" / "health.py").is_file()
+    assert check["StartPeriod"] == 300, "history comes first; each page of it is a watermark"
+    [mount] = container["MountPoints"]
+    assert (mount["ContainerPath"], mount["ReadOnly"]) == ("/tmp", False)
+    assert task["Volumes"] == [{"Name": mount["SourceVolume"]}]
