@@ -9,11 +9,25 @@ import os
 import signal
 import sys
 import threading
-from typing import Final
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
 
-from local import shortcuts
+from local import callers, shortcuts
 
 _QUIET: Final = ("werkzeug", "moto", "botocore")
+
+
+def _record(log: Path) -> None:
+    """Write down every call. moto makes its application in a thread of its own, out of reach but for its class."""
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication  # noqa: PLC0415 - as below
+
+    plain = DomainDispatcherApplication.__call__
+
+    def recorded(self: Any, environ: Any, start_response: Any) -> Any:
+        return callers.recording(partial(plain, self), log)(environ, start_response)
+
+    setattr(DomainDispatcherApplication, "__call__", recorded)  # noqa: B010 - mypy takes no assignment to a method
 
 
 def main() -> int:
@@ -25,6 +39,8 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     shortcuts.take()
+    if log := os.environ.get("CALLS_LOG"):
+        _record(Path(log))
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

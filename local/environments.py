@@ -157,7 +157,7 @@ def process_environment(spec: FunctionSpec, runtime_api: str, folder: Path) -> d
     layers = [layer / "python" for layer in spec.layers]
     reserved = {
         "_HANDLER": spec.handler,
-        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_ACCESS_KEY_ID": spec.name,  # the emulator takes any, and can tell who asks
         "AWS_SECRET_ACCESS_KEY": "local",
         "AWS_SESSION_TOKEN": "local",
         "AWS_DEFAULT_REGION": spec.region,

@@ -93,7 +93,9 @@ class Stack:
         return self.folder / "logs" / f"{name}.log"
 
     def start_emulator(self) -> Emulator:
-        process = self._start("emulator", ["-m", "local.emulator"], {}, announces=True)
+        process = self._start(
+            "emulator", ["-m", "local.emulator"], {"CALLS_LOG": str(self.log("calls"))}, announces=True
+        )
         self._emulator = Emulator(json.loads(process.announcement())["endpoint"])
         return self._emulator
 
@@ -233,7 +235,7 @@ class Stack:
             name,
             [*interpreter(), *arguments],
             log=self.log(name),
-            environment={**self._environment(), **environment},
+            environment={**self._environment(), "AWS_ACCESS_KEY_ID": name, **environment},
             folder=ROOT,
             announces=announces,
         )
@@ -244,7 +246,6 @@ class Stack:
     def _environment(self) -> dict[str, str]:
         """What every process needs, and nothing of the person who runs this: no profile, no credentials."""
         environment = {
-            "AWS_ACCESS_KEY_ID": "local",
             "AWS_SECRET_ACCESS_KEY": "local",
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_EC2_METADATA_DISABLED": "true",

@@ -18,10 +18,12 @@ from typing import Any
 import pytest
 
 from btc.times import MINUTE
+from local.callers import Call, read_calls
 from local.screen import Screen
 from local.session import Options, Session, Summary
 from local.stack import Stack
 from local.template import ROOT
+from tests.local.policies import Right, named, refused, rights, unused
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack"), pytest.mark.timeout(900)]
 
@@ -201,3 +203,35 @@ def _alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_no_role_is_wider_or_narrower_than_the_calls_of_its_code(run: Run) -> None:
+    stack, granted, calls, failures = asked(run)
+
+    assert not refused(granted, calls), "called and not granted"
+    assert not unused(granted, calls, failures), "granted and never called: take it away, or say why in policies.RARE"
+    assert {call.caller for call in calls} >= {*stack.functions, "ingest_trades"}
+
+
+@pytest.mark.parametrize("caller", ["api", "archive_bars", "ingest_trades"])
+def test_a_widened_grant_and_a_missing_one_are_found(caller: str, run: Run) -> None:
+    _, granted, calls, failures = asked(run)
+    [table, *_] = sorted(right.resource for right in granted if right.action == "dynamodb:Query")
+    wider = Right(caller, "dynamodb:DeleteItem", table)
+    needed = next(right for right in sorted(granted) if right.caller == caller and any(map(right.covers, calls)))
+
+    assert unused({*granted, wider}, calls, failures) == [wider]
+    assert {(call.caller, call.action) for call in refused(granted - {needed}, calls)} == {(caller, needed.action)}
+
+
+def asked(run: Run) -> tuple[Stack, set[Right], set[Call], str]:
+    """What is granted, and what has been called by all functions, those of the clock and of every route included."""
+    stack = run.session.stack
+    for path in ("/v1/bars/BTC-USD", "/v1/scores/BTC-USD", "/v1/models/current", "/health"):
+        run.session.get(path)
+    audit = json.loads((ROOT / "tests" / "events" / "audit_bars.json").read_text())
+    assert stack.functions["audit_bars"].invoke(audit).error is None
+    failures = stack.deployed.outputs["FailuresBucket"]
+    [bucket] = [name for name, each in stack.deployed.resources.items() if each.created.ref == failures]
+    calls = named(read_calls(stack.log("calls")), stack.deployed)
+    return stack, rights(stack.deployed.assembly.template), calls, bucket

@@ -28,7 +28,7 @@ UNTRIED: Final = (
     "definition to the service's model and the SDK, and the local stack creates both in moto's registry.",
     "the ingest image: nothing here builds it. hadolint reads its Dockerfile, and the service runs no task; "
     "tests/local runs the task itself.",
-    "rights: the emulator asks nobody for them. tests/local/test_policies.py compares them with the calls made.",
+    "rights: the emulator asks nobody for them. tests/local/test_stack.py compares them with the calls made.",
     "delivery: the emulator forgets failed batches, so the first attempt is all that is tried here; tests/local tries "
     "retries, bisection and the failures bucket.",
 )
