@@ -22,7 +22,7 @@ PYTEST := pytest -n auto --dist loadgroup
 
 .PHONY: help
 help:  ## list the verbs
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.13 …")'
@@ -37,7 +37,7 @@ $(READY): requirements.lock pyproject.toml
 lock: $(READY)  ## resolve the dependencies anew into requirements.lock
 	uv pip compile pyproject.toml --output-file requirements.lock --quiet --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-annotate --all-extras --group cdk --group local --group sagemaker --group tracking --group dev
-	for tool in tests/bench/rivals/*.in tests/rehearsal/*.in; do uv pip compile $$tool --output-file $${tool%.in}.lock --quiet --universal \
+	for tool in tests/bench/rivals/*.in tests/rehearsal/*.in tests/tools/*.in; do uv pip compile $$tool --output-file $${tool%.in}.lock --quiet --universal \
 	  --python-version 3.11 --generate-hashes --no-header --no-annotate; done
 
 .PHONY: layers
@@ -68,6 +68,9 @@ types: $(READY)  ## mypy --strict
 synth: layers  ## the CloudFormation template, into build/cdk.out
 	python -m cdk synth --quiet
 	cfn-lint 'build/cdk.out/*.template.json'
+	for template in build/cdk.out/*.template.json; do \
+	  python -m tests.virtualenvs tests/tools/checkov.lock checkov --config-file .checkov.yaml --file $$template; done
+	python -m tests.sam validate
 
 .PHONY: deploy
 deploy: layers  ## cdk deploy (needs AWS credentials and Docker); STAGE=prod for production
@@ -84,6 +87,14 @@ bench: layers  ## measure; a table, and build/bench.json
 .PHONY: faults
 faults: layers  ## inject faults: SCHEDULES (1000) seeded schedules from SEED on, STACK (20) on the local stack
 	@SCHEDULES=$(SCHEDULES) SEED=$(SEED) STACK=$(STACK) python -m tests.faults
+
+.PHONY: sam-invoke
+sam-invoke: synth  ## FUNCTION in Lambda's container with its event of tests/events, or EVENT (needs Docker or Finch)
+	@python -m tests.sam invoke $(FUNCTION) $(EVENT)
+
+.PHONY: sam-api
+sam-api: synth  ## the REST API in Lambda's containers (needs Docker or Finch)
+	@python -m tests.sam api
 
 .PHONY: rehearse
 rehearse: layers  ## bootstrap, deploy, a trade's round trip, update and destroy on an emulator

@@ -35,3 +35,8 @@ def _uv(tool: str, *arguments: str) -> None:
     if done.returncode:
         cause = next((line.strip(" ×╰─▶│") for line in done.stderr.splitlines() if line.strip()), "no reason given")
         raise NotInstalledError(f"{tool} is not installed here: {cause}")
+
+
+if __name__ == "__main__":  # python -m tests.virtualenvs LOCK PROGRAM ARGUMENT…
+    lock, name, *rest = sys.argv[1:]
+    sys.exit(subprocess.run([str(program(Path(lock), name)), *rest], check=False).returncode)
