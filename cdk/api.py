@@ -14,7 +14,13 @@ from cdk.scores import Scores
 from cdk.settings import Stage
 
 OPEN = ("/health",)
-KEYED = ("/v1/forecasts/{symbol}", "/v1/scores/{symbol}", "/v1/bars/{symbol}", "/v1/models/current")
+KEYED = (
+    "/v1/forecasts/{symbol}",
+    "/v1/forecasts/{symbol}/history",
+    "/v1/scores/{symbol}",
+    "/v1/bars/{symbol}",
+    "/v1/models/current",
+)
 
 NO_KEY = "Send a valid API key in the header x-api-key."
 NO_PATH = "There is nothing at this path."

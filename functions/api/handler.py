@@ -11,7 +11,7 @@ from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from btc import intervals, views
+from btc import cursors, intervals, views
 from btc.aws import clients
 from btc.aws.forecasts import ForecastTable
 from btc.aws.scores import ScoreTable
@@ -19,7 +19,7 @@ from btc.aws.state import StateTable
 from btc.aws.tables import BarTable
 from btc.forecasts import HORIZONS
 from btc.problems import Problem, problem_of
-from btc.requests import bars_request, market_of
+from btc.requests import bars_request, history_request, market_of, series
 from btc.scores import WINDOWS, since
 from btc.settings import Api
 from btc.trades import Market
@@ -53,6 +53,19 @@ def get_forecasts(symbol: str) -> dict[str, Any]:
     market = market_of(symbol, app.current_event.query_string_parameters, markets())
     table = ForecastTable(settings().forecasts_table, clients.dynamodb())
     return views.forecasts(market, [table.latest(market, horizon) for horizon in HORIZONS], now())
+
+
+@app.get("/v1/forecasts/<symbol>/history")
+def get_history(symbol: str) -> dict[str, Any]:
+    query = app.current_event.query_string_parameters
+    market = market_of(symbol, query, markets())
+    asked = history_request(market, query)
+    table = ForecastTable(settings().forecasts_table, clients.dynamodb())
+    found = table.before(market, asked.horizon, asked.before, asked.limit + 1)
+    page = found[: asked.limit]
+    more = page and len(found) > len(page)
+    next_cursor = cursors.encode(series(market, asked.horizon), page[-1].forecast.target_time) if more else None
+    return views.history(market, asked.horizon, page, next_cursor, now())
 
 
 @app.get("/v1/scores/<symbol>")

@@ -117,6 +117,56 @@ def score(market_moves: float, hour: int, version: str = "m") -> Sums:
     return sums[version]
 
 
+def forecast_minutes(count: int) -> None:
+    """A forecast of every horizon each minute from NOON on, the first of each with its outcome."""
+    table = ForecastTable("forecasts", clients.dynamodb())
+    quantiles = {horizon: [0.001 * (level - 0.5) for level in LEVELS] for horizon in HORIZONS}
+    for row in range(count):
+        for made in forecasts.of(BTC, NOON + row * MINUTE, 100_000.0, quantiles, model_version="m", baseline=False):
+            assert table.add(made, 30)
+            if row == 0:
+                assert table.settle(made, scores.outcome(made, 100_010.0))
+
+
+def test_past_forecasts_come_newest_first_with_what_came_of_them(get):
+    forecast_minutes(3)
+    _, _, body = get("/v1/forecasts/BTC-USD/history", horizon="5")
+
+    assert (body["symbol"], body["venue"], body["horizon"], body["next_cursor"]) == ("BTC-USD", "kraken", 5, None)
+    assert body["as_of"] == iso(NOON + 2 * MINUTE)
+    assert [each["target_time"] for each in body["forecasts"]] == [iso(NOON + row * MINUTE) for row in (7, 6, 5)]
+    newest, _, oldest = body["forecasts"]
+    assert newest["outcome"] is None
+    outcome = oldest.pop("outcome")
+    assert (outcome["realised_price"], outcome["covered_90"], outcome["covered_50"]) == (100_010.0, True, True)
+    assert outcome["loss_bp"] > 0
+    assert {**newest, "outcome": None} == get("/v1/forecasts/BTC-USD")[2]["forecasts"][1] | {"outcome": None}
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7])
+def test_pages_hold_every_forecast_once(get, limit):
+    forecast_minutes(6)
+    cursor: dict[str, str] = {}
+    targets = []
+    while True:
+        _, _, body = get("/v1/forecasts/BTC-USD/history", horizon="1", limit=str(limit), **cursor)
+        assert len(body["forecasts"]) <= limit
+        targets += [each["target_time"] for each in body["forecasts"]]
+        if body["next_cursor"] is None:
+            break
+        cursor = {"cursor": body["next_cursor"]}
+
+    assert targets == [iso(NOON + row * MINUTE) for row in (6, 5, 4, 3, 2, 1)]
+
+
+def test_a_cursor_belongs_to_the_request_that_it_came_from(get):
+    forecast_minutes(2)
+    cursor = get("/v1/forecasts/BTC-USD/history", horizon="1", limit="1")[2]["next_cursor"]
+    status, _, body = get("/v1/forecasts/BTC-USD/history", horizon="5", limit="1", cursor=cursor)
+
+    assert (status, body["detail"]) == (400, "cursor belongs to another request: start again without one")
+
+
 def test_scores_tell_skill_and_coverage_of_the_model_that_serves_and_of_all(get):
     today = score(0.0003, NOON)
     score(-0.0002, NOON - 2 * DAY)
@@ -196,6 +246,14 @@ def test_health_is_the_age_of_the_feed(get):
     [
         ("/v1/forecasts/DOGE-USD", {}, 404, "DOGE-USD is not followed here; known: BTC-USD"),
         ("/v1/forecasts/BTC-USD", {"venue": "nowhere"}, 404, "BTC-USD at nowhere is not followed here"),
+        ("/v1/forecasts/DOGE-USD/history", {"horizon": "5"}, 404, "DOGE-USD is not followed here"),
+        ("/v1/forecasts/BTC-USD/history", {}, 400, "horizon is needed"),
+        ("/v1/forecasts/BTC-USD/history", {"horizon": "7"}, 400, "horizon 7 is none of 1, 5, 15, 60"),
+        ("/v1/forecasts/BTC-USD/history", {"horizon": "5", "limit": "0"}, 400, "ask for 1 to 200 forecasts"),
+        ("/v1/forecasts/BTC-USD/history", {"horizon": "5", "limit": "9" * 30}, 400, "limit is needed"),
+        ("/v1/forecasts/BTC-USD/history", {"horizon": "5", "limit": "٣"}, 400, "limit is needed"),
+        ("/v1/forecasts/BTC-USD/history", {"horizon": "5", "cursor": "%"}, 400, "cursor is none"),
+        ("/v1/forecasts/BTC-USD/history", {"horizon": "5", "cursor": "AAAA"}, 400, "cursor is none"),
         ("/v1/scores/DOGE-USD", {}, 404, "DOGE-USD is not followed here; known: BTC-USD"),
         ("/v1/nothing", {}, 404, "there is nothing at /v1/nothing"),
         ("/v1/bars/BTC-USD", {"interval": "7m"}, 400, "interval '7m' is none of 1m, 5m"),

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
+from btc import cursors
+from btc.forecasts import HORIZONS
 from btc.intervals import INTERVALS, floor
 from btc.problems import BadRequestError, UnknownMarketError
 from btc.times import FOREVER, MINUTE, parse_iso
@@ -13,6 +15,9 @@ MAX_BARS: Final = 1500
 MAX_MINUTES: Final = 10 * 1440
 """Minutes one answer may be cut from."""
 DEFAULT_BARS: Final = 60
+MAX_FORECASTS: Final = 200
+"""Forecasts one page may hold."""
+DEFAULT_FORECASTS: Final = 60
 
 Query = Mapping[str, str]
 
@@ -24,6 +29,14 @@ class BarsRequest(NamedTuple):
     minutes: int
     start: int
     end: int
+
+
+class HistoryRequest(NamedTuple):
+    """The newest `limit` forecasts of one horizon whose target lies before `before` (µs)."""
+
+    horizon: int
+    limit: int
+    before: int
 
 
 def market_of(symbol: str, query: Query, markets: Sequence[Market]) -> Market:
@@ -50,6 +63,30 @@ def bars_request(query: Query, now: int) -> BarsRequest:
     if (end - start) > min(MAX_BARS * span, MAX_MINUTES * MINUTE):
         raise BadRequestError(f"ask for at most {min(MAX_BARS, MAX_MINUTES // minutes)} bars of {interval} at once")
     return BarsRequest(interval, minutes, start, end)
+
+
+def history_request(market: Market, query: Query) -> HistoryRequest:
+    """`horizon`, `limit` and `cursor` of a request; the newest forecasts by default. Raises BadRequestError."""
+    horizon = _whole(query, "horizon", None)
+    if horizon not in HORIZONS:
+        raise BadRequestError(f"horizon {horizon} is none of {', '.join(map(str, HORIZONS))}")
+    limit = _whole(query, "limit", DEFAULT_FORECASTS)
+    if not 1 <= limit <= MAX_FORECASTS:
+        raise BadRequestError(f"ask for 1 to {MAX_FORECASTS} forecasts at once")
+    before = cursors.decode(series(market, horizon), query["cursor"]) if "cursor" in query else FOREVER
+    return HistoryRequest(horizon, limit, before)
+
+
+def series(market: Market, horizon: int) -> str:
+    """What a cursor of forecasts belongs to."""
+    return f"{market}:{horizon}"
+
+
+def _whole(query: Query, name: str, default: int | None) -> int:
+    text = query.get(name, "" if default is None else str(default))
+    if not (text.isascii() and text.isdigit() and len(text) <= 9):
+        raise BadRequestError(f"{name} is needed, as a whole number")
+    return int(text)
 
 
 def _time(query: Query, name: str, default: int) -> int:

@@ -8,7 +8,7 @@ import msgspec
 
 from btc.bars import Bar
 from btc.champions import Champion
-from btc.forecasts import LEVELS, Forecast
+from btc.forecasts import LEVELS, Forecast, Outcome, Scored
 from btc.scores import WINDOWS, Hours, Sums, merge, of_version, since
 from btc.tape import Watermark
 from btc.times import SECOND, iso, parse_iso
@@ -35,6 +35,34 @@ def forecasts(market: Market, found: Sequence[Forecast | None], now: int) -> dic
         "as_of": iso(as_of) if as_of else None,
         "staleness_s": _age_s(as_of, now),
         "forecasts": [forecast.to_dict() for forecast in made],
+    }
+
+
+def history(market: Market, horizon: int, found: Sequence[Scored], next_cursor: str | None, now: int) -> dict[str, Any]:
+    """Forecasts of one horizon, newest first, each with its outcome once that is known."""
+    as_of = found[0].forecast.as_of if found else None
+    return {
+        "symbol": market.symbol,
+        "venue": market.venue,
+        "horizon": horizon,
+        "as_of": iso(as_of) if as_of else None,
+        "staleness_s": _age_s(as_of, now),
+        "forecasts": [{**each.forecast.to_dict(), "outcome": _outcome(each.outcome)} for each in found],
+        "next_cursor": next_cursor,
+    }
+
+
+def _outcome(outcome: Outcome | None) -> dict[str, Any] | None:
+    """Losses in basis points, averaged over the quantiles."""
+    if outcome is None:
+        return None
+    return {
+        "realised_price": outcome.realised_price,
+        "loss_bp": outcome.pinball_loss,
+        "baseline_loss_bp": dict(outcome.baseline_losses),
+        "covered_90": outcome.covered,
+        "covered_50": outcome.covered_50,
+        "direction": outcome.direction,
     }
 
 

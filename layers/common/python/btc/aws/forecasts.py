@@ -72,6 +72,17 @@ class ForecastTable:
         )
         return _forecast_of(market, horizon, page["Items"][0]) if page["Items"] else None
 
+    def before(self, market: Market, horizon: int, time: int, limit: int) -> list[Scored]:
+        """The newest forecasts whose target lies before `time` (µs), newest first, with their outcomes where known."""
+        pages = self.client.get_paginator("query").paginate(
+            TableName=self.name,
+            KeyConditionExpression="series = :series AND target_time < :time",
+            ExpressionAttributeValues={":series": {"S": _series(market, horizon)}, ":time": {"S": iso(time)}},
+            ScanIndexForward=False,
+            PaginationConfig={"MaxItems": limit, "PageSize": limit},
+        )
+        return _scored(market, horizon, pages)
+
     def between(self, market: Market, horizon: int, start: int, end: int) -> list[Scored]:
         """The forecasts whose target lies in [start, end), oldest first, with their outcomes where these are known."""
         pages = self.client.get_paginator("query").paginate(
@@ -84,13 +95,15 @@ class ForecastTable:
             },
             ConsistentRead=True,
         )
-        return [
-            Scored(_forecast_of(market, horizon, item), _outcome_of(item)) for page in pages for item in page["Items"]
-        ]
+        return _scored(market, horizon, pages)
 
 
 def _series(market: Market, horizon: int) -> str:
     return f"{market}:{horizon}"
+
+
+def _scored(market: Market, horizon: int, pages: Iterable[Mapping[str, Any]]) -> list[Scored]:
+    return [Scored(_forecast_of(market, horizon, item), _outcome_of(item)) for page in pages for item in page["Items"]]
 
 
 def _forecast_of(market: Market, horizon: int, item: Item) -> Forecast:
