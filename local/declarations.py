@@ -17,6 +17,7 @@ from local.mappings import Mapping
 from local.resources import Deployed, Resource, parsed
 
 _INVOKED = re.compile(r"/functions/(arn:[^/]+)/invocations")
+_QUERY = "method.request.querystring."
 _ASSET_KEY = re.compile(r"([0-9a-f]{16,64})(?:\.\w+)*$")
 
 
@@ -28,16 +29,20 @@ class Endpoint:
     method: str
     function_arn: str
     api_key_required: bool
+    required: tuple[str, ...]
+    """Parameters of the query without which the gateway refuses."""
 
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """The REST API: its methods, its stage, the values of its keys and its own words for errors."""
+    """The REST API: its methods, its stage, the values of its keys, its own words for errors, and from how many bytes
+    on it compresses (None: never)."""
 
     endpoints: tuple[Endpoint, ...]
     stage: str
     keys: tuple[str, ...]
     responses: tuple[GatewayResponse, ...]
+    compressed_bytes: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +127,7 @@ def api(deployed: Deployed) -> Api:
                 method=properties["HttpMethod"],
                 function_arn=invoked.group(1),
                 api_key_required=properties.get("ApiKeyRequired") in (True, "true"),
+                required=_required(deployed, properties),
             )
         )
     keys = deployed.of_type("AWS::ApiGateway::ApiKey")
@@ -133,6 +139,7 @@ def api(deployed: Deployed) -> Api:
             GatewayResponse.from_properties(response.properties)
             for response in deployed.of_type("AWS::ApiGateway::GatewayResponse")
         ),
+        rest.properties.get("MinimumCompressionSize"),
     )
 
 
@@ -179,6 +186,19 @@ def task_environment(deployed: Deployed, name: str) -> dict[str, str]:
         if told.get("POWERTOOLS_SERVICE_NAME") == name:
             return told
     raise TemplateError(f"no task definition is of {name}")
+
+
+def _required(deployed: Deployed, method: Map[str, Any]) -> tuple[str, ...]:
+    """The query parameters that a method's validator asks for; without a validator nothing is asked for."""
+    validators = {each.created.ref: each.properties for each in deployed.of_type("AWS::ApiGateway::RequestValidator")}
+    validator = validators.get(str(method.get("RequestValidatorId")), {})
+    if validator.get("ValidateRequestParameters") not in (True, "true"):
+        return ()
+    return tuple(
+        name.removeprefix(_QUERY)
+        for name, needed in method.get("RequestParameters", {}).items()
+        if name.startswith(_QUERY) and needed in (True, "true")
+    )
 
 
 def _paths(deployed: Deployed, rest: Resource) -> dict[str, str]:

@@ -38,6 +38,12 @@ class Failure(Enum):
         "Missing Authentication Token",
         "MissingAuthenticationTokenException",
     )
+    BAD_REQUEST_PARAMETERS = (
+        "BAD_REQUEST_PARAMETERS",
+        400,
+        "Missing required request parameters: [{}]",
+        "BadRequestException",
+    )
     INVALID_API_KEY = ("INVALID_API_KEY", 403, "Forbidden", "ForbiddenException")
     REQUEST_TOO_LARGE = ("REQUEST_TOO_LARGE", 413, "Request Too Long", "RequestTooLongException")
     INTEGRATION_TIMEOUT = ("INTEGRATION_TIMEOUT", 504, "Endpoint request timed out", "InternalServerErrorException")
@@ -89,14 +95,17 @@ class Responses:
     def __init__(self, customised: Sequence[GatewayResponse]) -> None:
         self._customised = {response.response_type: response for response in customised}
 
-    def render(self, failure: Failure, context: Mapping[str, str]) -> tuple[int, list[tuple[str, str]], bytes]:
-        """Status, headers (with Content-Type) and body."""
+    def render(
+        self, failure: Failure, context: Mapping[str, str], told: str = ""
+    ) -> tuple[int, list[tuple[str, str]], bytes]:
+        """Status, headers (with Content-Type) and body; `told` completes the message of a failure that has it so."""
         default = f"DEFAULT_{failure.status // 100}XX"
         response = self._customised.get(failure.response_type) or self._customised.get(default) or GatewayResponse("")
+        message = failure.message.format(told)
         values = {
             **context,
-            "error.message": failure.message,
-            "error.messageString": json.dumps(failure.message),
+            "error.message": message,
+            "error.messageString": json.dumps(message),
             "error.responseType": failure.response_type,
         }
         templates = response.templates or {"application/json": _DEFAULT_TEMPLATE}

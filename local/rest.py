@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hmac
 import logging
 import time
@@ -31,11 +32,14 @@ class Route:
     method: str
     function: Invoke
     api_key_required: bool = False
+    required: tuple[str, ...] = ()
+    """Parameters of the query that must be given and not be empty."""
 
 
 class Gateway:
     """Serves `routes` under /`stage`, as the deployed API does. `keys` are the values of the API keys in its usage
-    plans. `gateway_responses` are the template's own words for errors; see GatewayResponse.from_properties."""
+    plans. `gateway_responses` are the template's own words for errors; see GatewayResponse.from_properties. Answers of
+    `compressed_bytes` and more are compressed for those who accept it; None: none are."""
 
     def __init__(
         self,
@@ -43,10 +47,12 @@ class Gateway:
         keys: Sequence[str],
         stage: str,
         gateway_responses: Sequence[GatewayResponse] = (),
+        compressed_bytes: int | None = None,
     ) -> None:
         self._resources = _resources(routes)
         self._keys = [key.encode() for key in keys]
         self._stage = stage
+        self._compressed_bytes = compressed_bytes
         self._responses = Responses(gateway_responses)
         self._server = Server(type("GatewayRequest", (_GatewayRequest,), {"gateway": self}))
 
@@ -60,6 +66,15 @@ class Gateway:
 
     def respond(self, request: _GatewayRequest) -> Answer:
         """The whole answer to a request, whose body is read here."""
+        answer = self._answer(request)
+        accepted = request.headers.get("Accept-Encoding", "")
+        if self._compressed_bytes is None or len(answer.body) < self._compressed_bytes or not _takes_gzip(accepted):
+            return answer
+        return Answer(
+            answer.status, [*answer.headers, ("Content-Encoding", "gzip")], gzip.compress(answer.body, 6, mtime=0)
+        )
+
+    def _answer(self, request: _GatewayRequest) -> Answer:
         target = urlsplit(request.path)
         query = parse_qsl(target.query, keep_blank_values=True)
         began = time.time()
@@ -94,6 +109,9 @@ class Gateway:
         key = call.headers.get("x-api-key")
         if route.api_key_required and not self._is_known(key):
             return self._refuse(call, Failure.INVALID_API_KEY)
+        given = {name for name, value in call.query if value}
+        if missing := [name for name in route.required if name not in given]:
+            return self._refuse(call, Failure.BAD_REQUEST_PARAMETERS, ", ".join(missing))
         return self._integrate(call, route, proxy_event(call, body, key if route.api_key_required else None))
 
     def _integrate(self, call: Call, route: Route, event: dict[str, Any]) -> Answer:
@@ -116,7 +134,7 @@ class Gateway:
         given = (key or "").encode()
         return any(hmac.compare_digest(given, known) for known in self._keys)
 
-    def _refuse(self, call: Call, failure: Failure) -> Answer:
+    def _refuse(self, call: Call, failure: Failure, told: str = "") -> Answer:
         context = {
             "requestId": call.request_id,
             "extendedRequestId": call.request_id,
@@ -129,7 +147,7 @@ class Gateway:
             "identity.sourceIp": call.source_ip,
             "identity.userAgent": call.headers.get("User-Agent", ""),
         }
-        status, headers, body = self._responses.render(failure, context)
+        status, headers, body = self._responses.render(failure, context, told)
         return Answer(status, [*standard_headers(call, headers), ("x-amzn-ErrorType", failure.error_type)], body)
 
 
@@ -139,6 +157,12 @@ class _GatewayRequest(Request):
     def respond(self) -> None:
         answer = self.gateway.respond(self)
         self.answer(answer.status, answer.headers, answer.body)
+
+
+def _takes_gzip(accepted: str) -> bool:
+    """Whether an Accept-Encoding names gzip, and not to refuse it."""
+    codings = (part.partition(";") for part in accepted.split(","))
+    return any(name.strip().lower() in ("gzip", "*") and quality.strip() != "q=0" for name, _, quality in codings)
 
 
 def _resources(routes: Sequence[Route]) -> list[tuple[str, dict[str, Route]]]:

@@ -141,9 +141,10 @@ class Stack:
         api = declarations.api(self.deployed)
         by_arn = {function.spec.arn: function.invoke for function in self.functions.values()}
         routes = [
-            Route(each.path, each.method, by_arn[each.function_arn], each.api_key_required) for each in api.endpoints
+            Route(each.path, each.method, by_arn[each.function_arn], each.api_key_required, each.required)
+            for each in api.endpoints
         ]
-        gateway = Gateway(routes, api.keys, api.stage, api.responses)
+        gateway = Gateway(routes, api.keys, api.stage, api.responses, api.compressed_bytes)
         url = gateway.start()
         self._parts.callback(gateway.stop)
         return Served(url, api.keys[0])

@@ -3,84 +3,21 @@
 from __future__ import annotations
 
 import base64
-import http.client
-import json
 import textwrap
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
 from local.gateway_responses import GatewayResponse, UnsupportedTemplateError
 from local.lambdas import Function, FunctionError, FunctionSpec, Result
-from local.rest import Gateway, Route
+from local.rest import Route
 from local.runtime import managed_runtime
+from tests.local.serving import KEY, Serve, answering, echo, named, serve
 
-KEY = "a-key-of-twenty-characters"
-
-
-@dataclass(frozen=True)
-class Reply:
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-
-Ask = Callable[..., Reply]
-Serve = Callable[..., Ask]
-
-
-def answering(payload: Any = None, error: FunctionError | None = None, duration_ms: float = 1.0) -> Any:
-    return lambda _: Result("1", payload, error, duration_ms, cold=False)
-
-
-def echo(event: Mapping[str, Any]) -> Result:
-    return Result("1", {"statusCode": 200, "body": json.dumps(event)}, None, 1.0, cold=False)
-
-
-def named(name: str) -> Any:
-    return answering({"statusCode": 200, "body": json.dumps(name)})
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    gateways: list[Gateway] = []
-
-    def start(*routes: Route, responses: tuple[GatewayResponse, ...] = ()) -> Ask:
-        gateways.append(Gateway(routes, [KEY], "prod", responses))
-        url = urlsplit(gateways[-1].start())
-
-        def ask(
-            path: str,
-            method: str = "GET",
-            body: bytes | None = None,
-            key: str | None = KEY,
-            root: str = url.path,
-            **more: str,
-        ) -> Reply:
-            connection = http.client.HTTPConnection(url.netloc, timeout=10)
-            headers = {name.replace("_", "-"): value for name, value in more.items()} | (
-                {"x-api-key": key} if key else {}
-            )
-            connection.request(method, root + path, body, headers)
-            answer = connection.getresponse()
-            content = answer.read()
-            connection.close()
-            return Reply(answer.status, {name.lower(): value for name, value in answer.getheaders()}, content)
-
-        return ask
-
-    yield start
-    for gateway in gateways:
-        gateway.stop()
+__all__ = ["serve"]
 
 
 def test_the_event_has_the_form_of_proxy_integration(serve: Serve) -> None:
@@ -253,22 +190,6 @@ def test_an_error_is_a_bad_gateway_and_an_answer_that_comes_too_late_a_timeout(s
 
     assert (ask("/error").status, ask("/error").body) == (502, b'{"message":"Internal server error"}')
     assert (ask("/late").status, ask("/late").json) == (504, {"message": "Endpoint request timed out"})
-
-
-def test_a_body_beyond_ten_megabytes_is_refused(serve: Serve) -> None:
-    ask = serve(Route("/", "POST", lambda event: named(str(len(event["body"])))(event)))
-
-    assert ask("/", "POST", b"x" * 10 * 1024 * 1024).json == str(10 * 1024 * 1024)
-    refused = ask("/", "POST", b"x" * (10 * 1024 * 1024 + 1))
-    assert (refused.status, refused.json) == (413, {"message": "Request Too Long"})
-
-
-def test_a_request_line_too_long_is_told_in_json(serve: Serve) -> None:
-    reply = serve(Route("/v1", "GET", echo))("/v1?" + "x" * 100_000)
-
-    assert reply.status == 414
-    assert reply.headers["content-type"] == "application/json"
-    assert reply.json["message"]
 
 
 def test_a_real_function_answers_two_requests_at_once(serve: Serve, tmp_path: Path) -> None:
