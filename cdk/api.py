@@ -1,26 +1,27 @@
-"""The REST API: known paths only, a key for all but health, problem details for every error."""
+"""The REST API: known paths only, a key for all but what is open, problem details for every error."""
 
 import json
 from typing import NamedTuple
 
+from aws_cdk import Duration, Size
 from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from btc.routes import ROUTES
 from btc.settings import Api as ApiSettings
 from cdk.bars import Bars
+from cdk.firewall import Firewall
 from cdk.forecasts import Forecasts
 from cdk.python_function import Layers, PythonFunction, log_group, removal_policy
 from cdk.scores import Scores
 from cdk.settings import Stage
 
-OPEN = ("/health",)
-KEYED = (
-    "/v1/forecasts/{symbol}",
-    "/v1/forecasts/{symbol}/history",
-    "/v1/scores/{symbol}",
-    "/v1/bars/{symbol}",
-    "/v1/models/current",
-)
+COMPRESSED_BYTES = 1024
+"""Smaller answers are not worth the time that gzip takes on either side."""
+READABLE = ["ETag", "Retry-After", "x-amzn-RequestId"]
+"""Headers that a page of another origin may see, if it may see anything."""
 
 NO_KEY = "Send a valid API key in the header x-api-key."
 NO_PATH = "There is nothing at this path."
@@ -37,7 +38,12 @@ class Problem(NamedTuple):
 
 
 PROBLEMS = {
+    "BAD_REQUEST_PARAMETERS": Problem("Bad Request", 400),
+    "BAD_REQUEST_BODY": Problem("Bad Request", 400),
     "UNAUTHORIZED": Problem("Unauthorized", 401),
+    "EXPIRED_TOKEN": Problem("Forbidden", 403),
+    "INVALID_SIGNATURE": Problem("Forbidden", 403),
+    "WAF_FILTERED": Problem("Forbidden", 403, "The firewall refuses this request."),
     "ACCESS_DENIED": Problem("Forbidden", 403),
     "INVALID_API_KEY": Problem("Forbidden", 403, NO_KEY),
     "MISSING_AUTHENTICATION_TOKEN": Problem("Not Found", 404, NO_PATH),  # what the gateway calls an unknown path
@@ -78,16 +84,22 @@ class Api(Construct):
                 scores_table=scores.table.table_name,
                 state_table=bars.state.table_name,
                 markets=tuple(str(market) for market in stage.markets),
+                cors_origin=stage.cors_origin,
             ),
             layers=layers.named("common", "powertools"),
             stage=stage,
             memory_mb=512,
             timeout_s=15,
+            snap_start=stage.snap_start,
         )
         self.api = self._rest(stage)
-        self._paths()
-        self._problems()
+        self._paths(stage)
+        self._problems(stage)
         self.key = self._key(stage)
+        if stage.signed:
+            self._callers()
+        if stage.firewall:
+            Firewall(self, "Firewall", stage=stage, api=self.api)
 
     def _rest(self, stage: Stage) -> apigateway.RestApi:
         return apigateway.RestApi(
@@ -98,6 +110,7 @@ class Api(Construct):
             cloud_watch_role=not stage.emulated,  # access logs need the account to have one
             cloud_watch_role_removal_policy=None if stage.emulated else removal_policy(stage),
             endpoint_types=[apigateway.EndpointType.REGIONAL],
+            min_compression_size=Size.bytes(COMPRESSED_BYTES),
             deploy_options=apigateway.StageOptions(
                 stage_name="live",
                 throttling_rate_limit=stage.total_rate_per_s,
@@ -117,12 +130,55 @@ class Api(Construct):
             ),
         )
 
-    def _paths(self) -> None:
-        integration = apigateway.LambdaIntegration(self.function, allow_test_invoke=False)
-        for path in (*OPEN, *KEYED):
-            self.api.root.resource_for_path(path).add_method("GET", integration, api_key_required=path in KEYED)
+    def _paths(self, stage: Stage) -> None:
+        integration = apigateway.LambdaIntegration(self._answering(stage), allow_test_invoke=False)
+        validator = self.api.add_request_validator("Parameters", validate_request_parameters=True)
+        for route in ROUTES:
+            needed = {f"method.request.querystring.{name}": True for name in route.required}
+            signed = route.keyed and stage.signed
+            resource = self.api.root.resource_for_path(route.path)
+            resource.add_method(
+                "GET",
+                integration,
+                api_key_required=route.keyed,
+                authorization_type=apigateway.AuthorizationType.IAM if signed else None,
+                request_parameters=needed,
+                request_validator=validator if needed else None,
+            )
+            if stage.cors_origin:
+                resource.add_cors_preflight(
+                    allow_origins=[stage.cors_origin],
+                    allow_methods=["GET"],
+                    allow_headers=["x-api-key", "if-none-match"],
+                    max_age=Duration.hours(1),
+                )
 
-    def _problems(self) -> None:
+    def _answering(self, stage: Stage) -> lambda_.IFunction:
+        """The function, or its published version: only such a one starts from a snapshot."""
+        if not stage.snap_start:
+            return self.function
+        return lambda_.Alias(self, "Published", alias_name="live", version=self.function.current_version)
+
+    def _callers(self) -> None:
+        """What IAM users and roles need beside a key, to be attached by whoever looks after them."""
+        iam.ManagedPolicy(
+            self,
+            "Callers",
+            description="May ask this API",
+            statements=[
+                iam.PolicyStatement(
+                    actions=["execute-api:Invoke"],
+                    # Symbols stand in the path: all that is read under /v1.
+                    resources=[self.api.arn_for_execute_api("GET", "/v1/*", "live")],
+                )
+            ],
+        )
+
+    def _problems(self, stage: Stage) -> None:
+        shared = {
+            "Access-Control-Allow-Origin": f"'{stage.cors_origin}'",
+            "Access-Control-Expose-Headers": f"'{','.join(READABLE)}'",
+        }
         for name, problem in PROBLEMS.items():
             status = {"status": problem.status} if problem.status else {}
             body = {
@@ -139,7 +195,11 @@ class Api(Construct):
                 name.title().replace("_", ""),
                 type=apigateway.ResponseType.of(name),
                 status_code=str(problem.status) if problem.status else None,
-                response_headers={"Content-Type": "'application/problem+json'"},
+                response_headers={
+                    "Content-Type": "'application/problem+json'",
+                    "Cache-Control": "'no-store'",
+                    **(shared if stage.cors_origin else {}),
+                },
                 templates={"application/json": template},
             )
 

@@ -72,6 +72,7 @@ class PythonFunction(lambda_.Function):
         timeout_s: int,
         description: str,
         on_failure: lambda_.IDestination | None = None,
+        snap_start: bool = False,
     ) -> None:
         logged = log_group(scope, f"{construct_id}Logs", stage=stage)
         super().__init__(
@@ -89,6 +90,7 @@ class PythonFunction(lambda_.Function):
             timeout=Duration.seconds(timeout_s),
             on_failure=on_failure,
             log_group=logged,
+            snap_start=lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if snap_start else None,
         )
         # Not the managed policy: a function that may create log groups creates its own anew after it was deleted.
         logged.grant_write(self)

@@ -69,6 +69,14 @@ class Stage:
     requests_per_day: int = 100_000
     total_rate_per_s: int = 50
     """Of all keys and of those who need none: what the open path can cost at most."""
+    cors_origin: str = ""
+    """Whose pages may read the API's answers: an origin, `*`, or nobody's but its own."""
+    signed: bool = False
+    """Requests must be signed with IAM credentials (SigV4) too, by a caller with the policy that the API makes."""
+    firewall: bool = False
+    """AWS WAF before the API: refuses known attacks and addresses that ask too often; billed by rule and request."""
+    snap_start: bool = False
+    """Start `api` from a snapshot: billed for as long as a version is kept, and for each start."""
     query_scan_limit_gb: int = 1
     lake_venues: tuple[str, ...] = ("binance", "coinbase", "kraken")
     """Where queries look beside the stage's own market: history may be filled from other venues."""

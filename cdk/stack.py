@@ -133,7 +133,7 @@ class PredictBitcoin(Stack):
         api = self.api.function
         bars.grant(api, "dynamodb:Query")
         state.grant(api, "dynamodb:GetItem")
-        forecasts.grant(api, "dynamodb:Query")
+        forecasts.grant(api, "dynamodb:Query", "dynamodb:BatchGetItem")
         scores.grant(api, "dynamodb:Query")
 
     def _watch(self, stage: Stage) -> None:

@@ -56,6 +56,8 @@ INERT: Final = frozenset(
         "AWS::SNS::Topic",
         "AWS::SNS::TopicPolicy",
         "AWS::SQS::QueuePolicy",
+        "AWS::WAFv2::WebACL",
+        "AWS::WAFv2::WebACLAssociation",
     }
 )
 """Permissions, networks, alarms and logs: nothing that runs here asks for them. They have a name and an ARN alone."""

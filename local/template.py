@@ -20,6 +20,8 @@ _INPUTS = (
     "cdk",
     "functions",
     "layers/common/python/btc/lake.py",
+    "layers/common/python/btc/requests.py",
+    "layers/common/python/btc/routes.py",
     "layers/common/python/btc/settings.py",
     "training/pipeline.py",
     "requirements.lock",

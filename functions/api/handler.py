@@ -2,8 +2,9 @@
 
 import os
 import time
+from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
@@ -11,22 +12,33 @@ from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from btc import cursors, intervals, views
+from btc import caching, intervals, problems, requests, routes, views
+from btc.answers import Answer
 from btc.aws import clients
 from btc.aws.forecasts import ForecastTable
+from btc.aws.newest import NewestForecasts
 from btc.aws.scores import ScoreTable
 from btc.aws.state import StateTable
 from btc.aws.tables import BarTable
 from btc.forecasts import HORIZONS
 from btc.problems import Problem, problem_of
-from btc.requests import bars_request, history_request, market_of, series
+from btc.requests import BarsQuery, HistoryQuery, MarketQuery, Query
+from btc.routes import Route
 from btc.scores import WINDOWS, since
 from btc.settings import Api
+from btc.times import MINUTE, minute_of
 from btc.trades import Market
 
 logger = Logger()
 metrics = Metrics()
-app = APIGatewayRestResolver(serializer=views.to_json)
+app = APIGatewayRestResolver()
+
+
+class Told(NamedTuple):
+    """An answer, and whether it stays as it is until the next minute."""
+
+    answer: Answer
+    settled: bool
 
 
 @cache
@@ -44,65 +56,120 @@ def state() -> StateTable:
     return StateTable(settings().state_table, clients.dynamodb())
 
 
+@cache
+def forecasts() -> ForecastTable:
+    return ForecastTable(settings().forecasts_table, clients.dynamodb())
+
+
+@cache
+def bars() -> BarTable:
+    return BarTable(settings().bars_table, clients.dynamodb())
+
+
+@cache
+def newest() -> NewestForecasts:
+    return NewestForecasts(forecasts(), bars())
+
+
 def now() -> int:
     return time.time_ns() // 1000
 
 
-@app.get("/v1/forecasts/<symbol>")
-def get_forecasts(symbol: str) -> dict[str, Any]:
-    market = market_of(symbol, app.current_event.query_string_parameters, markets())
-    table = ForecastTable(settings().forecasts_table, clients.dynamodb())
-    return views.forecasts(market, [table.latest(market, horizon) for horizon in HORIZONS], now())
+def serves(route: Route) -> Callable[[Callable[..., Told]], Callable[..., Told]]:
+    """Answer GET at a route: parameters in, an answer out, which is told once and as long as it holds."""
+
+    def register(answer: Callable[..., Told]) -> Callable[..., Told]:
+        def respond(**path: str) -> Response[str]:
+            given = app.current_event.multi_value_query_string_parameters
+            return told(route, answer(requests.asked(route.query, given), **path))
+
+        app.get(route.path.replace("{", "<").replace("}", ">"))(respond)
+        return answer
+
+    return register
 
 
-@app.get("/v1/forecasts/<symbol>/history")
-def get_history(symbol: str) -> dict[str, Any]:
-    query = app.current_event.query_string_parameters
-    market = market_of(symbol, query, markets())
-    asked = history_request(market, query)
-    table = ForecastTable(settings().forecasts_table, clients.dynamodb())
-    found = table.before(market, asked.horizon, asked.before, asked.limit + 1)
-    page = found[: asked.limit]
+def told(route: Route, answered: Told) -> Response[str]:
+    body = views.to_json(answered.answer).decode()
+    if not route.cached:
+        return reply(200, body, {"Cache-Control": "no-store"})
+    tag = caching.etag(views.to_json(answered.answer.ageless()))
+    headers = {"ETag": tag, "Cache-Control": caching.control(now(), settled=answered.settled)}
+    if caching.matches(app.current_event.headers.get("If-None-Match", ""), tag):
+        return reply(304, "", headers)
+    return reply(200, body, headers)
+
+
+def reply(status: int, body: str, headers: dict[str, str], content_type: str = "application/json") -> Response[str]:
+    if settings().cors_origin:
+        headers |= {"Access-Control-Allow-Origin": settings().cors_origin, "Access-Control-Expose-Headers": "ETag"}
+    return Response(status, content_type if body else None, body, headers=headers)
+
+
+@serves(routes.FORECASTS)
+def get_forecasts(query: MarketQuery, symbol: str) -> Told:
+    market = requests.market_of(symbol, query, markets())
+    found = newest().of(market, now())
+    return Told(views.forecasts(market, found.forecasts, found.last, now()), found.as_of >= minute_of(now()))
+
+
+@serves(routes.HISTORY)
+def get_history(query: HistoryQuery, symbol: str) -> Told:
+    market = requests.market_of(symbol, query, markets())
+    found = forecasts().before(market, query.horizon, query.before(market), query.limit + 1)
+    page = found[: query.limit]
     more = page and len(found) > len(page)
-    next_cursor = cursors.encode(series(market, asked.horizon), page[-1].forecast.target_time) if more else None
-    return views.history(market, asked.horizon, page, next_cursor, now())
+    cursor = query.next_cursor(market, page[-1].forecast.target_time) if more else None
+    fresh = bool(page) and page[0].forecast.as_of >= minute_of(now())
+    return Told(views.history(market, query.horizon, page, cursor, now()), fresh)
 
 
-@app.get("/v1/scores/<symbol>")
-def get_scores(symbol: str) -> dict[str, Any]:
-    market = market_of(symbol, app.current_event.query_string_parameters, markets())
-    table = ForecastTable(settings().forecasts_table, clients.dynamodb())
+@serves(routes.SCORES)
+def get_scores(query: MarketQuery, symbol: str) -> Told:
+    market = requests.market_of(symbol, query, markets())
     sums = ScoreTable(settings().scores_table, clients.dynamodb())
     start = since(now(), max(WINDOWS))
-    latest = {horizon: table.latest(market, horizon) for horizon in HORIZONS}
+    latest = {horizon: forecasts().latest(market, horizon) for horizon in HORIZONS}
     found = {horizon: sums.between(market, horizon, start, now()) for horizon in HORIZONS}
-    return views.scores(market, latest, found, now())
+    return Told(views.scores(market, latest, found, now()), settled=False)
 
 
-@app.get("/v1/bars/<symbol>")
-def get_bars(symbol: str) -> dict[str, Any]:
-    query = app.current_event.query_string_parameters
-    market = market_of(symbol, query, markets())
-    request = bars_request(query, now())
-    bars = BarTable(settings().bars_table, clients.dynamodb()).between(market, request.start, request.end)
-    return views.bars(
-        market, request.interval, intervals.resample(bars, request.minutes), state().watermark(market), now()
-    )
+@serves(routes.BARS)
+def get_bars(query: BarsQuery, symbol: str) -> Told:
+    market = requests.market_of(symbol, query, markets())
+    span = requests.span(query, now())
+    found = intervals.resample(bars().between(market, span.start, span.end), span.minutes)
+    answer = views.bars(market, query.interval, found, state().watermark(market), now())
+    whole = len(found) * span.minutes * MINUTE == span.end - span.start
+    return Told(answer, whole and answer.complete and all(bar.closed for bar in found))
 
 
-@app.get("/v1/models/current")
-def get_model() -> dict[str, Any]:
-    return views.model(state().champion(), now())
+@serves(routes.MODEL)
+def get_model(query: Query) -> Told:
+    return Told(views.model(state().promoted(), now()), settled=True)
 
 
-@app.get("/health")
-def get_health() -> dict[str, Any]:
-    return views.health({market: state().watermark(market) for market in markets()}, now())
+@serves(routes.HEALTH)
+def get_health(query: Query) -> Told:
+    return Told(views.health({market: state().watermark(market) for market in markets()}, now()), settled=False)
+
+
+@app.get(routes.OPENAPI.path)
+def get_openapi() -> Response[str]:
+    return reply(200, document(), {"Cache-Control": "public, max-age=3600"})
+
+
+@cache
+def document() -> str:
+    """Made when it is first asked for: few ask, and its maker takes time to import."""
+    from btc import openapi  # noqa: PLC0415
+
+    return views.to_json(openapi.document()).decode()
 
 
 @app.not_found
 def not_found(error: Exception) -> Response[str]:
-    return answer(Problem(404, "Not Found", f"there is nothing at {app.current_event.path}"))
+    return refuse(Problem(404, "Not Found", f"there is nothing at {app.current_event.path}"))
 
 
 @app.exception_handler(Exception)  # type: ignore[untyped-decorator] # Powertools declares no types here
@@ -111,12 +178,12 @@ def failed(error: Exception) -> Response[str]:
     if problem.status >= 500:
         logger.exception("request failed")
         metrics.add_metric("ApiFailures", MetricUnit.Count, 1)
-    return answer(problem)
+    return refuse(problem)
 
 
-def answer(problem: Problem) -> Response[str]:
-    request_id = app.current_event.request_context.request_id
-    return Response(problem.status, "application/problem+json", problem.to_json(app.current_event.path, request_id))
+def refuse(problem: Problem) -> Response[str]:
+    body = problem.to_json(app.current_event.path, app.current_event.request_context.request_id)
+    return reply(problem.status, body, {"Cache-Control": "no-store"}, problems.CONTENT_TYPE)
 
 
 @logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_REST)

@@ -14,7 +14,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from btc.aws import clients
 from btc.aws.models import download, package, require_approved
 from btc.aws.state import StateTable
-from btc.champions import Champion
+from btc.champions import Champion, card
 from btc.models import Model
 from btc.settings import PromoteModel
 from btc.times import iso
@@ -43,6 +43,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
         trained_until=model.description["trained_until"],
         promoted_at=iso(time.time_ns() // 1000),
     )
-    StateTable(settings().state_table, clients.dynamodb()).promote(champion)
+    StateTable(settings().state_table, clients.dynamodb()).promote(champion, card(model.description))
     metrics.add_metric("Promotions", MetricUnit.Count, 1)
     logger.info("promoted", extra=champion._asdict())

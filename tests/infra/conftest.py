@@ -1,5 +1,6 @@
 """Each stage is synthesised once: importing the CDK alone takes seconds."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,3 +37,10 @@ def prod(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
 @pytest.fixture(scope="session")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
     return synthesised(LOCAL, tmp_path_factory.mktemp("local"))
+
+
+@pytest.fixture(scope="session")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
+    """With every setting of the API that is off by default."""
+    stage = replace(DEV, name="guarded", cors_origin="https://a.example", signed=True, firewall=True, snap_start=True)
+    return synthesised(stage, tmp_path_factory.mktemp("guarded"))

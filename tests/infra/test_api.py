@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from cdk.api import KEYED, OPEN, PROBLEMS
+from btc.routes import ROUTES
+from cdk.api import PROBLEMS
 from tests.infra.assembly import Assembly, resolved
 
 
@@ -22,8 +23,24 @@ def methods(assembly: Assembly) -> dict[str, bool]:
     }
 
 
-def test_all_but_health_asks_for_a_key(dev: Assembly) -> None:
-    assert methods(dev) == {**dict.fromkeys(OPEN, False), **dict.fromkeys(KEYED, True)}
+def test_every_route_is_there_and_all_but_the_open_ones_ask_for_a_key(dev: Assembly) -> None:
+    assert methods(dev) == {route.path: route.keyed for route in ROUTES}
+    assert {path for path, keyed in methods(dev).items() if not keyed} == {"/health", "/openapi.json"}
+
+
+def test_the_gateway_itself_asks_for_what_a_route_cannot_do_without(dev: Assembly) -> None:
+    [validated] = [
+        method["Properties"]
+        for method in dev.of_type("ApiGateway::Method").values()
+        if "RequestValidatorId" in method["Properties"]
+    ]
+
+    assert validated["RequestParameters"] == {"method.request.querystring.horizon": True}
+    assert dev.one("ApiGateway::RequestValidator")["ValidateRequestParameters"]
+
+
+def test_answers_are_compressed(dev: Assembly) -> None:
+    assert dev.one("ApiGateway::RestApi")["MinimumCompressionSize"] == 1024
 
 
 def test_no_path_is_open_to_what_is_not_known(dev: Assembly) -> None:
@@ -60,6 +77,7 @@ def test_the_gateway_refuses_with_problem_details(name: str, dev: Assembly) -> N
     assert body["detail"] == (problem.detail or "why")
     assert body["type"] == "about:blank"
     assert (body["instance"], body["request_id"]) == ("$context.path", "$context.requestId")
+    assert response["ResponseParameters"]["gatewayresponse.header.Cache-Control"] == "'no-store'"
     assert response.get("StatusCode") == (str(problem.status) if problem.status else None)
 
 
@@ -82,3 +100,52 @@ def test_the_address_and_the_key_are_told(dev: Assembly) -> None:
     assert {"ApiUrl", "ApiKeyId", "StreamName", "BarsTable", "LakeBucket", "PipelineName"} <= set(
         dev.template["Outputs"]
     )
+
+
+def test_by_default_nobody_signs_no_page_is_let_in_and_nothing_is_billed_by_the_hour(dev: Assembly) -> None:
+    assert {each["Properties"]["AuthorizationType"] for each in dev.of_type("ApiGateway::Method").values()} == {"NONE"}
+    for kind in ("WAFv2::WebACL", "Lambda::Version", "IAM::ManagedPolicy"):
+        assert not dev.of_type(kind)
+
+
+def test_another_origin_is_let_in_by_setting(guarded: Assembly) -> None:
+    asked = [each["Properties"] for each in guarded.of_type("ApiGateway::Method").values()]
+    preflights = [each for each in asked if each["HttpMethod"] == "OPTIONS"]
+
+    assert len(preflights) == len(ROUTES)
+    for preflight in preflights:
+        [told] = preflight["Integration"]["IntegrationResponses"]
+        assert told["ResponseParameters"]["method.response.header.Access-Control-Allow-Origin"] == "'https://a.example'"
+        assert not preflight["ApiKeyRequired"]
+    for response in guarded.of_type("ApiGateway::GatewayResponse").values():
+        headers = response["Properties"]["ResponseParameters"]
+        assert headers["gatewayresponse.header.Access-Control-Allow-Origin"] == "'https://a.example'"
+    assert guarded.functions["api"]["Properties"]["Environment"]["Variables"]["CORS_ORIGIN"] == "https://a.example"
+
+
+def test_by_setting_all_that_asks_for_a_key_asks_for_a_signature_too(guarded: Assembly) -> None:
+    for method in guarded.of_type("ApiGateway::Method").values():
+        properties = method["Properties"]
+        expected = "AWS_IAM" if properties["ApiKeyRequired"] else "NONE"
+        assert properties["AuthorizationType"] == expected
+    [statement] = resolved(guarded.one("IAM::ManagedPolicy")["PolicyDocument"]["Statement"])
+    assert statement["Action"] == "execute-api:Invoke"
+    assert statement["Resource"].endswith("/live/GET/v1/*")
+
+
+def test_by_setting_a_firewall_stands_before_the_stage(guarded: Assembly) -> None:
+    acl = guarded.one("WAFv2::WebACL")
+
+    assert acl["Scope"] == "REGIONAL"
+    assert sorted(rule["Priority"] for rule in acl["Rules"]) == [0, 1, 2, 3]
+    assert acl["Rules"][0]["Statement"]["RateBasedStatement"]["Limit"] == 6000
+    stage = next(iter(guarded.of_type("ApiGateway::Stage")))
+    assert stage in json.dumps(guarded.one("WAFv2::WebACLAssociation")["ResourceArn"])
+
+
+def test_by_setting_the_api_starts_from_a_snapshot(guarded: Assembly) -> None:
+    assert guarded.functions["api"]["Properties"]["SnapStart"] == {"ApplyOn": "PublishedVersions"}
+    alias = next(iter(guarded.of_type("Lambda::Alias")))
+    for method in guarded.of_type("ApiGateway::Method").values():
+        if method["Properties"]["HttpMethod"] == "GET":
+            assert alias in json.dumps(method["Properties"]["Integration"]["Uri"])

@@ -25,7 +25,7 @@ def test_the_definition_trains_weighs_and_registers_as_the_gate_decides(
     s3.upload_file(str(run.bars), "models", f"{bars}/date=2024-10-07/bars.parquet")
     s3.upload_file(str(run.archive), "models", "champion/model.tar.gz")
     champion = Champion(run.model.version, "bitcoin/1", "s3://models/champion/model.tar.gz", "2024-10-12", "2024-10-13")
-    StateTable("state", emulator.client("dynamodb")).promote(champion)
+    StateTable("state", emulator.client("dynamodb")).promote(champion, {})
     definition = pipeline.definition(
         role="arn:aws:iam::123456789012:role/training",
         region=emulator.region,

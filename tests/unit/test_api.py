@@ -1,7 +1,4 @@
-"""The API's answers: what was stored, problem details for all else."""
-
-import json
-from typing import Any
+"""The API's answers: what was stored, with its age and whether it is proven."""
 
 import pytest
 
@@ -13,65 +10,27 @@ from btc.aws.state import StateTable
 from btc.champions import Champion
 from btc.forecasts import HORIZONS, LEVELS, Scored
 from btc.scores import Sums
-from btc.settings import Api
-from btc.tape import Watermark
 from btc.times import DAY, MINUTE, iso
-from btc.trades import Trade
-from tests.unit.aws import CONTEXT, aws, fold, load
+from tests.unit.asking import ask, clock, forecast_minutes, store_bars
+from tests.unit.aws import aws, called
 from tests.unit.market import BTC, NOON
 
 pytestmark = pytest.mark.usefixtures("aws")
-__all__ = ["aws"]
-NOW = NOON + 10 * MINUTE + 1_500_000
+__all__ = ["ask", "aws", "clock"]
 
 
-@pytest.fixture
-def get(aws, monkeypatch):
-    settings = Api(
-        bars_table="bars",
-        forecasts_table="forecasts",
-        scores_table="scores",
-        state_table="state",
-        markets=("kraken:BTC-USD",),
-    )
-    module = load("api", settings)
-    monkeypatch.setattr(module, "now", lambda: NOW)
-
-    def request(path: str, **query: str) -> tuple[int, str, dict[str, Any]]:
-        event = {
-            "resource": path,
-            "path": path,
-            "httpMethod": "GET",
-            "headers": {"Accept": "application/json"},
-            "multiValueHeaders": {"Accept": ["application/json"]},
-            "queryStringParameters": query or None,
-            "multiValueQueryStringParameters": {name: [value] for name, value in query.items()} or None,
-            "pathParameters": None,
-            "requestContext": {"requestId": "request-1", "stage": "v1", "identity": {}},
-            "body": None,
-            "isBase64Encoded": False,
-        }
-        answer = module.handler(event, CONTEXT)
-        return answer["statusCode"], answer["multiValueHeaders"]["Content-Type"][0], json.loads(answer["body"])
-
-    return request
-
-
-def store_bars(minutes: int) -> None:
-    tape = [Trade(BTC, row, NOON + row * MINUTE, 10_543_360_000_000 + row, 150, True) for row in range(minutes)]
-    mark = Watermark(BTC, NOON + minutes * MINUTE, minutes - 1)
-    fold(tape, mark)
-
-
-def test_the_newest_forecast_of_each_horizon_comes_back_with_every_field(get):
+def test_the_newest_forecast_of_each_horizon_comes_back_with_every_field(ask):
     table = ForecastTable("forecasts", clients.dynamodb())
     quantiles = {horizon: [0.001 * (level - 0.5) for level in LEVELS] for horizon in HORIZONS}
     for as_of in (NOON, NOON + MINUTE):
         for made in forecasts.of(BTC, as_of, 100_000.0, quantiles, model_version="2026-11-21-abc", baseline=False):
             assert table.add(made, 30)
-    status, _, body = get("/v1/forecasts/BTC-USD")
+    store_bars(3)
+    reply = ask("/v1/forecasts/BTC-USD")
+    body = reply.body
 
-    assert status == 200
+    assert reply.status == 200
+    assert body["complete"] is False, "the first bar there is joins none before it"
     assert body["staleness_s"] == pytest.approx(9 * 60 + 1.5)
     assert [forecast["horizon"] for forecast in body["forecasts"]] == list(HORIZONS)
     assert body["forecasts"][1] == {
@@ -92,7 +51,7 @@ def test_the_newest_forecast_of_each_horizon_comes_back_with_every_field(get):
     }
 
 
-def test_a_forecast_once_made_is_never_rewritten(get):
+def test_a_forecast_once_made_is_never_rewritten(ask):
     table = ForecastTable("forecasts", clients.dynamodb())
     quantiles = {1: [0.0] * len(LEVELS)}
     first, second = (
@@ -117,20 +76,9 @@ def score(market_moves: float, hour: int, version: str = "m") -> Sums:
     return sums[version]
 
 
-def forecast_minutes(count: int) -> None:
-    """A forecast of every horizon each minute from NOON on, the first of each with its outcome."""
-    table = ForecastTable("forecasts", clients.dynamodb())
-    quantiles = {horizon: [0.001 * (level - 0.5) for level in LEVELS] for horizon in HORIZONS}
-    for row in range(count):
-        for made in forecasts.of(BTC, NOON + row * MINUTE, 100_000.0, quantiles, model_version="m", baseline=False):
-            assert table.add(made, 30)
-            if row == 0:
-                assert table.settle(made, scores.outcome(made, 100_010.0))
-
-
-def test_past_forecasts_come_newest_first_with_what_came_of_them(get):
+def test_past_forecasts_come_newest_first_with_what_came_of_them(ask):
     forecast_minutes(3)
-    _, _, body = get("/v1/forecasts/BTC-USD/history", horizon="5")
+    body = ask("/v1/forecasts/BTC-USD/history", horizon="5").body
 
     assert (body["symbol"], body["venue"], body["horizon"], body["next_cursor"]) == ("BTC-USD", "kraken", 5, None)
     assert body["as_of"] == iso(NOON + 2 * MINUTE)
@@ -140,16 +88,16 @@ def test_past_forecasts_come_newest_first_with_what_came_of_them(get):
     outcome = oldest.pop("outcome")
     assert (outcome["realised_price"], outcome["covered_90"], outcome["covered_50"]) == (100_010.0, True, True)
     assert outcome["loss_bp"] > 0
-    assert {**newest, "outcome": None} == get("/v1/forecasts/BTC-USD")[2]["forecasts"][1] | {"outcome": None}
+    assert {**newest, "outcome": None} == ask("/v1/forecasts/BTC-USD").body["forecasts"][1] | {"outcome": None}
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7])
-def test_pages_hold_every_forecast_once(get, limit):
+def test_pages_hold_every_forecast_once(ask, limit):
     forecast_minutes(6)
     cursor: dict[str, str] = {}
     targets = []
     while True:
-        _, _, body = get("/v1/forecasts/BTC-USD/history", horizon="1", limit=str(limit), **cursor)
+        body = ask("/v1/forecasts/BTC-USD/history", horizon="1", limit=str(limit), **cursor).body
         assert len(body["forecasts"]) <= limit
         targets += [each["target_time"] for each in body["forecasts"]]
         if body["next_cursor"] is None:
@@ -159,19 +107,19 @@ def test_pages_hold_every_forecast_once(get, limit):
     assert targets == [iso(NOON + row * MINUTE) for row in (6, 5, 4, 3, 2, 1)]
 
 
-def test_a_cursor_belongs_to_the_request_that_it_came_from(get):
+def test_a_cursor_belongs_to_the_request_that_it_came_from(ask):
     forecast_minutes(2)
-    cursor = get("/v1/forecasts/BTC-USD/history", horizon="1", limit="1")[2]["next_cursor"]
-    status, _, body = get("/v1/forecasts/BTC-USD/history", horizon="5", limit="1", cursor=cursor)
+    cursor = ask("/v1/forecasts/BTC-USD/history", horizon="1", limit="1").body["next_cursor"]
+    reply = ask("/v1/forecasts/BTC-USD/history", horizon="5", limit="1", cursor=cursor)
 
-    assert (status, body["detail"]) == (400, "cursor belongs to another request: start again without one")
+    assert (reply.status, reply.body["detail"]) == (400, "cursor belongs to another request: start again without one")
 
 
-def test_scores_tell_skill_and_coverage_of_the_model_that_serves_and_of_all(get):
+def test_scores_tell_skill_and_coverage_of_the_model_that_serves_and_of_all(ask):
     today = score(0.0003, NOON)
     score(-0.0002, NOON - 2 * DAY)
     score(0.01, NOON - 20 * DAY, version="before")
-    _, _, body = get("/v1/scores/BTC-USD")
+    body = ask("/v1/scores/BTC-USD").body
     five = next(each for each in body["horizons"] if each["horizon"] == 5)
 
     assert (body["symbol"], body["venue"], body["as_of"]) == ("BTC-USD", "kraken", iso(NOON + 60 * MINUTE))
@@ -195,8 +143,8 @@ def test_scores_tell_skill_and_coverage_of_the_model_that_serves_and_of_all(get)
     assert month["coverage"]["0.95"] == pytest.approx(2 / 3, abs=1e-6)
 
 
-def test_where_nothing_has_been_scored_yet_scores_say_so(get):
-    _, _, body = get("/v1/scores/BTC-USD")
+def test_where_nothing_has_been_scored_yet_scores_say_so(ask):
+    body = ask("/v1/scores/BTC-USD").body
     windows = [window for each in body["horizons"] for window in each["windows"]]
 
     assert body["as_of"] is None
@@ -205,10 +153,10 @@ def test_where_nothing_has_been_scored_yet_scores_say_so(get):
     assert {each["model_version"] for each in body["horizons"]} == {None}
 
 
-def test_bars_are_told_exactly_and_longer_ones_merged(get):
+def test_bars_are_told_exactly_and_longer_ones_merged(ask):
     store_bars(10)
-    _, _, minutes = get("/v1/bars/BTC-USD", start=iso(NOON), end=iso(NOON + 10 * MINUTE))
-    _, _, longer = get("/v1/bars/BTC-USD", interval="5m", start=iso(NOON), end=iso(NOON + 10 * MINUTE))
+    minutes = ask("/v1/bars/BTC-USD", start=iso(NOON), end=iso(NOON + 10 * MINUTE)).body
+    longer = ask("/v1/bars/BTC-USD", interval="5m", start=iso(NOON), end=iso(NOON + 10 * MINUTE)).body
 
     assert [bar["open"] for bar in minutes["bars"][:2]] == [105433.6, 105433.60000001]
     assert minutes["bars"][0]["volume"] == 0.0000015
@@ -218,67 +166,82 @@ def test_bars_are_told_exactly_and_longer_ones_merged(get):
     ]
 
 
-def test_the_default_is_the_last_hour_and_says_how_old_it_is(get):
+def test_the_default_is_the_last_hour_and_says_how_old_it_is(ask):
     store_bars(10)
-    _, _, body = get("/v1/bars/BTC-USD")
+    body = ask("/v1/bars/BTC-USD").body
 
     assert len(body["bars"]) == 10
     assert body["staleness_s"] == 1.5
 
 
-def test_the_model_is_the_champion_or_says_that_there_is_none(get):
-    assert get("/v1/models/current")[2] == {"model_version": None, "baseline": True, "age_s": None}
+def test_the_model_is_the_champion_with_its_card_or_says_that_there_is_none(ask):
+    nobody = ask("/v1/models/current").body
+    assert (nobody["model_version"], nobody["baseline"], nobody["age_s"]) == (None, True, None)
     champion = Champion("2025-11-10-abc", "group/1", "s3://models/1", iso(NOON), iso(NOON))
-    StateTable("state", clients.dynamodb()).promote(champion)
+    card = {"metrics": {"5": {"rows": 10, "skill": {"naive": 0.1}}}, "rows": {"fit": 3}, "tested_from": iso(NOON)}
+    StateTable("state", clients.dynamodb()).promote(champion, card)
+    body = ask("/v1/models/current").body
 
-    assert get("/v1/models/current")[2] == {**champion._asdict(), "baseline": False, "age_s": 601.5}
+    assert body.items() >= {**champion._asdict(), **card, "baseline": False, "age_s": 601.5}.items()
+    assert (body["as_of"], body["staleness_s"], body["tested_until"]) == (iso(NOON), 601.5, None)
 
 
-def test_health_is_the_age_of_the_feed(get):
-    assert get("/health")[2] == {"status": "stale", "feed_age_s": {"kraken:BTC-USD": None}}
+def test_health_is_the_age_of_the_feed(ask):
+    assert ask("/health").body == {
+        "as_of": None,
+        "staleness_s": None,
+        "status": "stale",
+        "feed_age_s": {"kraken:BTC-USD": None},
+    }
     store_bars(9)
 
-    assert get("/health")[2] == {"status": "ok", "feed_age_s": {"kraken:BTC-USD": 61.5}}
+    assert ask("/health").body == {
+        "as_of": iso(NOON + 9 * MINUTE),
+        "staleness_s": 61.5,
+        "status": "ok",
+        "feed_age_s": {"kraken:BTC-USD": 61.5},
+    }
 
 
-@pytest.mark.parametrize(
-    ("path", "query", "status", "detail"),
-    [
-        ("/v1/forecasts/DOGE-USD", {}, 404, "DOGE-USD is not followed here; known: BTC-USD"),
-        ("/v1/forecasts/BTC-USD", {"venue": "nowhere"}, 404, "BTC-USD at nowhere is not followed here"),
-        ("/v1/forecasts/DOGE-USD/history", {"horizon": "5"}, 404, "DOGE-USD is not followed here"),
-        ("/v1/forecasts/BTC-USD/history", {}, 400, "horizon is needed"),
-        ("/v1/forecasts/BTC-USD/history", {"horizon": "7"}, 400, "horizon 7 is none of 1, 5, 15, 60"),
-        ("/v1/forecasts/BTC-USD/history", {"horizon": "5", "limit": "0"}, 400, "ask for 1 to 200 forecasts"),
-        ("/v1/forecasts/BTC-USD/history", {"horizon": "5", "limit": "9" * 30}, 400, "limit is needed"),
-        ("/v1/forecasts/BTC-USD/history", {"horizon": "5", "limit": "٣"}, 400, "limit is needed"),
-        ("/v1/forecasts/BTC-USD/history", {"horizon": "5", "cursor": "%"}, 400, "cursor is none"),
-        ("/v1/forecasts/BTC-USD/history", {"horizon": "5", "cursor": "AAAA"}, 400, "cursor is none"),
-        ("/v1/scores/DOGE-USD", {}, 404, "DOGE-USD is not followed here; known: BTC-USD"),
-        ("/v1/nothing", {}, 404, "there is nothing at /v1/nothing"),
-        ("/v1/bars/BTC-USD", {"interval": "7m"}, 400, "interval '7m' is none of 1m, 5m"),
-        ("/v1/bars/BTC-USD", {"start": "yesterday"}, 400, "start is no ISO 8601 time"),
-        ("/v1/bars/BTC-USD", {"end": "0001-01-01T00:00:00Z"}, 400, "end lies outside"),
-        ("/v1/bars/BTC-USD", {"end": "9999-12-31T23:59:59+00:00"}, 400, "end lies outside"),
-        ("/v1/bars/BTC-USD", {"end": "1970-01-01T00:00:00Z"}, 400, "start"),
-        ("/v1/bars/BTC-USD", {"start": "2025-01-01T00:00:00Z"}, 400, "at most 1500 bars of 1m"),
-        ("/v1/bars/BTC-USD", {"start": "2025-11-11T00:00:00Z", "end": "2025-11-10T00:00:00Z"}, 400, "not before end"),
-    ],
-)
-def test_what_cannot_be_answered_is_told_as_problem_details(get, path, query, status, detail):
-    answer, content_type, body = get(path, **query)
+def test_a_horizon_that_came_too_late_this_minute_tells_its_last(ask):
+    forecast_minutes(2, horizons=(1, 5, 15, 60))
+    for horizon in (15, 60):
+        [made] = forecasts.of(BTC, NOON + 2 * MINUTE, 1.0, {horizon: [0.0] * 19}, model_version="m", baseline=True)
+        ForecastTable("forecasts", clients.dynamodb()).add(made, 30)
+    made = {each["horizon"]: each["as_of"] for each in ask("/v1/forecasts/BTC-USD").body["forecasts"]}
 
-    assert (answer, content_type) == (status, "application/problem+json")
-    assert detail in body["detail"]
-    assert body["status"] == status
-    assert body["instance"] == path
-    assert body["request_id"] == "request-1"
+    assert made == {
+        1: iso(NOON + MINUTE),
+        5: iso(NOON + MINUTE),
+        15: iso(NOON + 2 * MINUTE),
+        60: iso(NOON + 2 * MINUTE),
+    }
 
 
-def test_a_fault_of_ours_tells_nothing_of_itself(get):
-    clients.dynamodb().delete_table(TableName="state")
-    status, content_type, body = get("/v1/models/current")
+def test_without_the_longest_horizon_the_others_are_told(ask):
+    forecast_minutes(2, horizons=(1, 15))
 
-    assert (status, content_type) == (500, "application/problem+json")
-    assert "state" not in json.dumps(body)
-    assert "Traceback" not in json.dumps(body)
+    assert [each["horizon"] for each in ask("/v1/forecasts/BTC-USD").body["forecasts"]] == [1, 15]
+
+
+def test_memory_answers_until_the_next_minute_and_not_longer(ask, clock):
+    forecast_minutes(11)
+    store_bars(11)
+    first = ask("/v1/forecasts/BTC-USD").body
+    with called() as operations:
+        assert ask("/v1/forecasts/BTC-USD").body == first
+        assert not operations
+        clock.now += MINUTE
+        later = ask("/v1/forecasts/BTC-USD").body
+        assert operations == {"Query", "BatchGetItem"}
+
+    assert first["as_of"] == later["as_of"] == iso(NOON + 10 * MINUTE)
+    assert later["staleness_s"] == first["staleness_s"] + 60
+
+
+def test_memory_does_not_answer_until_the_bar_is_proven(ask):
+    forecast_minutes(11)
+    assert ask("/v1/forecasts/BTC-USD").body["complete"] is None
+    store_bars(11)
+
+    assert ask("/v1/forecasts/BTC-USD").body["complete"] is True

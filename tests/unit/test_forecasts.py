@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from btc import forecasts
+from btc import forecasts, views
 from btc.forecasts import HORIZONS, LEVELS, MEDIAN
 from btc.times import MINUTE
 from tests.unit.market import BTC, NOON
@@ -60,7 +60,7 @@ def test_there_is_a_forecast_a_horizon_that_tells_when_it_is_for():
 
 def test_a_forecast_is_plain_json():
     [made] = of({60: NORMAL})
-    told = json.loads(json.dumps(made.to_dict()))
+    told = json.loads(views.to_json(views.forecasts(made.market, [made], None, NOON)))["forecasts"][0]
 
     assert told["symbol"] == "BTC-USD"
     assert told["as_of"] == "2025-11-10T12:00:00Z"

@@ -243,7 +243,7 @@ def settle(score, minute: int = 0) -> dict[str, list[dict]]:
 
 
 def test_live_coverage_and_skill_are_told_by_horizon(score):
-    StateTable("state", clients.dynamodb()).promote(CHAMPION)
+    StateTable("state", clients.dynamodb()).promote(CHAMPION, {})
     past_week()
     metrics = settle(score)
 
@@ -262,7 +262,7 @@ def test_live_coverage_and_skill_are_told_by_horizon(score):
     [({"covered": 60}, "coverage"), ({"covered": 48}, "coverage"), ({"skill": -0.01}, "skill")],
 )
 def test_a_champion_out_of_bounds_raises_a_metric_and_is_trained_anew_once_in_a_while(score, week, cause):
-    StateTable("state", clients.dynamodb()).promote(CHAMPION)
+    StateTable("state", clients.dynamodb()).promote(CHAMPION, {})
     past_week(**week)
     metrics = settle(score)
     assert {each["cause"]: each["value"] for each in metrics["DriftDetected"]}[cause] == 1
@@ -278,7 +278,7 @@ def test_a_champion_out_of_bounds_raises_a_metric_and_is_trained_anew_once_in_a_
 def test_the_baseline_and_a_champion_within_bounds_start_nothing(score):
     past_week(covered=10)
     settle(score)
-    StateTable("state", clients.dynamodb()).promote(CHAMPION._replace(model_version="new"))
+    StateTable("state", clients.dynamodb()).promote(CHAMPION._replace(model_version="new"), {})
     settle(score, 1)
 
     assert executions() == 0, "neither the baseline nor a model that has not forecast yet can have drifted"
@@ -292,7 +292,7 @@ def test_who_is_interrupted_after_starting_a_training_starts_the_same_again(scor
     monkeypatch.setattr(
         client, "start_pipeline_execution", lambda **told: (tokens.append(told["ClientRequestToken"]), start(**told))[1]
     )
-    StateTable("state", clients.dynamodb()).promote(CHAMPION)
+    StateTable("state", clients.dynamodb()).promote(CHAMPION, {})
     past_week(covered=10)
     with monkeypatch.context() as broken:
         broken.setattr(StateTable, "retrain", lambda *_: (_ for _ in ()).throw(ConnectionError))

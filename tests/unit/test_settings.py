@@ -43,6 +43,7 @@ SCORE = ScoreForecasts(
             scores_table="scores",
             state_table="state",
             markets=("kraken:BTC-USD",),
+            cors_origin="https://example.org",
         ),
         SCORE,
     ],

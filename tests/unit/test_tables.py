@@ -88,6 +88,6 @@ def test_the_champion_is_the_one_promoted_last():
     assert state.champion() is None
     first = Champion("2026-11-21-abc", "group/1", "s3://models/1", "2026-11-22T00:00:00Z", "2026-11-22T01:00:00Z")
     for champion in (first, first._replace(package="group/2")):
-        state.promote(champion)
+        state.promote(champion, {})
 
     assert state.champion().package == "group/2"

@@ -1,9 +1,13 @@
 """The champion: the promoted model whose forecasts are served."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
 from btc.forecasts import Reason
 from btc.times import DAY, parse_iso
+
+CARD: Final = ("trained_from", "tested_from", "tested_until", "rows", "metrics", "dataset", "code")
+"""What is told of a model beside its version, from its description."""
 
 
 class Champion(NamedTuple):
@@ -22,6 +26,17 @@ class Champion(NamedTuple):
     def expired(self, now: int, max_age_days: int) -> bool:
         """Whether too much has happened at `now` (µs) since the last bar it learnt from."""
         return now - parse_iso(self.trained_until) > max_age_days * DAY
+
+
+class Promoted(NamedTuple):
+    """The champion, and what its description tells of CARD."""
+
+    champion: Champion
+    card: Mapping[str, Any]
+
+
+def card(description: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: description[name] for name in CARD if name in description}
 
 
 def unusable(champion: Champion | None, now: int, max_age_days: int) -> Reason | None:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from math import exp
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
-from btc.times import MINUTE, iso
+from btc.times import MINUTE
 from btc.trades import Market
 
 LEVELS: Final[tuple[float, ...]] = tuple(round(0.05 * step, 2) for step in range(1, 20))
@@ -50,23 +50,6 @@ class Forecast:
     """Why it is the baseline's; None where it is a model's."""
     baselines: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """What each baseline says of the same price, as `quantiles`, by name: known at `as_of` as the forecast was."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """The forecast as JSON tells it: times in ISO 8601, quantiles by level."""
-        return {
-            "market": str(self.market),
-            "symbol": self.market.symbol,
-            "as_of": iso(self.as_of),
-            "horizon": self.horizon,
-            "target_time": iso(self.target_time),
-            "reference_price": self.reference_price,
-            "predicted_price": self.predicted_price,
-            "quantiles": {f"{level:.2f}": price for level, price in zip(LEVELS, self.quantiles, strict=True)},
-            "probability_up": self.probability_up,
-            "model_version": self.model_version,
-            "baseline": self.baseline,
-            "baseline_reason": self.baseline_reason,
-        }
 
 
 @dataclass(frozen=True, slots=True)

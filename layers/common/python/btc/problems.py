@@ -1,7 +1,22 @@
 """Errors as a client sees them: RFC 9457 problem details, never a trace. This is the one place that maps them."""
 
-import json
-from typing import NamedTuple
+from typing import Annotated, Final, NamedTuple
+
+import msgspec
+from msgspec import Meta, Struct
+
+CONTENT_TYPE: Final = "application/problem+json"
+
+
+class ProblemDetails(Struct, frozen=True):
+    """The body of every error (RFC 9457), the gateway's own too."""
+
+    type: str
+    title: str
+    detail: str
+    instance: Annotated[str, Meta(description="The path that was asked for")]
+    request_id: Annotated[str, Meta(description="Tell it when you report a fault")]
+    status: int | None = None
 
 
 class Problem(NamedTuple):
@@ -13,7 +28,8 @@ class Problem(NamedTuple):
 
     def to_json(self, instance: str, request_id: str) -> str:
         """An `application/problem+json` body."""
-        return json.dumps({"type": "about:blank", **self._asdict(), "instance": instance, "request_id": request_id})
+        told = ProblemDetails("about:blank", self.title, self.detail, instance, request_id, self.status)
+        return msgspec.json.encode(told).decode()
 
 
 class UnknownMarketError(LookupError):

@@ -162,6 +162,8 @@ class Api(Settings):
     state_table: str
     markets: tuple[str, ...]
     """`venue:SYMBOL`; the first venue of a symbol is the one a request without `venue` means."""
+    cors_origin: str
+    """Whose pages may read the answers: an origin, `*`, or nobody's but its own where it is empty."""
 
 
 def _text(value: object) -> str:

@@ -1,4 +1,4 @@
-"""What the API tells, as JSON-able values; prices are exact decimals, times ISO 8601."""
+"""What the API tells, made from what is stored; prices of bars are exact decimals, times ISO 8601."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -6,8 +6,9 @@ from typing import Any, Final
 
 import msgspec
 
+from btc import answers
 from btc.bars import Bar
-from btc.champions import Champion
+from btc.champions import Promoted, card
 from btc.forecasts import LEVELS, Forecast, Outcome, Scored
 from btc.scores import WINDOWS, Hours, Sums, merge, of_version, since
 from btc.tape import Watermark
@@ -19,147 +20,176 @@ STALE_S: Final = 180
 """A feed not known to be alive for longer than this is not healthy."""
 
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
+_LEVELS: Final = tuple(f"{level:.2f}" for level in LEVELS)
 
 
-def to_json(value: Any) -> str:
-    return _ENCODER.encode(value).decode()
+def to_json(value: object) -> bytes:
+    return _ENCODER.encode(value)
 
 
-def forecasts(market: Market, found: Sequence[Forecast | None], now: int) -> dict[str, Any]:
-    """The newest forecast of each horizon that has one."""
-    made = [forecast for forecast in found if forecast]
-    as_of = max((forecast.as_of for forecast in made), default=None)
-    return {
-        "symbol": market.symbol,
-        "venue": market.venue,
-        "as_of": iso(as_of) if as_of else None,
-        "staleness_s": _age_s(as_of, now),
-        "forecasts": [forecast.to_dict() for forecast in made],
-    }
+def forecasts(market: Market, found: Sequence[Forecast], last: Bar | None, now: int) -> answers.Forecasts:
+    """The newest forecast of each horizon that has one; `last` is the bar whose close they start from."""
+    as_of = max((forecast.as_of for forecast in found), default=None)
+    return answers.Forecasts(
+        symbol=market.symbol,
+        venue=market.venue,
+        as_of=_iso(as_of),
+        staleness_s=_age_s(as_of, now),
+        complete=last.complete if last else None,
+        forecasts=[answers.Forecast(**_told(each)) for each in found],
+    )
 
 
-def history(market: Market, horizon: int, found: Sequence[Scored], next_cursor: str | None, now: int) -> dict[str, Any]:
+def history(
+    market: Market, horizon: int, found: Sequence[Scored], next_cursor: str | None, now: int
+) -> answers.History:
     """Forecasts of one horizon, newest first, each with its outcome once that is known."""
     as_of = found[0].forecast.as_of if found else None
+    return answers.History(
+        symbol=market.symbol,
+        venue=market.venue,
+        as_of=_iso(as_of),
+        staleness_s=_age_s(as_of, now),
+        horizon=horizon,
+        forecasts=[answers.PastForecast(**_told(each.forecast), outcome=_outcome(each.outcome)) for each in found],
+        next_cursor=next_cursor,
+    )
+
+
+def _told(forecast: Forecast) -> dict[str, Any]:
+    """The fields of answers.Forecast."""
     return {
-        "symbol": market.symbol,
-        "venue": market.venue,
-        "horizon": horizon,
-        "as_of": iso(as_of) if as_of else None,
-        "staleness_s": _age_s(as_of, now),
-        "forecasts": [{**each.forecast.to_dict(), "outcome": _outcome(each.outcome)} for each in found],
-        "next_cursor": next_cursor,
+        "market": str(forecast.market),
+        "symbol": forecast.market.symbol,
+        "as_of": iso(forecast.as_of),
+        "horizon": forecast.horizon,
+        "target_time": iso(forecast.target_time),
+        "reference_price": forecast.reference_price,
+        "predicted_price": forecast.predicted_price,
+        "quantiles": dict(zip(_LEVELS, forecast.quantiles, strict=True)),
+        "probability_up": forecast.probability_up,
+        "model_version": forecast.model_version,
+        "baseline": forecast.baseline,
+        "baseline_reason": forecast.baseline_reason,
     }
 
 
-def _outcome(outcome: Outcome | None) -> dict[str, Any] | None:
-    """Losses in basis points, averaged over the quantiles."""
+def _outcome(outcome: Outcome | None) -> answers.Outcome | None:
     if outcome is None:
         return None
-    return {
-        "realised_price": outcome.realised_price,
-        "loss_bp": outcome.pinball_loss,
-        "baseline_loss_bp": dict(outcome.baseline_losses),
-        "covered_90": outcome.covered,
-        "covered_50": outcome.covered_50,
-        "direction": outcome.direction,
-    }
+    return answers.Outcome(
+        realised_price=outcome.realised_price,
+        loss_bp=outcome.pinball_loss,
+        baseline_loss_bp=dict(outcome.baseline_losses),
+        covered_90=outcome.covered,
+        covered_50=outcome.covered_50,
+        direction=outcome.direction,
+    )
 
 
 def scores(
     market: Market, latest: Mapping[int, Forecast | None], found: Mapping[int, Hours], now: int
-) -> dict[str, Any]:
+) -> answers.LiveScores:
     """How the forecasts of each horizon have done over each window: those of the model that serves, and all."""
     everything = (sums for hours in found.values() for sums in of_version(hours, None).values())
     as_of = merge(everything).until or None
-    return {
-        "symbol": market.symbol,
-        "venue": market.venue,
-        "as_of": iso(as_of) if as_of else None,
-        "staleness_s": _age_s(as_of, now),
-        "horizons": [
-            {
-                "horizon": horizon,
-                "model_version": newest.model_version if newest else None,
-                "windows": [
-                    _window(found[horizon], newest.model_version if newest else None, days, now) for days in WINDOWS
-                ],
-            }
+    return answers.LiveScores(
+        symbol=market.symbol,
+        venue=market.venue,
+        as_of=_iso(as_of),
+        staleness_s=_age_s(as_of, now),
+        horizons=[
+            answers.HorizonScores(horizon, version, [_window(found[horizon], version, days, now) for days in WINDOWS])
             for horizon, newest in latest.items()
+            for version in [newest.model_version if newest else None]
         ],
-    }
+    )
 
 
-def _window(hours: Hours, version: str | None, days: int, now: int) -> dict[str, Any]:
+def _window(hours: Hours, version: str | None, days: int, now: int) -> answers.Window:
     start = since(now, days)
     inside = {hour: by_version for hour, by_version in hours.items() if hour >= start}
-    return {
-        "days": days,
-        "since": iso(start),
-        "model": sums_view(merge(of_version(inside, version or "").values())),
-        "overall": sums_view(merge(of_version(inside, None).values())),
-    }
+    return answers.Window(
+        days=days,
+        since=iso(start),
+        model=_scores(merge(of_version(inside, version or "").values())),
+        overall=_scores(merge(of_version(inside, None).values())),
+    )
 
 
-def sums_view(sums: Sums) -> dict[str, Any]:
-    """Losses in basis points, averaged over the quantiles; skill is 1 - loss / the baseline's on the same forecasts."""
-    coverage = sums.coverage
-    return {
-        "forecasts": sums.forecasts,
-        "loss_bp": _rounded(sums.loss_bp),
-        "baseline_loss_bp": {name: _rounded(duel.baseline_bp) for name, duel in sums.duels.items()},
-        "skill": {name: _rounded(duel.skill) for name, duel in sums.duels.items()},
-        "best_baseline": sums.best_baseline,
-        "coverage_90": _share(sums.covered, sums.forecasts),
-        "coverage_50": _share(sums.covered_50, sums.forecasts),
-        "coverage": {f"{level:.2f}": _rounded(share) for level, share in zip(LEVELS, coverage or (), strict=False)},
-        "direction": _share(sums.hits, sums.sided),
-        "direction_forecasts": sums.sided,
-    }
+def _scores(sums: Sums) -> answers.Scores:
+    return answers.Scores(
+        forecasts=sums.forecasts,
+        loss_bp=_rounded(sums.loss_bp),
+        baseline_loss_bp={name: _rounded(duel.baseline_bp) for name, duel in sums.duels.items()},
+        skill={name: _rounded(duel.skill) for name, duel in sums.duels.items()},
+        best_baseline=sums.best_baseline,
+        coverage_90=_share(sums.covered, sums.forecasts),
+        coverage_50=_share(sums.covered_50, sums.forecasts),
+        coverage={level: round(share, 6) for level, share in zip(_LEVELS, sums.coverage or (), strict=False)},
+        direction=_share(sums.hits, sums.sided),
+        direction_forecasts=sums.sided,
+    )
 
 
-def bars(market: Market, interval: str, found: Sequence[Bar], alive: Watermark | None, now: int) -> dict[str, Any]:
+def bars(market: Market, interval: str, found: Sequence[Bar], alive: Watermark | None, now: int) -> answers.Bars:
     """Bars, oldest first, as of the time up to which the market's feed is known to be alive."""
     as_of = alive.time if alive else None
-    return {
-        "symbol": market.symbol,
-        "venue": market.venue,
-        "interval": interval,
-        "as_of": iso(as_of) if as_of else None,
-        "staleness_s": _age_s(as_of, now),
-        "complete": bool(found) and all(bar.complete for bar in found if bar.closed),
-        "bars": [bar_view(bar) for bar in found],
-    }
+    return answers.Bars(
+        symbol=market.symbol,
+        venue=market.venue,
+        as_of=_iso(as_of),
+        staleness_s=_age_s(as_of, now),
+        interval=interval,
+        complete=bool(found) and all(bar.complete for bar in found if bar.closed),
+        bars=[_bar(bar) for bar in found],
+    )
 
 
-def bar_view(bar: Bar) -> dict[str, Any]:
-    return {
-        "start": iso(bar.start),
-        **{name: _decimal(getattr(bar, name)) for name in ("open", "high", "low", "close", "volume")},
-        "buy_volume": None if bar.buy_volume is None else _decimal(bar.buy_volume),
-        "turnover": None if bar.turnover is None else _decimal(bar.turnover, 16),
-        "trade_count": bar.trade_count,
-        "first_trade_id": bar.first_id,
-        "last_trade_id": bar.last_id,
-        "closed": bar.closed,
-        "complete": bar.complete,
-        "source": bar.source,
-    }
+def _bar(bar: Bar) -> answers.Bar:
+    return answers.Bar(
+        start=iso(bar.start),
+        open=_decimal(bar.open),
+        high=_decimal(bar.high),
+        low=_decimal(bar.low),
+        close=_decimal(bar.close),
+        volume=_decimal(bar.volume),
+        buy_volume=None if bar.buy_volume is None else _decimal(bar.buy_volume),
+        turnover=None if bar.turnover is None else _decimal(bar.turnover, 16),
+        trade_count=bar.trade_count,
+        first_trade_id=bar.first_id,
+        last_trade_id=bar.last_id,
+        closed=bar.closed,
+        complete=bar.complete,
+        source=bar.source,
+    )
 
 
-def model(champion: Champion | None, now: int) -> dict[str, Any]:
-    """The model that serves, or that the baseline does."""
-    if champion is None:
-        return {"model_version": None, "baseline": True, "age_s": None}
+def model(promoted: Promoted | None, now: int) -> answers.Model:
+    """The model that serves with what its training told of it, or that the baseline does."""
+    if promoted is None:
+        return answers.Model(as_of=None, staleness_s=None, model_version=None, baseline=True, age_s=None)
+    champion = promoted.champion
     age = _age_s(parse_iso(champion.trained_until), now)
-    return {**champion._asdict(), "baseline": False, "age_s": age}
+    return answers.Model(
+        as_of=champion.trained_until,
+        staleness_s=age,
+        baseline=False,
+        age_s=age,
+        **champion._asdict(),
+        **card(promoted.card),
+    )
 
 
-def health(alive: Mapping[Market, Watermark | None], now: int) -> dict[str, Any]:
+def health(alive: Mapping[Market, Watermark | None], now: int) -> answers.Health:
     """How far each feed is known to be alive, and whether that is recent."""
     feeds = {str(market): _age_s(mark.time if mark else None, now) for market, mark in alive.items()}
     fresh = all(age is not None and age <= STALE_S for age in feeds.values())
-    return {"status": "ok" if fresh else "stale", "feed_age_s": feeds}
+    known = [mark.time for mark in alive.values() if mark]
+    as_of = min(known) if len(known) == len(alive) and known else None
+    return answers.Health(
+        as_of=_iso(as_of), staleness_s=_age_s(as_of, now), status="ok" if fresh else "stale", feed_age_s=feeds
+    )
 
 
 def _share(part: int, whole: int) -> float | None:
@@ -168,6 +198,10 @@ def _share(part: int, whole: int) -> float | None:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 6)
+
+
+def _iso(time: int | None) -> str | None:
+    return None if time is None else iso(time)
 
 
 def _age_s(time: int | None, now: int) -> float | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from btc import times
 from btc.aws.tables import Item, put_if, update_if
-from btc.forecasts import Forecast, Outcome, Reason, Scored
+from btc.forecasts import HORIZONS, Forecast, Outcome, Reason, Scored
 from btc.times import HOUR, MINUTE, day_of, iso, parse_iso
 from btc.trades import Market
 
@@ -71,6 +71,28 @@ class ForecastTable:
             Limit=1,
         )
         return _forecast_of(market, horizon, page["Items"][0]) if page["Items"] else None
+
+    def newest(self, market: Market) -> list[Forecast]:
+        """The newest forecast of each horizon that has one, by horizon: two requests where all are of one minute.
+
+        The longest horizon is written last, and the one that is never too late to be worth it.
+        """
+        furthest = self.latest(market, HORIZONS[-1])
+        if furthest is None:
+            return [made for horizon in HORIZONS if (made := self.latest(market, horizon))]
+        keys = [
+            {"series": {"S": _series(market, horizon)}, "target_time": {"S": iso(furthest.as_of + horizon * MINUTE)}}
+            for horizon in HORIZONS[:-1]
+        ]
+        told = self.client.batch_get_item(RequestItems={self.name: {"Keys": keys}})["Responses"][self.name]
+        items = {item["series"]["S"]: item for item in told}
+        found = {
+            horizon: _forecast_of(market, horizon, item)
+            for horizon in HORIZONS[:-1]
+            if (item := items.get(_series(market, horizon)))
+        }
+        others = (found.get(horizon) or self.latest(market, horizon) for horizon in HORIZONS[:-1])
+        return [*(each for each in others if each), furthest]
 
     def before(self, market: Market, horizon: int, time: int, limit: int) -> list[Scored]:
         """The newest forecasts whose target lies before `time` (µs), newest first, with their outcomes where known."""

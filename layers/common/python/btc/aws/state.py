@@ -1,12 +1,13 @@
 """The state table: how far each feed is alive and each fill has come, the champion, when drift last retrained."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from btc.aws.tables import put_if
-from btc.champions import Champion
+from btc.champions import Champion, Promoted
 from btc.history import Cursor
 from btc.tape import Watermark
 from btc.trades import Market
@@ -69,12 +70,21 @@ class StateTable:
         self.client.put_item(TableName=self.name, Item=item)
 
     def champion(self) -> Champion | None:
-        item = self._get("champion")
-        return Champion(**{name: item[name]["S"] for name in Champion._fields}) if item else None
+        promoted = self.promoted()
+        return promoted.champion if promoted else None
 
-    def promote(self, champion: Champion) -> None:
+    def promoted(self) -> Promoted | None:
+        """The champion with its card; one that was promoted without has an empty one."""
+        item = self._get("champion")
+        if item is None:
+            return None
+        champion = Champion(**{name: item[name]["S"] for name in Champion._fields})
+        return Promoted(champion, msgspec.json.decode(item["card"]["S"], type=dict[str, Any]) if "card" in item else {})
+
+    def promote(self, champion: Champion, card: Mapping[str, Any]) -> None:
         item: dict[str, Any] = {name: {"S": value} for name, value in champion._asdict().items()}
-        self.client.put_item(TableName=self.name, Item={"name": {"S": "champion"}, **item})
+        item |= {"name": {"S": "champion"}, "card": {"S": msgspec.json.encode(card).decode()}}
+        self.client.put_item(TableName=self.name, Item=item)
 
     def retrained_at(self) -> int:
         """When drift last started a retraining (µs); 0 for never."""

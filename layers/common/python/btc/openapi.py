@@ -1,0 +1,102 @@
+"""The API's OpenAPI 3.1 document, generated from its routes, the types of their answers and of their parameters."""
+
+from typing import Any, Final
+
+import msgspec
+
+from btc import requests
+from btc.problems import CONTENT_TYPE, ProblemDetails
+from btc.routes import ROUTES, Route
+
+VERSION: Final = "1.0.0"
+
+_REFERENCE: Final = "#/components/schemas/{name}"
+_STRICTLY: Final = {"type": "string", "format": "decimal"}
+"""How msgspec describes a Decimal, which is encoded as a number here."""
+_PROBLEMS: Final = {
+    "400": "A parameter is missing, unknown, given twice, or cannot be read",
+    "403": "The key is missing, unknown or revoked",
+    "404": "No such market or path",
+    "413": "The request is too large",
+    "429": "Too many requests: wait as long as Retry-After says, or a second",
+    "500": "The service failed",
+    "502": "The service failed before it could say why",
+    "504": "The service took too long",
+}
+_HEADERS: Final = {
+    "ETag": "Weak: answers that differ in their age alone share it",
+    "Cache-Control": "Until the next minute, or a second where a change is due",
+}
+
+
+def document() -> dict[str, Any]:
+    """JSON-able. Its address is its server's."""
+    kinds = [ProblemDetails, *(route.answer for route in ROUTES if route.answer)]
+    _, schemas = msgspec.json.schema_components(kinds, ref_template=_REFERENCE)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Predict Bitcoin Price",
+            "version": VERSION,
+            "description": "Forecasts of the Bitcoin price that can be checked, with the bars they are made from.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "."}],
+        "paths": {route.path: {"get": _operation(route)} for route in ROUTES},
+        "components": {
+            "schemas": _exact(schemas),
+            "responses": {status: _problem(words) for status, words in _PROBLEMS.items()},
+            "securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "x-api-key"}},
+        },
+    }
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    schema = {"$ref": _REFERENCE.format(name=route.answer.__name__)} if route.answer else {"type": "object"}
+    headers = {name: {"description": words, "schema": {"type": "string"}} for name, words in _HEADERS.items()}
+    told = {"headers": headers} if route.cached else {}
+    unchanged = {"304": {"description": "What If-None-Match named is what would be answered", **told}}
+    refused = [status for status in _PROBLEMS if route.keyed or status != "403"]
+    return {
+        "operationId": route.name,
+        "summary": route.summary,
+        "security": [{"key": []}] if route.keyed else [],
+        "parameters": [*_path_parameters(route), *_query_parameters(route), *_header_parameters(route)],
+        "responses": {
+            "200": {"description": route.summary, **told, "content": {"application/json": {"schema": schema}}},
+            **(unchanged if route.cached else {}),
+            **{status: {"$ref": f"#/components/responses/{status}"} for status in refused},
+        },
+    }
+
+
+def _path_parameters(route: Route) -> list[dict[str, Any]]:
+    schema = msgspec.json.schema(requests.Symbol)
+    return [{"name": name, "in": "path", "required": True, "schema": schema} for name in route.parameters]
+
+
+def _query_parameters(route: Route) -> list[dict[str, Any]]:
+    _, schemas = msgspec.json.schema_components([route.query])
+    described = schemas[route.query.__name__]["properties"]
+    return [
+        {"name": name, "in": "query", "required": name in route.required, "schema": schema}
+        for name, schema in described.items()
+    ]
+
+
+def _header_parameters(route: Route) -> list[dict[str, Any]]:
+    known = {"name": "If-None-Match", "in": "header", "required": False, "schema": {"type": "string"}}
+    return [known] if route.cached else []
+
+
+def _problem(words: str) -> dict[str, Any]:
+    schema = {"$ref": _REFERENCE.format(name=ProblemDetails.__name__)}
+    return {"description": words, "content": {CONTENT_TYPE: {"schema": schema}}}
+
+
+def _exact(schema: Any) -> Any:
+    if schema == _STRICTLY:
+        return {"type": "number"}
+    if isinstance(schema, dict):
+        return {name: _exact(part) for name, part in schema.items()}
+    return [_exact(part) for part in schema] if isinstance(schema, list) else schema

@@ -1,0 +1,85 @@
+"""How long the API's answers hold, how a client asks whether they have changed, and whose pages may read them."""
+
+from dataclasses import replace
+
+import pytest
+
+from btc.aws import clients
+from btc.aws.state import StateTable
+from btc.champions import Champion
+from btc.times import MINUTE, SECOND, iso
+from tests.unit.asking import SETTINGS, ask, asking, clock, forecast_minutes, store_bars
+from tests.unit.aws import aws
+from tests.unit.market import NOON
+
+pytestmark = pytest.mark.usefixtures("aws")
+__all__ = ["ask", "aws", "clock"]
+
+FORECASTS, BARS = "/v1/forecasts/BTC-USD", "/v1/bars/BTC-USD"
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        (FORECASTS, {}),
+        (f"{FORECASTS}/history", {"horizon": "5"}),
+        ("/v1/scores/BTC-USD", {}),
+        (BARS, {}),
+        ("/v1/models/current", {}),
+    ],
+)
+def test_what_a_client_has_already_is_not_sent_again_however_old_it_has_become(ask, clock, path, query):
+    forecast_minutes(3)
+    store_bars(3)
+    StateTable("state", clients.dynamodb()).promote(Champion("m", "g/1", "s3://m/1", iso(NOON), iso(NOON)), {})
+    first = ask(path, **query)
+    clock.now += 7 * SECOND
+    second = ask(path, {"If-None-Match": f'"other", {first.headers["etag"]}'}, **query)
+
+    assert first.status == 200
+    assert (second.status, second.text) == (304, "")
+    assert second.headers["etag"] == first.headers["etag"]
+    assert "cache-control" in second.headers
+    assert ask(path, {"If-None-Match": 'W/"other"'}, **query).status == 200
+
+
+def test_what_has_changed_has_another_tag(ask):
+    forecast_minutes(2)
+    before = ask(FORECASTS).headers["etag"]
+    store_bars(3)
+    after = ask(FORECASTS, {"If-None-Match": before})
+
+    assert (after.status, after.headers["etag"] != before) == (200, True)
+
+
+def test_the_newest_forecast_holds_until_the_next_minute_and_an_overdue_one_a_second(ask, clock):
+    forecast_minutes(11)
+    assert ask(FORECASTS).headers["cache-control"] == "private, max-age=58"
+    clock.now += MINUTE
+
+    assert ask(FORECASTS).headers["cache-control"] == "private, max-age=1"
+
+
+def test_proven_bars_hold_until_the_next_minute_and_others_a_second(ask):
+    store_bars(10)
+    proven = ask(BARS, start=iso(NOON + MINUTE), end=iso(NOON + 9 * MINUTE))
+    growing = ask(BARS, start=iso(NOON + MINUTE), end=iso(NOON + 11 * MINUTE))
+
+    assert proven.headers["cache-control"] == "private, max-age=58"
+    assert growing.headers["cache-control"] == "private, max-age=1"
+
+
+def test_health_is_never_kept(ask):
+    assert ask("/health").headers["cache-control"] == "no-store"
+    assert "etag" not in ask("/health").headers
+
+
+@pytest.mark.parametrize("path", [FORECASTS, "/v1/nothing", "/health", "/openapi.json"])
+def test_pages_of_the_origin_that_is_set_may_read_what_comes_back(clock, monkeypatch, path):
+    allowed = asking(replace(SETTINGS, cors_origin="https://example.org"), clock, monkeypatch)(path)
+
+    assert allowed.headers["access-control-allow-origin"] == "https://example.org"
+
+
+def test_by_default_no_other_page_may(ask):
+    assert "access-control-allow-origin" not in ask(FORECASTS).headers

@@ -1,0 +1,66 @@
+"""The OpenAPI document: every route, parameter and answer, as the code has them."""
+
+import json
+from typing import Any
+
+import pytest
+
+from btc import openapi
+from btc.routes import ROUTES
+from tests.unit.asking import ask, clock
+from tests.unit.aws import aws
+
+__all__ = ["ask", "aws", "clock"]
+
+
+@pytest.fixture(scope="module")
+def document() -> Any:
+    return json.loads(json.dumps(openapi.document()))
+
+
+def test_every_route_is_told_and_no_other(document):
+    assert set(document["paths"]) == {route.path for route in ROUTES}
+    assert document["openapi"].startswith("3.1")
+
+
+def test_every_reference_leads_somewhere(document):
+    def references(part: Any) -> list[str]:
+        if isinstance(part, list):
+            return [each for entry in part for each in references(entry)]
+        if isinstance(part, dict):
+            return [part["$ref"]] if "$ref" in part else [each for entry in part.values() for each in references(entry)]
+        return []
+
+    found = references(document)
+    assert found
+    for reference in found:
+        place = document
+        for step in reference.removeprefix("#/").split("/"):
+            place = place[step]
+
+
+def test_parameters_are_those_that_are_read(document):
+    [horizon] = [
+        each
+        for each in document["paths"]["/v1/forecasts/{symbol}/history"]["get"]["parameters"]
+        if each["name"] == "horizon"
+    ]
+
+    assert (horizon["in"], horizon["required"], horizon["schema"]["enum"]) == ("query", True, [1, 5, 15, 60])
+
+
+def test_prices_of_bars_are_numbers(document):
+    assert document["components"]["schemas"]["Bar"]["properties"]["open"] == {"type": "number"}
+
+
+def test_only_what_is_open_needs_no_key(document):
+    open_paths = [path for path, item in document["paths"].items() if not item["get"]["security"]]
+
+    assert open_paths == ["/health", "/openapi.json"]
+
+
+def test_it_is_served(ask, document):
+    reply = ask("/openapi.json")
+
+    assert (reply.status, reply.body) == (200, document)
+    assert reply.headers["cache-control"] == "public, max-age=3600"
