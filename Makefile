@@ -15,6 +15,7 @@ export ONCE ?=
 JSON ?=
 LOAD ?=
 STAGE ?= dev
+STACK_NAME ?= PredictBitcoin
 SCHEDULES ?= 1000
 SEED ?= 1
 STACK ?= 20
@@ -79,6 +80,14 @@ deploy: layers  ## cdk deploy (needs AWS credentials and Docker); STAGE=prod for
 .PHONY: cost
 cost: layers  ## the monthly bill of the template; JSON=1 for a machine, LOAD="--symbols 10 --trades-per-s 5"
 	@python -m cdk.costs $(if $(JSON),--json) $(LOAD)
+
+.PHONY: key keys revoke
+key: $(READY)  ## a new API key's value: NAME=… STACK_NAME=PredictBitcoin
+	@python -m btc.aws.keys --stack $(STACK_NAME) make "$(NAME)"
+keys: $(READY)  ## the API keys there are
+	@python -m btc.aws.keys --stack $(STACK_NAME) list
+revoke: $(READY)  ## end an API key: ID=…
+	@python -m btc.aws.keys --stack $(STACK_NAME) revoke "$(ID)"
 
 .PHONY: bench
 bench: layers  ## measure; a table, and build/bench.json

@@ -95,7 +95,9 @@ class Api(Construct):
         self.api = self._rest(stage)
         self._paths(stage)
         self._problems(stage)
-        self.key = self._key(stage)
+        self.plan = self._plan(stage)
+        self.key = self.api.add_api_key("Key", description=f"First key of {stage.prefix}")
+        self.plan.add_api_key(self.key)
         if stage.signed:
             self._callers()
         if stage.firewall:
@@ -203,14 +205,12 @@ class Api(Construct):
                 templates={"application/json": template},
             )
 
-    def _key(self, stage: Stage) -> apigateway.IApiKey:
-        key = self.api.add_api_key("Key", description=f"First key of {stage.prefix}")
+    def _plan(self, stage: Stage) -> apigateway.UsagePlan:
         plan = self.api.add_usage_plan(
             "Plan",
             description="What one key may ask for",
             throttle=apigateway.ThrottleSettings(rate_limit=stage.rate_per_s, burst_limit=stage.rate_per_s * 3 // 2),
             quota=apigateway.QuotaSettings(limit=stage.requests_per_day, period=apigateway.Period.DAY),
         )
-        plan.add_api_key(key)
         plan.add_api_stage(stage=self.api.deployment_stage)
-        return key
+        return plan

@@ -164,6 +164,7 @@ class PredictBitcoin(Stack):
         outputs = {
             "ApiUrl": self.api.api.url,
             "ApiKeyId": self.api.key.key_id,
+            "UsagePlanId": self.api.plan.usage_plan_id,
             "StreamName": self.trades.stream_name,
             "BarsTable": self.bars.table.table_name,
             "StateTable": self.bars.state.table_name,

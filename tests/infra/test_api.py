@@ -97,7 +97,7 @@ def test_requests_are_logged_without_who_made_them_beyond_the_address(dev: Assem
 
 
 def test_the_address_and_the_key_are_told(dev: Assembly) -> None:
-    assert {"ApiUrl", "ApiKeyId", "StreamName", "BarsTable", "LakeBucket", "PipelineName"} <= set(
+    assert {"ApiUrl", "ApiKeyId", "UsagePlanId", "StreamName", "BarsTable", "LakeBucket", "PipelineName"} <= set(
         dev.template["Outputs"]
     )
 

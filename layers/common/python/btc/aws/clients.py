@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 if TYPE_CHECKING:
     from botocore.config import Config
+    from mypy_boto3_apigateway import APIGatewayClient
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_kinesis import KinesisClient
@@ -25,6 +26,12 @@ FAILURES: Final = (BotoCoreError, ClientError)
 # Standard mode retries throttling and broken connections with jitter; what still fails goes to the caller, whose
 # batch is then delivered again.
 _OPTIONS: Final = {"retries": {"mode": "standard", "max_attempts": 5}, "connect_timeout": 3, "read_timeout": 10}
+
+
+@cache
+def apigateway() -> "APIGatewayClient":
+    client: APIGatewayClient = _session().create_client("apigateway", config=_config())
+    return client
 
 
 @cache
