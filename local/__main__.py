@@ -1,5 +1,5 @@
-"""The command line: `python -m local` runs the whole system, `replay` sends captures through it, `fill` the past, and
-`rebuild` compares a day of its lake with what the tape makes again.
+"""The command line: `python -m local` runs the whole system, `replay` sends captures through it, `fill` the past, `ask`
+asks its API, and `rebuild` compares a day of its lake with what the tape makes again.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from btc.trades import Market
 from local import interrupts
 from local import rebuild as rebuilding
 from local import replay as replaying
+from local.ask import ask
 from local.delivery import DeliveryError
 from local.fill import fill
 from local.intrinsics import TemplateError
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
     """Returns the exit status: 0, 1 with the reason on standard error or a difference, 130 when interrupted."""
     parser = _parser(environment)
     options, rest = parser.parse_known_args(arguments)
-    if rest and options.command != "fill":
+    if rest and options.command not in ("ask", "fill"):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     options.rest = rest
     interrupts.heed()
@@ -111,7 +112,11 @@ def _fill(options: argparse.Namespace, _screen: Screen) -> int:
     return fill(options.rest)
 
 
-COMMANDS: Final = {None: _run, "replay": _replay, "fill": _fill, "rebuild": _rebuild}
+def _ask(options: argparse.Namespace, _screen: Screen) -> int:
+    return ask(options.rest)
+
+
+COMMANDS: Final = {None: _run, "ask": _ask, "replay": _replay, "fill": _fill, "rebuild": _rebuild}
 
 
 def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
@@ -151,6 +156,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     rebuild.add_argument("--date", required=True, type=_date, metavar="YYYY-MM-DD", help="a day in UTC")
     # The command explains its arguments itself.
     commands.add_parser("fill", add_help=False, help="fill the running stack with a market's past")
+    commands.add_parser("ask", add_help=False, help="ask the running stack's API, as `python -m btc.client` does")
     return parser
 
 

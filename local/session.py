@@ -266,7 +266,9 @@ def run(options: Options, screen: Screen) -> Summary:
 def _follow(session: Session, options: Options, screen: Screen) -> Summary:
     session.start()
     endpoints = session.stack.emulator.endpoint_url, session.invocations
-    with announced(*endpoints, session.stack.deployed.outputs):
+    # The template's own address and key are AWS's; here they are these.
+    served = {"ApiUrl": session.served.url, "ApiKey": session.served.key}
+    with announced(*endpoints, {**session.stack.deployed.outputs, **served}):
         return _see_through(session, options, screen)
 
 

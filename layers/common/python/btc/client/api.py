@@ -1,0 +1,88 @@
+"""Each route as a method that returns what btc.answers describes."""
+
+from collections.abc import Iterator
+from typing import Final, Self, TypeVar
+
+import msgspec
+
+from btc import answers
+from btc.client.connection import ApiError, Connection, UnreachableError
+
+__all__ = ["Api", "ApiError", "UnreachableError"]
+
+PAGE: Final = 200
+
+Kind = TypeVar("Kind", bound=answers.Answer)
+
+
+class Api:
+    """Raises ApiError where the API refuses, UnreachableError where it never answers or with what is no answer.
+
+    Keeps its connection open until it is closed, as the end of a `with` block does.
+    """
+
+    def __init__(self, url: str, key: str = "", *, timeout_s: float = 10, attempts: int = 5) -> None:
+        self.connection = Connection(url, key, timeout_s=timeout_s, attempts=attempts)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.connection.close()
+
+    def forecasts(self, symbol: str, *, venue: str | None = None) -> answers.Forecasts:
+        return self._get(answers.Forecasts, f"/v1/forecasts/{symbol}", venue=venue)
+
+    def history(
+        self,
+        symbol: str,
+        horizon: int,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        venue: str | None = None,
+    ) -> answers.History:
+        """One page; `past` walks through all of them."""
+        path = f"/v1/forecasts/{symbol}/history"
+        return self._get(answers.History, path, horizon=horizon, limit=limit, cursor=cursor, venue=venue)
+
+    def past(self, symbol: str, horizon: int, *, venue: str | None = None) -> Iterator[answers.PastForecast]:
+        """Every forecast of a horizon that is still kept, newest first, a page at a time."""
+        cursor = None
+        while True:
+            page = self.history(symbol, horizon, limit=PAGE, cursor=cursor, venue=venue)
+            yield from page.forecasts
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def bars(
+        self,
+        symbol: str,
+        *,
+        interval: str | None = None,
+        start: str | None = None,
+        end: str | None = None,
+        venue: str | None = None,
+    ) -> answers.Bars:
+        """Prices are exact decimals."""
+        return self._get(answers.Bars, f"/v1/bars/{symbol}", interval=interval, start=start, end=end, venue=venue)
+
+    def scores(self, symbol: str, *, venue: str | None = None) -> answers.LiveScores:
+        return self._get(answers.LiveScores, f"/v1/scores/{symbol}", venue=venue)
+
+    def model(self) -> answers.Model:
+        return self._get(answers.Model, "/v1/models/current")
+
+    def health(self) -> answers.Health:
+        return self._get(answers.Health, "/health")
+
+    def _get(self, kind: type[Kind], path: str, **query: str | int | None) -> Kind:
+        content = self.connection.get(path, {name: str(value) for name, value in query.items() if value is not None})
+        try:
+            return msgspec.json.decode(content, type=kind)
+        except msgspec.MsgspecError as error:
+            raise UnreachableError(f"{path} answered what is no {kind.__name__}: {error}") from error
