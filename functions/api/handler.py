@@ -16,7 +16,7 @@ from btc import caching, intervals, problems, requests, routes, views
 from btc.answers import Answer
 from btc.aws import clients
 from btc.aws.forecasts import ForecastTable
-from btc.aws.newest import NewestForecasts
+from btc.aws.newest import LiveScores, NewestForecasts
 from btc.aws.scores import ScoreTable
 from btc.aws.state import StateTable
 from btc.aws.tables import BarTable
@@ -24,7 +24,6 @@ from btc.forecasts import HORIZONS
 from btc.problems import Problem, problem_of
 from btc.requests import BarsQuery, HistoryQuery, MarketQuery, Query
 from btc.routes import Route
-from btc.scores import WINDOWS, since
 from btc.settings import Api
 from btc.times import MINUTE, minute_of
 from btc.trades import Market
@@ -69,6 +68,11 @@ def bars() -> BarTable:
 @cache
 def newest() -> NewestForecasts:
     return NewestForecasts(forecasts(), bars())
+
+
+@cache
+def live_scores() -> LiveScores:
+    return LiveScores(ScoreTable(settings().scores_table, clients.dynamodb()))
 
 
 def now() -> int:
@@ -127,10 +131,8 @@ def get_history(query: HistoryQuery, symbol: str) -> Told:
 @serves(routes.SCORES)
 def get_scores(query: MarketQuery, symbol: str) -> Told:
     market = requests.market_of(symbol, query, markets())
-    sums = ScoreTable(settings().scores_table, clients.dynamodb())
-    start = since(now(), max(WINDOWS))
-    latest = {horizon: forecasts().latest(market, horizon) for horizon in HORIZONS}
-    found = {horizon: sums.between(market, horizon, start, now()) for horizon in HORIZONS}
+    latest = {made.horizon: made for made in newest().of(market, now()).forecasts}
+    found = {horizon: live_scores().of(market, horizon, now()) for horizon in HORIZONS}
     return Told(views.scores(market, latest, found, now()), settled=False)
 
 

@@ -10,7 +10,7 @@ from btc.aws.state import StateTable
 from btc.champions import Champion
 from btc.forecasts import HORIZONS, LEVELS, Scored
 from btc.scores import Sums
-from btc.times import DAY, MINUTE, iso
+from btc.times import DAY, HOUR, MINUTE, iso
 from tests.unit.asking import ask, clock, forecast_minutes, store_bars
 from tests.unit.aws import aws, called
 from tests.unit.market import BTC, NOON
@@ -245,3 +245,17 @@ def test_memory_does_not_answer_until_the_bar_is_proven(ask):
     store_bars(11)
 
     assert ask("/v1/forecasts/BTC-USD").body["complete"] is True
+
+
+def test_sums_of_days_gone_by_are_read_once_an_hour_and_those_of_today_each_time(ask, clock):
+    score(0.0003, NOON - 5 * DAY)
+    windows = ask("/v1/scores/BTC-USD").body["horizons"][0]["windows"]
+    assert [window["overall"]["forecasts"] for window in windows] == [0, 1, 1]
+    score(0.0003, NOON - 6 * DAY)
+    score(0.0003, NOON)
+    windows = ask("/v1/scores/BTC-USD").body["horizons"][0]["windows"]
+    assert [window["overall"]["forecasts"] for window in windows] == [1, 2, 2]
+    clock.now += HOUR
+    windows = ask("/v1/scores/BTC-USD").body["horizons"][0]["windows"]
+
+    assert [window["overall"]["forecasts"] for window in windows] == [1, 3, 3]

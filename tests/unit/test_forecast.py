@@ -23,7 +23,7 @@ from btc.minutes import Minutes
 from btc.models import Heads
 from btc.settings import Forecast, PromoteModel
 from btc.tape import Watermark
-from btc.times import DAY, MINUTE, SECOND, iso
+from btc.times import DAY, FOREVER, MINUTE, SECOND, iso
 from btc.trades import Trade, Trades
 from tests.unit.aws import CONTEXT, aws, load
 from tests.unit.market import BTC, NOON
@@ -92,7 +92,8 @@ def forecast(aws, monkeypatch):
         records = [{"eventName": "MODIFY", "dynamodb": {"NewImage": bar_item(bar)}} for bar in changed]
         module.handler({"Records": records}, CONTEXT)
         table = ForecastTable("forecasts", clients.dynamodb())
-        return [table.latest(BTC, horizon) for horizon in HORIZONS]
+        kept = [table.between(BTC, horizon, NOON, FOREVER) for horizon in HORIZONS]
+        return [each[-1].forecast if each else None for each in kept]
 
     return run
 

@@ -7,7 +7,6 @@ integers, so that they come out the same in whatever order and parts they are ta
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
 from math import log
 from typing import Final, NamedTuple
 
@@ -153,7 +152,33 @@ def sums(scored: Iterable[Scored]) -> dict[str, Sums]:
 
 def merge(parts: Iterable[Sums]) -> Sums:
     """The sums of forecasts that were summed apart; no forecast may be in two parts."""
-    return reduce(_add, parts, Sums())
+    rows = list(parts)
+    if len(rows) <= 1:
+        return rows[0] if rows else Sums()
+    duels: dict[str, list[Duel]] = {}
+    for row in rows:
+        for name, duel in row.duels.items():
+            duels.setdefault(name, []).append(duel)
+    return Sums(
+        forecasts=sum([row.forecasts for row in rows]),
+        until=max([row.until for row in rows]),
+        loss=sum([row.loss for row in rows]),
+        duels={name: Duel(*map(sum, zip(*duels[name], strict=True))) for name in sorted(duels)},
+        below=tuple(map(sum, zip(*[row.below for row in rows], strict=True))),
+        covered=sum([row.covered for row in rows]),
+        covered_50=sum([row.covered_50 for row in rows]),
+        sided=sum([row.sided for row in rows]),
+        hits=sum([row.hits for row in rows]),
+    )
+
+
+def by_day(hours: Hours) -> dict[int, dict[str, Sums]]:
+    """The same sums by day (µs of its start) instead of hour, for as long as nobody asks for parts of a day."""
+    days: dict[int, dict[str, list[Sums]]] = {}
+    for hour, by_version in hours.items():
+        for version, part in by_version.items():
+            days.setdefault(day_of(hour), {}).setdefault(version, []).append(part)
+    return {day: {version: merge(parts) for version, parts in told.items()} for day, told in days.items()}
 
 
 def of_version(hours: Hours, version: str | None) -> dict[int, Sums]:
@@ -181,25 +206,6 @@ def _one(target_time: int, outcome: Outcome) -> Sums:
         sided=int(outcome.direction is not None),
         hits=int(outcome.direction is True),
     )
-
-
-def _add(one: Sums, other: Sums) -> Sums:
-    names = {**one.duels, **other.duels}
-    return Sums(
-        forecasts=one.forecasts + other.forecasts,
-        until=max(one.until, other.until),
-        loss=one.loss + other.loss,
-        duels={name: _sum(one.duels.get(name, Duel()), other.duels.get(name, Duel())) for name in sorted(names)},
-        below=tuple(mine + more for mine, more in zip(one.below, other.below, strict=True)),
-        covered=one.covered + other.covered,
-        covered_50=one.covered_50 + other.covered_50,
-        sided=one.sided + other.sided,
-        hits=one.hits + other.hits,
-    )
-
-
-def _sum(one: Duel, other: Duel) -> Duel:
-    return Duel(*(mine + more for mine, more in zip(one, other, strict=True)))
 
 
 def _sign(value: float) -> int:

@@ -10,9 +10,9 @@ from btc import answers
 from btc.bars import Bar
 from btc.champions import Promoted, card
 from btc.forecasts import LEVELS, Forecast, Outcome, Scored
-from btc.scores import WINDOWS, Hours, Sums, merge, of_version, since
+from btc.scores import WINDOWS, Hours, Sums, merge, since
 from btc.tape import Watermark
-from btc.times import SECOND, iso, parse_iso
+from btc.times import FOREVER, SECOND, iso, parse_iso
 from btc.trades import Market
 from btc.units import from_units
 
@@ -87,34 +87,42 @@ def _outcome(outcome: Outcome | None) -> answers.Outcome | None:
     )
 
 
-def scores(
-    market: Market, latest: Mapping[int, Forecast | None], found: Mapping[int, Hours], now: int
-) -> answers.LiveScores:
-    """How the forecasts of each horizon have done over each window: those of the model that serves, and all."""
-    everything = (sums for hours in found.values() for sums in of_version(hours, None).values())
-    as_of = merge(everything).until or None
+def scores(market: Market, latest: Mapping[int, Forecast], found: Mapping[int, Hours], now: int) -> answers.LiveScores:
+    """How the forecasts of each horizon have done over each window: those of the model that serves, and all.
+
+    `found` may hold sums by day instead of hour: windows begin with a day.
+    """
+    everything = (sums for hours in found.values() for by_version in hours.values() for sums in by_version.values())
+    as_of = max((sums.until for sums in everything), default=0) or None
     return answers.LiveScores(
         symbol=market.symbol,
         venue=market.venue,
         as_of=_iso(as_of),
         staleness_s=_age_s(as_of, now),
         horizons=[
-            answers.HorizonScores(horizon, version, [_window(found[horizon], version, days, now) for days in WINDOWS])
-            for horizon, newest in latest.items()
-            for version in [newest.model_version if newest else None]
+            answers.HorizonScores(horizon, version, _windows(hours, version, now))
+            for horizon, hours in found.items()
+            for version in [latest[horizon].model_version if horizon in latest else None]
         ],
     )
 
 
-def _window(hours: Hours, version: str | None, days: int, now: int) -> answers.Window:
-    start = since(now, days)
-    inside = {hour: by_version for hour, by_version in hours.items() if hour >= start}
-    return answers.Window(
-        days=days,
-        since=iso(start),
-        model=_scores(merge(of_version(inside, version or "").values())),
-        overall=_scores(merge(of_version(inside, None).values())),
-    )
+def _windows(hours: Hours, version: str | None, now: int) -> list[answers.Window]:
+    """Each window out of the one before it and what lies between, so that every hour is added once."""
+    windows = []
+    whole: dict[str, Sums] = {}
+    until = FOREVER
+    for days in WINDOWS:
+        start = since(now, days)
+        parts: dict[str, list[Sums]] = {name: [sums] for name, sums in whole.items()}
+        for hour, by_version in hours.items():
+            if start <= hour < until:
+                for name, sums in by_version.items():
+                    parts.setdefault(name, []).append(sums)
+        whole, until = {name: merge(sums) for name, sums in parts.items()}, start
+        model, overall = whole.get(version or "", Sums()), merge(whole.values())
+        windows.append(answers.Window(days, iso(start), _scores(model), _scores(overall)))
+    return windows
 
 
 def _scores(sums: Sums) -> answers.Scores:

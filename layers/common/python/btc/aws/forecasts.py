@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from btc import times
 from btc.aws.tables import Item, put_if, update_if
@@ -27,6 +27,18 @@ def changed_hours(records: Iterable[Mapping[str, Any]]) -> dict[tuple[Market, in
         first, last = spans.get(key, (start, start + HOUR))
         spans[key] = min(first, start), max(last, start + HOUR)
     return spans
+
+
+_SERVED: Final = (
+    *("series", "target_time", "as_of", "reference_price", "predicted_price", "quantiles", "probability_up"),
+    *("model_version", "baseline", "baseline_reason"),
+    *("realised_price", "pinball_loss", "below", "covered", "covered_50", "direction", "baseline_losses"),
+)
+"""All but what the baselines said, which is three quarters of an item and what scoring alone asks for."""
+_PROJECTED: Final[dict[str, Any]] = {
+    "ProjectionExpression": ", ".join(f"#{name}" for name in _SERVED),
+    "ExpressionAttributeNames": {f"#{name}": name for name in _SERVED},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +74,11 @@ class ForecastTable:
         return update_if(self.client, self.name, key, _outcome_item(outcome), "attribute_exists(target_time)")
 
     def latest(self, market: Market, horizon: int) -> Forecast | None:
-        """The forecast that reaches furthest."""
+        """The forecast that reaches furthest, without its baselines."""
         page = self.client.query(
             TableName=self.name,
-            KeyConditionExpression="series = :series",
+            **_PROJECTED,
+            KeyConditionExpression="#series = :series",
             ExpressionAttributeValues={":series": {"S": _series(market, horizon)}},
             ScanIndexForward=False,
             Limit=1,
@@ -74,6 +87,8 @@ class ForecastTable:
 
     def newest(self, market: Market) -> list[Forecast]:
         """The newest forecast of each horizon that has one, by horizon: two requests where all are of one minute.
+
+        They come without their baselines.
 
         The longest horizon is written last, and the one that is never too late to be worth it.
         """
@@ -84,8 +99,9 @@ class ForecastTable:
             {"series": {"S": _series(market, horizon)}, "target_time": {"S": iso(furthest.as_of + horizon * MINUTE)}}
             for horizon in HORIZONS[:-1]
         ]
-        told = self.client.batch_get_item(RequestItems={self.name: {"Keys": keys}})["Responses"][self.name]
-        items = {item["series"]["S"]: item for item in told}
+        asked: Any = {"Keys": keys, **_PROJECTED}
+        told = self.client.batch_get_item(RequestItems={self.name: asked})
+        items = {item["series"]["S"]: item for item in told["Responses"][self.name]}
         found = {
             horizon: _forecast_of(market, horizon, item)
             for horizon in HORIZONS[:-1]
@@ -95,10 +111,14 @@ class ForecastTable:
         return [*(each for each in others if each), furthest]
 
     def before(self, market: Market, horizon: int, time: int, limit: int) -> list[Scored]:
-        """The newest forecasts whose target lies before `time` (µs), newest first, with their outcomes where known."""
+        """The newest forecasts whose target lies before `time` (µs), newest first, with their outcomes where known.
+
+        They come without their baselines.
+        """
         pages = self.client.get_paginator("query").paginate(
             TableName=self.name,
-            KeyConditionExpression="series = :series AND target_time < :time",
+            **_PROJECTED,
+            KeyConditionExpression="#series = :series AND #target_time < :time",
             ExpressionAttributeValues={":series": {"S": _series(market, horizon)}, ":time": {"S": iso(time)}},
             ScanIndexForward=False,
             PaginationConfig={"MaxItems": limit, "PageSize": limit},

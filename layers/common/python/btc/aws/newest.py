@@ -1,13 +1,15 @@
-"""The newest forecasts of a market, read again only when newer ones may be there."""
+"""What a process that answers requests need not read again: it lives for hours, and most of it stays as it is."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from btc.aws.forecasts import ForecastTable
+from btc.aws.scores import ScoreTable
 from btc.aws.tables import BarTable
 from btc.bars import Bar
 from btc.forecasts import Forecast
-from btc.times import MINUTE, minute_of
+from btc.scores import WINDOWS, Hours, by_day, since
+from btc.times import DAY, HOUR, MINUTE, day_of, minute_of
 from btc.trades import Market
 
 
@@ -39,3 +41,23 @@ class NewestForecasts:
         last = self.bars.between(market, as_of - MINUTE, as_of) if forecasts else []
         self._held[market] = found = Found(forecasts, last[0] if last else None)
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class LiveScores:
+    """Sums over the longest window: of today and yesterday as they are, of the days before as they were this hour.
+
+    Those change only where a bar is proven days late.
+    """
+
+    table: ScoreTable
+    _held: dict[tuple[Market, int], tuple[int, Hours]] = field(default_factory=dict)
+
+    def of(self, market: Market, horizon: int, now: int) -> Hours:
+        """By hour (µs of its start), and by day before yesterday, and model version."""
+        hour, yesterday = now - now % HOUR, day_of(now) - DAY
+        held = self._held.get((market, horizon))
+        if not held or held[0] != hour:
+            past = self.table.between(market, horizon, since(now, max(WINDOWS)), yesterday - DAY)
+            held = self._held[market, horizon] = hour, by_day(past)
+        return {**held[1], **self.table.between(market, horizon, yesterday, now)}
