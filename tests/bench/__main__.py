@@ -20,6 +20,8 @@ SUITES = (
     "bench_forecast",
     "bench_training",
     "bench_cold_starts",
+    "bench_api",
+    "bench_api_load",
 )
 
 

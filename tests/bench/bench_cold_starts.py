@@ -1,4 +1,5 @@
-"""Cold starts under the real Lambda runtime client: each function, against the same with a data frame library.
+"""Cold starts under the real Lambda runtime client: each function, against the same with a data frame library, and
+api against the handler that one would usually write for the same answer.
 
 Two of aggregate_bars: up to its first answer, and with a record in the first event, for which it makes its DynamoDB
 client and uses it, on the emulator's tables. What counts is the CPU time of the function's process, of which a start
@@ -7,6 +8,7 @@ consists here: on an idle machine it is the wall time.
 
 import json
 import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,11 +19,16 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple
 
 import boto3
+import numpy as np
+import xgboost as xgb
 
-from btc.settings import AggregateBars, Api
+from btc.forecasts import LEVELS
+from btc.settings import AggregateBars
 from btc.trades import Market, Trade, Trades
 from local.lambdas import Function, FunctionSpec
 from tests.bench.measure import Row
+from tests.local.stocked import stock
+from tests.unit.asking import SETTINGS, event
 from tests.unit.aws import create_tables, kinesis_event
 
 ROOT: Final = Path(__file__).parents[2]
@@ -29,17 +36,9 @@ LAYERS: Final = ROOT / "build" / "layers" / "local"
 ROUNDS: Final = 7
 REGION: Final = "us-east-1"
 POWERTOOLS: Final = {"POWERTOOLS_METRICS_NAMESPACE": "Bench", "POWERTOOLS_SERVICE_NAME": "bench"}
-NOWHERE: Final = {
-    "path": "/nowhere",
-    "httpMethod": "GET",
-    "headers": {},
-    "multiValueHeaders": {},
-    "queryStringParameters": None,
-    "multiValueQueryStringParameters": None,
-    "requestContext": {"requestId": "1", "stage": "v1"},
-    "body": None,
-    "isBase64Encoded": False,
-}
+NOWHERE: Final = event("/nowhere", {}, {})
+MODEL: Final = {"MODEL_BUCKET": "models", "MODEL_KEY": "model.ubj"}
+FORECASTS: Final = event("/v1/forecasts/BTC-USD", {}, {})
 
 
 class Start(NamedTuple):
@@ -86,13 +85,17 @@ def importing(library: str, function: str, folder: Path) -> Path:
 
 @contextmanager
 def emulated_tables() -> Iterator[str]:
-    """The address of an emulator that holds the empty tables."""
+    """The address of an emulator that holds the tables, with what the API tells of one market, and a model."""
     with subprocess.Popen([sys.executable, "-m", "local.emulator"], stdout=subprocess.PIPE, text=True) as emulator:
         assert emulator.stdout is not None
         try:
             endpoint: str = json.loads(emulator.stdout.readline())["endpoint"]
             session = boto3.session.Session("local", "local", "local", region_name=REGION)
-            create_tables(session.client("dynamodb", endpoint_url=endpoint))
+            tables, objects = (session.client(name, endpoint_url=endpoint) for name in ("dynamodb", "s3"))
+            create_tables(tables)
+            stock(tables, SETTINGS)
+            objects.create_bucket(Bucket=MODEL["MODEL_BUCKET"])
+            objects.put_object(Bucket=MODEL["MODEL_BUCKET"], Key=MODEL["MODEL_KEY"], Body=usual_model())
             yield endpoint
         finally:
             emulator.terminate()
@@ -122,13 +125,25 @@ def aggregations(folder: Path, event: Callable[[], dict[str, Any]]) -> list[Star
 
 
 def apis(folder: Path) -> list[Start]:
-    """api as it is, and importing xgboost."""
-    tables = {"bars_table": "b", "forecasts_table": "f", "scores_table": "c", "state_table": "s"}
-    settings = Api(**tables, markets=("kraken:BTC-USD",)).to_env()
+    """api as it is, and importing xgboost; api up to the forecasts it tells, and the usual handler to its own."""
+    settings = SETTINGS.to_env()
+    usual = folder / "usual_api"
+    usual.mkdir(exist_ok=True)
+    shutil.copy(Path(__file__).with_name("usual_api.py"), usual / "handler.py")
     return [
         Start(ROOT / "functions/api", ("powertools",), settings, lambda: NOWHERE),
         Start(importing("xgboost", "api", folder), ("powertools", "xgboost"), settings, lambda: NOWHERE),
+        Start(ROOT / "functions/api", ("powertools",), settings, lambda: FORECASTS),
+        Start(usual, ("xgboost", "awswrangler"), {**settings, **MODEL}, lambda: FORECASTS),
     ]
+
+
+def usual_model() -> bytes:
+    """Quantiles of one horizon in 200 rounds of depth 4, as a file: seven features, as usual_api makes them."""
+    source = np.random.default_rng(7)
+    matrix = xgb.QuantileDMatrix(source.normal(size=(2000, 7)), source.normal(size=2000))
+    options = {"objective": "reg:quantileerror", "quantile_alpha": list(LEVELS), "max_depth": 4, "nthread": 2}
+    return bytes(xgb.train(options, matrix, num_boost_round=200).save_raw("ubj"))
 
 
 def rows() -> list[Row]:
@@ -141,13 +156,14 @@ def rows() -> list[Row]:
         best = [float("inf")] * len(starts)
         for _ in range(ROUNDS):
             best = [min(least, start.cpu_seconds(endpoint)) for least, start in zip(best, starts, strict=True)]
-    plain, pandas, wrangler, first, first_pandas, first_wrangler, api, xgboost = best
+    plain, pandas, wrangler, first, first_pandas, first_wrangler, api, xgboost, told, usual = best
     return [
         row("aggregate_bars_cold_start", plain, pandas, "the same importing pandas"),
         row("aggregate_bars_cold_start_vs_awswrangler", plain, wrangler, "the same importing awswrangler"),
         row("aggregate_bars_first_record", first, first_pandas, "the same importing pandas"),
         row("aggregate_bars_first_record_vs_awswrangler", first, first_wrangler, "the same importing awswrangler"),
         row("api_cold_start", api, xgboost, "the same importing xgboost"),
+        row("api_cold_start_vs_usual", told, usual, "boto3, pandas and xgboost, computing when asked; to the forecast"),
     ]
 
 
