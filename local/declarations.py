@@ -14,6 +14,7 @@ from local.gateway_responses import GatewayResponse
 from local.intrinsics import TemplateError
 from local.lambdas import FunctionSpec
 from local.mappings import Mapping
+from local.objects import StoredObject
 from local.resources import Deployed, Resource, parsed
 
 _INVOKED = re.compile(r"/functions/(arn:[^/]+)/invocations")
@@ -23,11 +24,11 @@ _ASSET_KEY = re.compile(r"([0-9a-f]{16,64})(?:\.\w+)*$")
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One method of the REST API and the ARN of the function behind it."""
+    """One method of the REST API and what is behind it: the function of this ARN, or an object in S3."""
 
     path: str
     method: str
-    function_arn: str
+    behind: str | StoredObject
     api_key_required: bool
     required: tuple[str, ...]
     """Parameters of the query without which the gateway refuses."""
@@ -116,16 +117,16 @@ def api(deployed: Deployed) -> Api:
     endpoints = []
     for method in deployed.of_type("AWS::ApiGateway::Method"):
         properties = method.properties
-        invoked = _INVOKED.search(str(properties.get("Integration", {}).get("Uri", "")))
-        if invoked is None:
-            raise TemplateError(
-                f"{method.logical_id} does not call a function: no other integration can be served here"
-            )
+        integration = properties.get("Integration", {})
+        invoked = _INVOKED.search(str(integration.get("Uri", "")))
+        behind = invoked.group(1) if invoked else StoredObject.from_properties(integration)
+        if behind is None:
+            raise TemplateError(f"{method.logical_id}: an integration of this kind cannot be served here")
         endpoints.append(
             Endpoint(
                 path=paths[properties["ResourceId"]],
                 method=properties["HttpMethod"],
-                function_arn=invoked.group(1),
+                behind=behind,
                 api_key_required=properties.get("ApiKeyRequired") in (True, "true"),
                 required=_required(deployed, properties),
             )

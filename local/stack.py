@@ -140,8 +140,15 @@ class Stack:
         """Serve the REST API of the template over HTTP."""
         api = declarations.api(self.deployed)
         by_arn = {function.spec.arn: function.invoke for function in self.functions.values()}
+        client = self.emulator.client("s3")
         routes = [
-            Route(each.path, each.method, by_arn[each.function_arn], each.api_key_required, each.required)
+            Route(
+                each.path,
+                each.method,
+                by_arn[each.behind] if isinstance(each.behind, str) else partial(each.behind.answer, client),
+                each.api_key_required,
+                each.required,
+            )
             for each in api.endpoints
         ]
         gateway = Gateway(routes, api.keys, api.stage, api.responses, api.compressed_bytes)
