@@ -41,8 +41,12 @@ lock: $(READY)  ## resolve the dependencies anew into requirements.lock
 	for tool in tests/bench/rivals/*.in tests/rehearsal/*.in tests/tools/*.in; do uv pip compile $$tool --output-file $${tool%.in}.lock --quiet --universal \
 	  --python-version 3.11 --generate-hashes --no-header --no-annotate; done
 
+.PHONY: dashboard
+dashboard: $(READY)  ## build the page
+	@python dashboard/build.py >&2
+
 .PHONY: layers
-layers: $(READY)  ## build the Lambda layers and the training bundle (no Docker)
+layers: $(READY) dashboard  ## build the Lambda layers, the training bundle and the page (no Docker)
 	@python layers/build.py >&2
 
 .PHONY: local
@@ -61,8 +65,9 @@ lint: $(READY)  ## ruff, import rules, Dockerfile
 	hadolint functions/ingest_trades/Dockerfile
 
 .PHONY: types
-types: $(READY)  ## mypy --strict
+types: $(READY)  ## mypy --strict, and tsc for the page
 	mypy
+	python dashboard/build.py --check
 	for function in functions/*/; do echo "$$function"; mypy "$$function"*.py; done
 
 .PHONY: synth

@@ -1,0 +1,62 @@
+/** Asks the API that serves this page, and names what can go wrong. */
+
+export class KeyRefusedError extends Error {}
+
+/** No answer, or one that says the service has failed. */
+export class UnreachableError extends Error {}
+
+/** Asked too often; `wait` is in ms. */
+export class TooManyError extends Error {
+  constructor(readonly wait: number) {
+    super("Too many requests");
+  }
+}
+
+/** The service answered and refused, in its own words. */
+export class RefusedError extends Error {}
+
+const PATIENCE = 10_000;
+
+export class Client {
+  /** Beside the page, whatever the stage or domain it is served under. */
+  readonly #base = new URL(".", location.href);
+  /** How far the service's clock is ahead of this machine's (ms). */
+  #ahead = 0;
+
+  constructor(readonly key: string) {}
+
+  /** The service's time (ms). */
+  now(): number {
+    return Date.now() + this.#ahead;
+  }
+
+  /** The answer's JSON. An unchanged one is not sent again: the browser asks with the ETag it holds. */
+  async get<T>(path: string, query: Record<string, string> = {}): Promise<T> {
+    const url = new URL(path, this.#base);
+    url.search = new URLSearchParams(query).toString();
+    const headers: Record<string, string> = this.key ? { "x-api-key": this.key } : {};
+    let answer: Response;
+    try {
+      answer = await fetch(url, {
+        headers,
+        cache: "no-cache",
+        credentials: "omit",
+        signal: AbortSignal.timeout(PATIENCE),
+      });
+      const date = Date.parse(answer.headers.get("date") ?? "");
+      if (date) this.#ahead = date - Date.now();
+      if (answer.ok) return (await answer.json()) as T;
+    } catch {
+      throw new UnreachableError("The API cannot be reached");
+    }
+    throw await refusal(answer);
+  }
+}
+
+async function refusal(answer: Response): Promise<Error> {
+  if (answer.status === 401 || answer.status === 403) return new KeyRefusedError("The key was refused");
+  if (answer.status === 429) return new TooManyError(1000 * Number(answer.headers.get("retry-after") ?? 5));
+  if (answer.status >= 500) return new UnreachableError(`The API failed (${answer.status})`);
+  const problem = (await answer.json().catch(() => ({}))) as { detail?: string };
+  return new RefusedError(problem.detail ?? `The API refused (${answer.status})`);
+}

@@ -1,0 +1,176 @@
+/** What is known of the market, kept fresh for as long as somebody looks. */
+
+import { Client, KeyRefusedError, RefusedError, TooManyError } from "./client";
+import { Loop, untilMinute } from "./loops";
+import type { Bar, Bars, Forecast, Forecasts, History, Model, PastForecast, Scores } from "./types";
+
+export const INTERVALS = { "1m": 1, "5m": 5, "15m": 15, "1h": 60, "4h": 240 } as const;
+export type Interval = keyof typeof INTERVALS;
+
+const SHOWN = 180;
+/** The API cuts bars from so many minutes at most. */
+const MOST_MINUTES = 14_400;
+const PAST = 120;
+const OPEN_BAR_EVERY = 5_000;
+const ALL_BARS_EVERY = 300_000;
+const SCORES_EVERY = 120_000;
+const MODEL_EVERY = 600_000;
+/** ms after a full minute: when a forecast may be there, how often it is then looked for, and for how long so. */
+const FORECAST_AFTER = 1_200;
+const FORECAST_AGAIN = 1_000;
+const FORECAST_HURRY = 20_000;
+const OUTCOME_AFTER = 5_000;
+
+export interface Market {
+  venue: string;
+  symbol: string;
+}
+
+export interface Known {
+  bars: Bar[] | null;
+  interval: Interval;
+  /** Up to when the feed is known to be alive (ms); null where it never was. */
+  alive: number | null;
+  forecasts: Forecast[] | null;
+  past: PastForecast[] | null;
+  scores: Scores | null;
+  model: Model | null;
+  answered: number;
+}
+
+export type Trouble = "key" | "down" | "busy" | string;
+
+export class Live {
+  readonly known: Known = {
+    bars: null,
+    interval: "1m",
+    alive: null,
+    forecasts: null,
+    past: null,
+    scores: null,
+    model: null,
+    answered: 0,
+  };
+  trouble: Trouble | null = null;
+  #horizon: number;
+  #interval: Interval;
+  #allBarsAt = 0;
+  readonly #loops: Loop[];
+  readonly #bars: Loop;
+  readonly #past: Loop;
+  readonly #model: Loop;
+
+  constructor(
+    private readonly client: Client,
+    private readonly market: Market,
+    chosen: { horizon: number; interval: Interval },
+    private readonly changed: () => void,
+  ) {
+    this.#horizon = chosen.horizon;
+    this.#interval = chosen.interval;
+    this.#bars = this.#loop(() => this.#readBars());
+    this.#past = this.#loop(() => this.#readPast());
+    this.#model = this.#loop(() => this.#read("model", "v1/models/current", {}, MODEL_EVERY));
+    const forecasts = this.#loop(() => this.#readForecasts());
+    const scores = this.#loop(() => this.#read("scores", `v1/scores/${market.symbol}`, this.#venue, SCORES_EVERY));
+    this.#loops = [this.#bars, this.#past, this.#model, forecasts, scores];
+  }
+
+  look(horizon: number, interval: Interval): void {
+    const [other, longer] = [horizon !== this.#horizon, interval !== this.#interval];
+    this.#horizon = horizon;
+    this.#interval = interval;
+    if (other) {
+      this.known.past = null;
+      void this.#past.now();
+    }
+    if (longer) {
+      this.#allBarsAt = 0;
+      void this.#bars.now();
+    }
+  }
+
+  stop(): void {
+    for (const loop of this.#loops) loop.stop();
+  }
+
+  get #venue(): Record<string, string> {
+    return { venue: this.market.venue };
+  }
+
+  #loop(step: () => Promise<number>): Loop {
+    return new Loop(step, (error) => this.#failed(error));
+  }
+
+  async #get<T>(path: string, query: Record<string, string>): Promise<T> {
+    const answer = await this.client.get<T>(path, query);
+    this.known.answered = this.client.now();
+    this.trouble = null;
+    return answer;
+  }
+
+  async #read<K extends "model" | "scores">(name: K, path: string, query: Record<string, string>, wait: number): Promise<number> {
+    this.known[name] = await this.#get<NonNullable<Known[K]>>(path, query);
+    this.changed();
+    return wait;
+  }
+
+  async #readBars(): Promise<number> {
+    const interval = this.#interval;
+    const [now, minutes] = [this.client.now(), INTERVALS[interval]];
+    const all = now - this.#allBarsAt > ALL_BARS_EVERY || !this.known.bars?.length;
+    const back = all ? Math.min(SHOWN * minutes, MOST_MINUTES - minutes) : 2 * minutes;
+    const query = { ...this.#venue, interval, start: iso(now - back * 60_000) };
+    const answer = await this.#get<Bars>(`v1/bars/${this.market.symbol}`, query);
+    if (interval !== this.#interval) return 0;
+    this.known.bars = all ? answer.bars : merged(this.known.bars ?? [], answer.bars);
+    this.known.interval = interval;
+    this.known.alive = answer.as_of ? Date.parse(answer.as_of) : null;
+    if (all) this.#allBarsAt = now;
+    this.changed();
+    return OPEN_BAR_EVERY;
+  }
+
+  /** As soon after a full minute as its forecast is there. */
+  async #readForecasts(): Promise<number> {
+    const answer = await this.#get<Forecasts>(`v1/forecasts/${this.market.symbol}`, this.#venue);
+    const before = this.known.forecasts?.[0]?.model_version;
+    this.known.forecasts = answer.forecasts.toSorted((one, other) => one.horizon - other.horizon);
+    if (before && this.known.forecasts[0]?.model_version !== before) void this.#model.now();
+    this.changed();
+    const now = this.client.now();
+    const expected = now - (now % 60_000);
+    if (answer.as_of && Date.parse(answer.as_of) >= expected) return untilMinute(now, FORECAST_AFTER);
+    return now - expected < FORECAST_HURRY ? FORECAST_AGAIN : OPEN_BAR_EVERY;
+  }
+
+  async #readPast(): Promise<number> {
+    const horizon = this.#horizon;
+    const query = { ...this.#venue, horizon: `${horizon}`, limit: `${PAST + horizon}` };
+    const { forecasts } = await this.#get<History>(`v1/forecasts/${this.market.symbol}/history`, query);
+    if (horizon !== this.#horizon) return 0;
+    this.known.past = forecasts;
+    this.changed();
+    return untilMinute(this.client.now(), OUTCOME_AFTER);
+  }
+
+  #failed(error: unknown): void {
+    if (error instanceof KeyRefusedError) {
+      this.trouble = "key";
+      this.stop();
+    } else if (error instanceof TooManyError) this.trouble = "busy";
+    else if (error instanceof RefusedError) this.trouble = error.message;
+    else this.trouble = "down";
+    this.changed();
+  }
+}
+
+/** The bars with those that came later in their places, and no more than are shown. */
+function merged(held: Bar[], newer: Bar[]): Bar[] {
+  const byStart = new Map([...held, ...newer].map((bar) => [bar.start, bar]));
+  return [...byStart.values()].toSorted((one, other) => Date.parse(one.start) - Date.parse(other.start)).slice(-SHOWN);
+}
+
+function iso(time: number): string {
+  return new Date(time).toISOString().replace(/\.\d+/, "");
+}

@@ -1,0 +1,208 @@
+/** The page: asks for a key, then shows what is known and tells plainly what is not. */
+
+import { Candles } from "./candles";
+import { Client, UnreachableError } from "./client";
+import { choices, element, make, say } from "./elements";
+import { feedCard, modelCard } from "./facts";
+import { clock, horizon, NONE, percent, price, signed, span } from "./format";
+import { ask, forget, kept } from "./key";
+import { INTERVALS, Live, type Interval, type Market } from "./live";
+import { Outlook } from "./outlook";
+import { TrackRecord } from "./record";
+import { reliability } from "./reliability";
+import { skill, windows } from "./skill";
+import { follow } from "./theme";
+import type { Health } from "./types";
+
+/** Without a watermark for longer than this the feed is silent (s); /health draws the line there too. */
+const SILENT = 180;
+const LATE = 150;
+const AGAIN = 5_000;
+
+const chosen = { horizon: 15, interval: "1m" as Interval, days: 7 };
+let market: Market = { venue: "", symbol: "" };
+let client = new Client("");
+let live: Live | null = null;
+let told = "";
+
+const candles = new Candles(element("candles"));
+const record = new TrackRecord(element("record"));
+const outlook = new Outlook(element("horizons"), chosen.horizon, (minutes) => {
+  chosen.horizon = minutes;
+  live?.look(chosen.horizon, chosen.interval);
+  show();
+});
+
+choices(element("intervals"), "interval", Object.keys(INTERVALS).map((name) => [name, name]), chosen.interval, (name) => {
+  chosen.interval = name as Interval;
+  live?.look(chosen.horizon, chosen.interval);
+});
+choices(element("days"), "days", [["1", "1 day"], ["7", "7 days"], ["30", "30 days"]], `${chosen.days}`, (days) => {
+  chosen.days = Number(days);
+  show();
+});
+element("forget").addEventListener("click", () => {
+  forget();
+  begin("");
+});
+
+function begin(why: string): void {
+  live?.stop();
+  live = null;
+  const key = kept();
+  if (key && !why) watch(key);
+  else ask(why, watch);
+  show();
+}
+
+function watch(key: string): void {
+  client = new Client(key);
+  live?.stop();
+  live = new Live(client, market, chosen, () => {
+    if (live?.trouble === "key") {
+      forget();
+      begin("This key was not accepted. Check that it is whole, and that it has not been revoked.");
+    } else show();
+  });
+}
+
+/** The markets are told to anybody; the first of them is shown. */
+async function find(): Promise<void> {
+  try {
+    const { feed_age_s } = await client.get<Health>("health");
+    const [venue, symbol] = (Object.keys(feed_age_s)[0] ?? "").split(":");
+    market = { venue: venue ?? "", symbol: symbol ?? "" };
+    say(element("symbol"), market.symbol);
+    say(element("venue"), market.venue);
+    document.title = `${market.symbol} · Predict Bitcoin Price`;
+    banner("");
+    begin("");
+  } catch (error) {
+    banner(error instanceof UnreachableError ? "The API cannot be reached. Trying again." : String(error));
+    status("down", "API down");
+    setTimeout(() => void find(), AGAIN);
+  }
+}
+
+function show(): void {
+  const known = live?.known;
+  outlook.show(known?.forecasts ?? null);
+  showPrice();
+  showChart();
+  showRecord();
+  showScores();
+  showCards();
+  tick();
+}
+
+function showPrice(): void {
+  const bars = live?.known.bars ?? [];
+  const last = bars.at(-1);
+  element("price").classList.toggle("skeleton", !live?.known.bars);
+  if (!last) return say(element("price"), live?.known.bars ? NONE : "");
+  say(element("price"), price(last.close));
+  document.title = `${price(last.close)} · ${market.symbol}`;
+  const hourAgo = bars.find((bar) => Date.parse(bar.start) >= Date.parse(last.start) - 3_600_000);
+  const moved = hourAgo ? (last.close / hourAgo.open - 1) * 100 : 0;
+  say(element("change"), live?.known.interval === "1m" ? `${signed(moved, 2)} % in an hour` : "");
+  element("change").className = moved < 0 ? "down" : "up";
+  const newest = live?.known.forecasts?.find((each) => each.horizon === chosen.horizon);
+  // Once a minute, not with every trade: this is read aloud.
+  if (newest && newest.as_of !== told) {
+    told = newest.as_of;
+    const [low, high] = [newest.quantiles["0.05"] ?? 0, newest.quantiles["0.95"] ?? 0];
+    say(element("aloud"), `${market.symbol} ${price(newest.reference_price)} at ${clock(Date.parse(newest.as_of))}. In ${horizon(newest.horizon)}, 90 %: ${price(low)} to ${price(high)}.`);
+  }
+}
+
+function showChart(): void {
+  const known = live?.known;
+  empty("candles", !known?.bars ? "loading" : known.bars.length ? "" : "No bars yet: the feed has not sent a whole minute.");
+  if (known?.bars?.length) candles.show(known.bars, known.forecasts ?? [], INTERVALS[known.interval]);
+}
+
+function showRecord(): void {
+  const past = live?.known.past;
+  say(element("record-of"), `${horizon(chosen.horizon)} ahead`);
+  const tally = past ? record.show(past) : { known: 0, covered: 0 };
+  empty("record", !past ? "loading" : past.length ? "" : `No forecast ${horizon(chosen.horizon)} ahead has been made yet.`);
+  const share = percent(tally.known ? tally.covered / tally.known : null);
+  say(element("record-told"), tally.known ? `${tally.covered} of ${tally.known} prices fell within the 90 % interval: ${share}. Those outside are marked.` : past?.length ? "None of these has come due yet." : "");
+}
+
+function showScores(): void {
+  const scores = live?.known.scores ?? null;
+  const sums = windows(scores, chosen.horizon).find((each) => each.days === chosen.days)?.overall;
+  const none = make("p", "empty", `No forecast ${horizon(chosen.horizon)} ahead has come due yet. The first will after its time has passed.`);
+  const waiting = make("p", "skeleton block");
+  element("reliability").replaceChildren(...(!scores ? [waiting] : sums?.forecasts ? reliability(sums) : [none]));
+  element("skill").replaceChildren(...(!scores ? [waiting.cloneNode()] : sums?.forecasts ? skill(scores, chosen.horizon) : [none.cloneNode(true)]));
+  for (const place of document.querySelectorAll(".of-horizon")) say(place as HTMLElement, `${horizon(chosen.horizon)} ahead`);
+}
+
+function showCards(): void {
+  const known = live?.known;
+  const newest = known?.forecasts?.[0];
+  element("model").replaceChildren(known?.model ? modelCard(known.model, newest) : make("p", "skeleton block"));
+}
+
+/** Places tell what they wait for, or why they are empty. */
+function empty(name: string, why: string): void {
+  const place = element(`${name}-empty`);
+  place.hidden = why === "";
+  place.classList.toggle("skeleton", why === "loading");
+  say(place, why === "loading" ? "" : why);
+}
+
+/** What time alone changes: ages, and with them whether what is shown can still be trusted. */
+function tick(): void {
+  const known = live?.known;
+  if (!live || !known) return;
+  const now = client.now();
+  const alive_s = known.alive === null ? null : (now - known.alive) / 1000;
+  const newest = known.forecasts?.[0];
+  const forecast_s = newest ? (now - Date.parse(newest.as_of)) / 1000 : null;
+  element("feed").replaceChildren(
+    known.bars ? feedCard({ alive_s, forecast_s, answered: known.answered, bars: known.bars, minutes: INTERVALS[known.interval] }) : make("p", "skeleton block"),
+  );
+  judge(alive_s, forecast_s);
+}
+
+function judge(alive_s: number | null, forecast_s: number | null): void {
+  const trouble = live?.trouble;
+  const since = live?.known.answered ? ` Shown is what was known at ${clock(live.known.answered, true)} UTC.` : "";
+  document.body.classList.toggle("aged", Boolean(trouble) || (alive_s ?? 0) > SILENT);
+  if (trouble === "down") return warn("down", "API down", `The API cannot be reached. Trying again.${since}`);
+  if (trouble === "busy") return warn("late", "Slowed down", `This key asks too often just now. Waiting as told.${since}`);
+  if (trouble) return warn("late", "Refused", `${trouble}.${since}`);
+  if (!live?.known.bars) return warn("", "Loading", "");
+  if (alive_s === null) return warn("late", "No feed yet", "The feed has not been heard of yet. Its first minutes are on their way.");
+  if (alive_s > SILENT) return warn("stale", "Stale", `The feed has been silent for ${span(alive_s)}. Price and forecasts are as old as that.`);
+  if (forecast_s !== null && forecast_s > LATE) return warn("late", "Late", `The feed is alive, but the newest forecast is ${span(forecast_s)} old.`);
+  warn("live", "Live", "");
+}
+
+function warn(kind: string, name: string, words: string): void {
+  // Its seconds pass too fast to be read aloud each time: it is, once, when the kind of trouble changes.
+  if (element("status").dataset["kind"] !== kind) say(element("alert"), words);
+  status(kind, name);
+  banner(words);
+}
+
+function status(kind: string, name: string): void {
+  element("status").dataset["kind"] = kind;
+  say(element("status"), name);
+}
+
+function banner(words: string): void {
+  const place = element("banner");
+  place.hidden = words === "";
+  say(place, words);
+}
+
+follow(() => {
+  candles.recolour();
+  record.recolour();
+});
+setInterval(tick, 1_000);
+void find();
