@@ -9,6 +9,7 @@ from cdk.api import Api
 from cdk.archive import Archive
 from cdk.audits import Audits
 from cdk.bars import Bars
+from cdk.dashboard import Dashboard
 from cdk.emptying import log_emptying
 from cdk.failures import Failures
 from cdk.forecasts import Forecasts
@@ -74,6 +75,7 @@ class PredictBitcoin(Stack):
             forecasts=self.forecasts,
             scores=self.scores,
         )
+        self.dashboard = Dashboard(self, "Dashboard", api=self.api.api)
         self.ingestion = Ingestion(self, "Ingestion", stage=stage, trades=self.trades, state=self.bars.state)
         self.history = History(self, "History", stage=stage, trades=self.trades, bars=self.bars)
         log_emptying(self, stage=stage)

@@ -282,6 +282,8 @@ def _see_through(session: Session, options: Options, screen: Screen) -> Summary:
         screen.say(f"drawn in {options.picture}")
     if not options.once:
         url, key = session.served.url, session.served.key
-        screen.say(f"\nAPI   {url}\nkey   {key}\n\n  curl -H 'x-api-key: {key}' {url}/v1/forecasts/BTC-USD\n")
+        screen.say(
+            f"\npage  {url}/\nAPI   {url}\nkey   {key}\n\n  curl -H 'x-api-key: {key}' {url}/v1/forecasts/BTC-USD\n"
+        )
         session.stream()
     return session.summary(version, forecast)

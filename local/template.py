@@ -17,6 +17,7 @@ STAGE = "local"
 
 _INPUTS = (
     "cdk.json",
+    "build/dashboard",
     "cdk",
     "functions",
     "layers/common/python/btc/lake.py",
