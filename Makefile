@@ -54,8 +54,14 @@ local: layers  ## the whole system on this machine; FEED=kraken for the real exc
 	@python -m local
 
 .PHONY: test
-test: layers  ## all tests
-	$(PYTEST)
+test: layers  ## all tests but the browser's
+	$(PYTEST) --ignore tests/browser
+
+.PHONY: browser
+browser: layers  ## the page in Chromium, against the local stack; pictures into build/screenshots
+	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -qq --no-install-recommends chromium; } >&2 \
+	  || echo "Chromium could not be installed: what needs it is skipped" >&2
+	pytest -n0 tests/browser
 
 .PHONY: lint
 lint: $(READY)  ## ruff, import rules, Dockerfile
@@ -115,4 +121,4 @@ rehearse: layers  ## bootstrap, deploy, a trade's round trip, update and destroy
 	@python -m tests.rehearsal
 
 .PHONY: check
-check: lint types synth rehearse faults test  ## what CI runs
+check: lint types synth rehearse faults browser test  ## what CI runs
