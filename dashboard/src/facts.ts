@@ -1,8 +1,8 @@
 /** The model's card, and what is known of the feed: lists of facts. */
 
 import { make } from "./elements";
-import { clock, day, NONE, span } from "./format";
-import type { Bar, Forecast, Model } from "./types";
+import { clock, day, horizon, NONE, percent, signed, span } from "./format";
+import type { Bar, Forecast, Model, Tested } from "./types";
 
 export type Fact = [name: string, value: string | Node];
 
@@ -10,20 +10,31 @@ export function facts(...told: Fact[]): HTMLElement {
   return make("dl", "", ...told.flatMap(([name, value]) => [make("dt", "", name), make("dd", "", value)]));
 }
 
-export function modelCard(model: Model, newest: Forecast | undefined): HTMLElement {
+export function modelCard(model: Model, newest: Forecast | undefined, minutes: number, now: number): HTMLElement {
   const baseline = newest ? newest.baseline : model.baseline;
   const served = baseline ? "Baseline" : "XGBoost, 19 quantiles, conformal";
   const reason: Fact[] = newest?.baseline_reason ? [["Why", newest.baseline_reason]] : [];
-  const champion: Fact[] = model.model_version
-    ? [
-        ["Champion", make("code", "", model.model_version)],
-        ["Trained until", model.trained_until ? moment(Date.parse(model.trained_until)) : NONE],
-        ["Age", model.age_s === null ? NONE : span(model.age_s)],
-        ["Promoted", model.promoted_at ? moment(Date.parse(model.promoted_at)) : NONE],
-        ["Registry", model.package ? make("code", "", model.package) : NONE],
-      ]
-    : [["Champion", "none has been promoted"]];
-  return facts(["Serving", served], ...reason, ...champion);
+  if (!model.model_version) return facts(["Serving", served], ...reason, ["Champion", "none has been promoted"]);
+  const tested = model.metrics?.[`${minutes}`];
+  return facts(
+    ["Serving", served],
+    ...reason,
+    ["Champion", make("code", "", model.model_version)],
+    ["Learnt from", between(model.trained_from, model.trained_until)],
+    ["Tested on", between(model.tested_from, model.tested_until)],
+    ...(tested ? test(tested, minutes) : []),
+    ["Promoted", model.promoted_at ? moment(Date.parse(model.promoted_at)) : NONE],
+    ["Age", model.trained_until ? span((now - Date.parse(model.trained_until)) / 1000) : NONE],
+    ["Registry", model.package ? make("code", "", model.package) : NONE],
+  );
+}
+
+function test(tested: Tested, minutes: number): Fact[] {
+  const [skill, low, high] = [tested.crps_skill, tested.crps_skill_low, tested.crps_skill_high].map((share) => signed(share * 100, 1));
+  return [
+    [`Test skill, ${horizon(minutes)}`, `${skill} % (${low} … ${high}) over ${tested.best_baseline}`],
+    ["Test coverage", `${percent(tested.coverage_90, 1)} of 90 %`],
+  ];
 }
 
 export interface Feed {
@@ -71,6 +82,10 @@ export function proof(bars: Bar[], minutes: number): { proven: number; closed: n
   }
   end();
   return { proven: closed.filter((bar) => bar.complete).length, closed: closed.length, holes };
+}
+
+function between(from: string | null, until: string | null): string {
+  return from && until ? `${day(Date.parse(from))} – ${day(Date.parse(until))}` : NONE;
 }
 
 function moment(time: number): string {

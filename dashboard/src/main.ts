@@ -84,6 +84,15 @@ async function find(): Promise<void> {
   }
 }
 
+const held = new Map<string, unknown[]>();
+
+/** Whether anything that a part of the page is made of has changed since it was last made. */
+function changed(part: string, ...made: unknown[]): boolean {
+  const before = held.get(part);
+  held.set(part, made);
+  return !before || made.some((value, place) => value !== before[place]);
+}
+
 function show(): void {
   const known = live?.known;
   outlook.show(known?.forecasts ?? null);
@@ -123,6 +132,7 @@ function showChart(): void {
 
 function showRecord(): void {
   const past = live?.known.past;
+  if (!changed("record", past, chosen.horizon)) return;
   say(element("record-of"), `${horizon(chosen.horizon)} ahead`);
   const tally = past ? record.show(past) : { known: 0, covered: 0 };
   empty("record", !past ? "loading" : past.length ? "" : `No forecast ${horizon(chosen.horizon)} ahead has been made yet.`);
@@ -132,6 +142,7 @@ function showRecord(): void {
 
 function showScores(): void {
   const scores = live?.known.scores ?? null;
+  if (!changed("scores", scores, chosen.horizon, chosen.days)) return;
   const sums = windows(scores, chosen.horizon).find((each) => each.days === chosen.days)?.overall;
   const none = make("p", "empty", `No forecast ${horizon(chosen.horizon)} ahead has come due yet. The first will after its time has passed.`);
   const waiting = make("p", "skeleton block");
@@ -143,7 +154,8 @@ function showScores(): void {
 function showCards(): void {
   const known = live?.known;
   const newest = known?.forecasts?.[0];
-  element("model").replaceChildren(known?.model ? modelCard(known.model, newest) : make("p", "skeleton block"));
+  if (!changed("model", known?.model, newest, chosen.horizon)) return;
+  element("model").replaceChildren(known?.model ? modelCard(known.model, newest, chosen.horizon, client.now()) : make("p", "skeleton block"));
 }
 
 /** Places tell what they wait for, or why they are empty. */

@@ -66,13 +66,26 @@ export interface Scores {
   horizons: { horizon: number; windows: { days: number; overall: Sums }[] }[];
 }
 
+/** Of one horizon on the rows kept for the test; skill with its 95 % interval. */
+export interface Tested {
+  crps_skill: number;
+  crps_skill_low: number;
+  crps_skill_high: number;
+  best_baseline: string;
+  coverage_90: number;
+}
+
 export interface Model {
   model_version: string | null;
   baseline: boolean;
-  package?: string;
-  trained_until?: string;
-  promoted_at?: string;
-  age_s: number | null;
+  package: string | null;
+  trained_from: string | null;
+  trained_until: string | null;
+  tested_from: string | null;
+  tested_until: string | null;
+  promoted_at: string | null;
+  /** By horizon. */
+  metrics: Record<string, Tested> | null;
 }
 
 export interface Health {
