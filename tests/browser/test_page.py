@@ -17,6 +17,7 @@ from matplotlib.image import imread
 from playwright.sync_api import Browser, Page, expect
 from playwright.sync_api import Error as PlaywrightError
 
+from btc.champions import Champion
 from btc.tape import Watermark
 from btc.times import MINUTE, SECOND, iso, parse_iso
 from cdk.dashboard import SAFE, files
@@ -260,6 +261,32 @@ def test_a_silent_feed_is_shown_as_stale_until_it_speaks(look: Look, session: Se
         os.kill(feed, signal.SIGCONT)
 
     expect(page.locator("#status")).to_have_text("Live", timeout=60_000)
+
+
+def test_a_champion_is_told_with_how_it_was_tested(look: Look, session: Session) -> None:
+    tested = {"crps_skill": 0.0123, "crps_skill_low": -0.004, "crps_skill_high": 0.0287, "coverage_90": 0.903}
+    champion = Champion("2025-01-31-abcdef", "group/7", "s3://none", "2025-01-31T00:00:00Z", "2025-02-01T03:10:00Z")
+    card = {
+        "trained_from": "2024-01-01T00:00:00Z",
+        "tested_from": "2025-01-24T00:00:00Z",
+        "tested_until": "2025-01-31T00:00:00Z",
+        "metrics": {"15": {**tested, "best_baseline": "har"}},
+    }
+    # Long expired, so that nobody opens its artefact: the baseline goes on serving.
+    session.state().promote(champion, card)
+    told = ready(look(session.served.key)).locator("#model").inner_text()
+
+    for words in (
+        "Baseline",
+        "2025-01-31-abcdef",
+        "group/7",
+        "2024-01-01 – 2025-01-31",
+        "2025-01-24 – 2025-01-31",
+        "+1.2 % (−0.4 … +2.9) over har",
+        "90.3 % of 90 %",
+        "2025-02-01 03:10 UTC",
+    ):
+        assert words in told
 
 
 def _set_back(session: Session, mark: Watermark, by: int) -> None:
