@@ -111,7 +111,7 @@ def _told(row: list[str]) -> tuple[float, ...]:
         ("BTC-USD", b"", "nothing at all"),
         ("BTC-USD", b"not a frame", "1 malformed"),
         ("BTC-USD", b'{"error":["EQuery:Unknown asset pair"]}', "EQuery:Unknown asset pair"),
-        ("BTC-USD", gzip.compress(b'{"channel":"heartbeat"}')[:-6], "cannot be read"),
+        ("BTC-USD", gzip.compress(b'{"channel":"heartbeat"}', mtime=0)[:-6], "cannot be read"),
         ("BTC-USD", b'{"channel":"heartbeat"}', "no trade of kraken:BTC-USD"),
     ],
 )
