@@ -53,9 +53,9 @@ def main() -> int:
         if told.json:
             print(json.dumps(document(bill)))
         elif told.readme:
-            readme.write(cost=text(bill, told.stage), runbook=readme.runbook(bill.template))
+            readme.write(cost=rendered(*tables(bill, told.stage)), runbook=readme.runbook(bill.template))
         else:
-            print(text(bill, told.stage))
+            print(rendered(*tables(bill, told.stage), prices({row.price for row in [*bill.rows, *on_kafka(bill)]})))
     except UnpricedError as error:
         print(error, file=sys.stderr)
         return 1
@@ -71,16 +71,9 @@ def document(bill: Bill) -> dict[str, object]:
     }
 
 
-def text(bill: Bill, stage: Stage) -> str:
-    """Every table."""
-    rival = on_kafka(bill)
-    return rendered(
-        by_resource(bill),
-        beside(bill, rival),
-        growth(bill, stage),
-        settings(bill, stage),
-        prices({row.price for row in [*bill.rows, *rival]}),
-    )
+def tables(bill: Bill, stage: Stage) -> tuple[Table, ...]:
+    """The bill, what it is beside another design's, and how it grows."""
+    return by_resource(bill), beside(bill, on_kafka(bill)), growth(bill, stage), settings(bill, stage)
 
 
 def rendered(*tables: Table) -> str:

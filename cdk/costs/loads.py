@@ -64,7 +64,7 @@ USED: Final = {
     "forecast bar": Used(reads=85, writes=4, calls=6, log_bytes=633, cpu_ms=83.0),
     "score_forecasts bar": Used(reads=83, writes=17, calls=15, log_bytes=2034, cpu_ms=110.0),
     "audit_bars day": Used(reads=86, calls=3, log_bytes=771, cpu_ms=81.0),
-    "api forecasts": Used(reads=2, calls=4, cpu_ms=5.0),
+    "api forecasts": Used(reads=1.5, calls=3, cpu_ms=5.0),
 }
 
 PROMOTION: Final = Used(writes=1, gets=1, calls=3, cpu_ms=500)

@@ -173,7 +173,7 @@ def test_a_model_that_has_grown_old_is_told_once_a_day(days, expected, deployed,
     goes, trained = of("ModelOld", deployed), MIDNIGHT - days * DAY
     clients.s3().put_object(Bucket="lake", Key="1", Body=artefact(tmp_path, trained))
     champion = Champion(VERSION, "bitcoin/1", "s3://lake/1", iso(trained), iso(trained))
-    StateTable("state", clients.dynamodb()).promote(champion)
+    StateTable("state", clients.dynamodb()).promote(champion, {})
 
     told = forecast_from(deployed, monkeypatch, MIDNIGHT - MINUTE)
     assert goes(told) == expected
@@ -191,7 +191,8 @@ def test_a_model_that_has_drifted_is_told_by_what_it_has_lost(week, gone, deploy
         PipelineName="predict-bitcoin-dev", PipelineDefinition="{}", ClientRequestToken="t" * 32, RoleArn="r" * 20
     )
     StateTable("state", clients.dynamodb()).promote(
-        Champion(VERSION, "bitcoin/1", "s3://models/1", iso(NOON - 9 * DAY), iso(NOON - 9 * DAY))
+        Champion(VERSION, "bitcoin/1", "s3://models/1", iso(NOON - 9 * DAY), iso(NOON - 9 * DAY)),
+        {},
     )
     lived(**week)
     [scored] = said_and_come()

@@ -15,7 +15,8 @@ SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:comet-AbCdEf"
 def environment(assembly: Assembly) -> Json:
     """Of the training job."""
     body = json.loads(resolved(assembly.one("SageMaker::Pipeline")["PipelineDefinition"]["PipelineDefinitionBody"]))
-    told: Json = body["Steps"][0]["Arguments"]["Environment"]
+    [train] = [step for step in body["Steps"] if step["Name"] == "Train"]
+    told: Json = train["Arguments"]["Environment"]
     return told
 
 
