@@ -155,7 +155,7 @@ def _trained(data: Dataset, parts: Split, beside: Sequence[Dataset], told: argpa
         observe=run.trial,
     )
     rows = len(parts.train) + sum(len(each.rows) for each in beside)
-    _say(f"fitting on {rows} rows, of each market {fit.ROWS} at the most, with rounds {tuned.rounds}")
+    _say(f"fitting on {rows} rows, of each market {fit.ROWS} at the most; rounds found {tuned.rounds}")
     heads = fit.fit(data, parts, tuned, seed=told.seed, threads=told.threads, beside=beside)
     about = {
         "trained_until": iso(int(data.minutes.start[parts.calibrate[-1]]) + MINUTE),

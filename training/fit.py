@@ -7,16 +7,18 @@ import numpy as np
 import xgboost as xgb
 
 from btc.forecasts import LEVELS
-from btc.minutes import Floats
+from btc.minutes import Floats, Ints
 from btc.models import Heads, Line, spread, standardised
 from training.dataset import Dataset
-from training.growth import Laplace, Pinball, booster_params, grow, modes, quantised
+from training.growth import Laplace, Pinball, Shards, Singles, booster_params, grow, modes
 from training.plain import at, lines, shape, share
 from training.split import Split
 from training.tune import SPREAD, Tuned, thinned
 
-ROWS: Final = 450_000
-"""What the minutes between them tell is all but the same, and takes as long again to learn."""
+ROWS: Final = 1_200_000
+"""Rows of each dataset, evenly spread, that the boosters learn from at the most: what fits into 4 GB."""
+LATER: Final = 0.2
+"""With twice the rows of the search a booster stops at 2 ** LATER times the rounds: it overfits later."""
 
 
 def fit(  # noqa: PLR0913 - what a fit takes
@@ -28,9 +30,10 @@ def fit(  # noqa: PLR0913 - what a fit takes
     ROWS rows are taken at the most, evenly spread.
     """
     sources = [(each, thinned(rows, ROWS)) for each, rows in ((dataset, split.train), *((b, b.rows) for b in beside))]
-    matrix = quantised(np.concatenate([each.matrix[rows] for each, rows in sources]), threads)
-    size_params = booster_params(SPREAD, matrix.num_row(), seed, threads)
-    params = booster_params(tuned.params, matrix.num_row(), seed, threads)
+    matrix = Shards.of(lambda part: taken(sources, part), sum(len(rows) for _, rows in sources), threads)
+    size_params = booster_params(SPREAD, matrix.tree_rows, seed, threads)
+    params = booster_params(tuned.params, matrix.tree_rows, seed, threads)
+    longer = (matrix.num_row() / tuned.rows) ** LATER
 
     def of_all(head: Line | xgb.Booster) -> Floats:
         return np.concatenate([at(head, each.matrix, rows) for each, rows in sources])
@@ -39,13 +42,23 @@ def fit(  # noqa: PLR0913 - what a fit takes
     for horizon, line in lines(dataset, split.train).items():
         target = np.concatenate([each.targets[horizon][rows] for each, rows in sources])
         start = of_all(line)
-        size = grow(size_params, matrix, Laplace(np.abs(target)), start=start, rounds=tuned.spread_rounds[horizon])
+        rounds = round(longer * tuned.spread_rounds[horizon])
+        size = grow(size_params, matrix, Laplace(np.abs(target)), start=start, rounds=rounds)
         returns = target / np.exp(start + of_all(size))
         plain = shape(returns, horizon)
         ways = modes(plain)
-        quantiles = grow(params, matrix, Pinball(returns, plain, ways), rounds=tuned.rounds[horizon])
+        quantiles = grow(params, matrix, Pinball(returns, plain, ways), rounds=round(longer * tuned.rounds[horizon]))
         heads[horizon] = Heads(size, quantiles, line, plain, ways)
     return heads
+
+
+def taken(sources: Sequence[tuple[Dataset, Ints]], part: slice) -> Singles:
+    """Features (n, features) of some of the sources' rows, as those of one source after the other."""
+    found, before = [], 0
+    for dataset, rows in sources:
+        found.append(dataset.matrix[rows[(part.start - before) % (part.step or 1) :: part.step]])
+        before += len(rows)
+    return np.concatenate(found)
 
 
 def calibrate(dataset: Dataset, split: Split, heads: Mapping[int, Heads]) -> dict[int, Floats]:

@@ -5,9 +5,10 @@ quantile head minimises the pinball loss over all levels at once, in a few modes
 together (up, apart, askew, at the tails), which tell almost all that trees find and cost a third of single levels.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from threading import Lock
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,15 +21,17 @@ from training.losses import pinball
 Singles = npt.NDArray[np.float32]
 
 MODES: Final = 4
-FOREST: Final = 4
-"""Trees grown in each round, on rows and features of their own: their mean varies less than one tree."""
 MAX_BIN: Final = 64
-MAX_ROUNDS: Final = 250
-PATIENCE: Final = 10
+SHARD: Final = 135_000
+"""Rows a tree learns from, about: with more the trees take turns, for a tree's time grows with its rows."""
+MAX_ROUNDS: Final = 900
+PATIENCE: Final = 40
 """Rounds without a better validation loss after which a booster stops growing."""
 
 _LEVELS: Final = np.array(LEVELS, dtype=np.float32)
 _ROWS_AT_ONCE: Final = 1 << 16
+_JUDGED: Final = 8
+"""Rounds between two looks at the validation rows."""
 _STEEPEST: Final = 4.0
 """The natural logarithm of the most a spread may be away from 1."""
 
@@ -43,6 +46,10 @@ class Laplace:
         known = np.isfinite(self.sizes)
         slope = np.where(known, 1 - self.sizes * np.exp(-np.clip(predicted, -_STEEPEST, _STEEPEST)), 0.0)
         return slope.astype(np.float32), known.astype(np.float32)
+
+    def part(self, rows: slice) -> Self:
+        """Of some of the rows."""
+        return replace(self, sizes=self.sizes[rows])
 
     def losses(self, predicted: Any) -> Floats:
         return np.asarray(predicted + self.sizes * np.exp(-np.clip(predicted, -_STEEPEST, _STEEPEST)))
@@ -70,6 +77,10 @@ class Pinball:
         weight = np.broadcast_to(np.isfinite(truth).astype(np.float32)[:, None], slope.shape)
         return slope, np.ascontiguousarray(weight)
 
+    def part(self, rows: slice) -> Self:
+        """Of some of the rows."""
+        return replace(self, truth=self.truth[rows])
+
     def losses(self, predicted: Any) -> Floats:
         amounts = np.asarray(predicted).reshape(len(self.truth), len(self.modes))
         return pinball(self.truth, np.sort(self.shape + amounts @ self.modes, axis=1))
@@ -90,42 +101,101 @@ def modes(shape: Floats) -> Floats:
     return np.asarray((rotated / np.sqrt(density)[:, None]).T)
 
 
+class Shards:
+    """Quantised rows, every so manieth in one shard: trees learn from one shard after the other.
+
+    What a booster begins with is written into the matrices; where it stands there already it is left alone, so that
+    several boosters may grow on them at a time.
+    """
+
+    def __init__(self, matrices: Sequence[xgb.QuantileDMatrix]) -> None:
+        self.matrices = tuple(matrices)
+        self._outputs = 0
+        self._beginning = Lock()
+
+    @classmethod
+    def of(cls, take: Callable[[slice], Singles], rows: int, threads: int, like: Self | None = None) -> Self:
+        """Shards of so many rows, `take` giving the features (n, features) of some; `like` lends its cuts."""
+        count, found = max(1, round(rows / SHARD)), [] if like is None else [like.matrices[0]]
+        made = []
+        for number in range(count):
+            made.append(quantised(take(slice(number, None, count)), threads, *found[:1]))
+            found.append(made[-1])
+        return cls(made)
+
+    @property
+    def parts(self) -> list[slice]:
+        """The rows of each shard."""
+        return [slice(number, None, len(self.matrices)) for number in range(len(self.matrices))]
+
+    @property
+    def tree_rows(self) -> int:
+        return int(self.matrices[0].num_row())
+
+    def num_row(self) -> int:
+        return sum(int(each.num_row()) for each in self.matrices)
+
+    def begin(self, outputs: int, start: Floats | None) -> None:
+        """Objectives hold the truth themselves: the matrices are told the number of outputs and where they begin."""
+        with self._beginning:
+            if start is None and outputs == self._outputs:
+                return
+            self._outputs = outputs if start is None else 0
+            for matrix, part in zip(self.matrices, self.parts, strict=True):
+                rows = matrix.num_row()
+                margin = np.zeros((rows, outputs)) if start is None else start[part]
+                matrix.set_info(label=np.zeros((rows, outputs) if outputs > 1 else rows), base_margin=margin)
+
+
 def grow(  # noqa: PLR0913 - what growing takes
     params: dict[str, Any],
-    matrix: xgb.QuantileDMatrix,
+    matrix: Shards | xgb.QuantileDMatrix,
     objective: Laplace | Pinball,
     *,
     start: Floats | None = None,
     rounds: int = MAX_ROUNDS,
-    validation: tuple[xgb.QuantileDMatrix, Laplace | Pinball, Floats | None] | None = None,
+    validation: tuple[Shards | xgb.QuantileDMatrix, Laplace | Pinball, Floats | None] | None = None,
 ) -> xgb.Booster:
-    """A booster of so many rounds, or until the mean loss on the validation rows stops falling.
+    """A booster of so many trees, or until the mean loss on the validation rows stops falling: see `best_iteration`.
 
-    `start` (n,) is what is predicted before any tree; the validation is its matrix, its objective and its start.
+    `start` (n,) is what is predicted before any tree; the validation is one shard, its objective and its start.
     """
     outputs = len(objective.modes) if isinstance(objective, Pinball) else 1
     told = {**params, "base_score": [0.0] * outputs if outputs > 1 else 0.0, "disable_default_eval_metric": 1}
     if outputs > 1:
         told |= {"num_target": outputs, "multi_strategy": "multi_output_tree"}
-    _begin(matrix, outputs, start)
-    if validation is None:
-        return xgb.train(told, matrix, rounds, obj=objective)
-    beside, judge, first = validation
-    _begin(beside, outputs, first)
+    shards = _shards(matrix)
+    shards.begin(outputs, start)
+    turns = [(each, objective.part(part)) for each, part in zip(shards.matrices, shards.parts, strict=True)]
+    booster = xgb.Booster(told, list(shards.matrices))
+    judge = None if validation is None else _judge(outputs, *validation)
+    best, least = 0, np.inf
+    for number in range(rounds):
+        shard, told_by = turns[number % len(turns)]
+        booster.update(shard, number, fobj=told_by)
+        if judge is None or (number + 1) % _JUDGED:
+            continue
+        loss = judge(booster)
+        if loss < least:
+            best, least = number, loss
+        elif number - best >= PATIENCE:
+            break
+    if judge is not None:
+        booster.best_iteration = best
+    return booster.reset()  # without the matrices, which others begin with other outputs
 
-    def loss(predicted: Any, _: xgb.DMatrix) -> tuple[str, float]:
-        return "loss", float(np.nanmean(judge.losses(predicted)))
 
-    return xgb.train(
-        told,
-        matrix,
-        rounds,
-        obj=objective,
-        custom_metric=loss,
-        evals=[(beside, "validate")],
-        early_stopping_rounds=PATIENCE,
-        verbose_eval=False,
-    )
+def _shards(matrix: Shards | xgb.QuantileDMatrix) -> Shards:
+    return matrix if isinstance(matrix, Shards) else Shards([matrix])
+
+
+def _judge(
+    outputs: int, matrix: Shards | xgb.QuantileDMatrix, judge: Laplace | Pinball, start: Floats | None
+) -> Callable[[xgb.Booster], float]:
+    shards = _shards(matrix)
+    shards.begin(outputs, start)
+    [whole] = shards.matrices
+    return lambda booster: float(np.nanmean(judge.losses(booster.predict(whole, output_margin=True))))
 
 
 def quantised(rows: Any, threads: int, like: xgb.QuantileDMatrix | None = None) -> xgb.QuantileDMatrix:
@@ -134,21 +204,13 @@ def quantised(rows: Any, threads: int, like: xgb.QuantileDMatrix | None = None) 
 
 
 def booster_params(params: Mapping[str, float], rows: int, seed: int, threads: int) -> dict[str, Any]:
-    """XGBoost's parameters; a leaf's least weight is a share of the rows, whatever their number."""
+    """XGBoost's parameters; a leaf's least weight is a share of a tree's rows, whatever their number."""
     known = {name: value for name, value in params.items() if name != "min_child_share"}
     return {
         "tree_method": "hist",
         "max_bin": MAX_BIN,
-        "num_parallel_tree": FOREST,
         "min_child_weight": max(1.0, params["min_child_share"] * rows),
         "seed": seed,
         "nthread": threads,
         **known,
     }
-
-
-def _begin(matrix: xgb.QuantileDMatrix, outputs: int, start: Floats | None) -> None:
-    """Objectives hold the truth themselves: the matrix is told the number of outputs and where they begin."""
-    rows = matrix.num_row()
-    margin = np.zeros((rows, outputs)) if start is None else start
-    matrix.set_info(label=np.zeros((rows, outputs) if outputs > 1 else rows), base_margin=margin)

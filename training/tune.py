@@ -17,7 +17,7 @@ from btc.forecasts import HORIZONS
 from btc.minutes import Floats, Ints
 from btc.models import Heads, spread, standardised
 from training.dataset import Dataset
-from training.growth import Laplace, Pinball, booster_params, grow, modes, quantised
+from training.growth import Laplace, Pinball, Shards, booster_params, grow, modes, quantised
 from training.losses import pinball
 from training.plain import at, lines, shape, share
 from training.split import Fold
@@ -27,22 +27,21 @@ BLOCK: Final = 120
 ROWS: Final = 160_000
 """Rows, evenly spread, that a trial learns from: the final boosters take more, see `fit.ROWS`."""
 FIRST: Final[Mapping[str, float]] = {
-    "eta": 0.08,
+    "eta": 0.03,
     "max_depth": 6,
     "min_child_share": 0.0003,
-    "subsample": 0.2,
+    "subsample": 0.5,
     "colsample_bytree": 0.3,
     "lambda": 20.0,
 }
 """The plain recipe: every search tries it first."""
 SPREAD: Final[Mapping[str, float]] = {
-    "eta": 0.12,
+    "eta": 0.06,
     "max_depth": 4,
     "min_child_share": 0.001,
-    "subsample": 0.3,
+    "subsample": 0.5,
     "colsample_bytree": 0.5,
     "lambda": 50.0,
-    "num_parallel_tree": 1,
 }
 """That of the spread heads, which take seconds and are not searched for."""
 
@@ -54,21 +53,24 @@ class Tuned:
     params: Mapping[str, float]
     rounds: Mapping[int, int]
     spread_rounds: Mapping[int, int]
+    rows: int
+    """That the rounds were found on."""
     skill: float
     """Mean CRPS skill over folds and horizons on the validation rows, against constant scaled quantiles."""
     trials: int
 
 
 class Matrices:
-    """A fold's quantised rows: built once, for every trial, horizon and head."""
+    """A fold's quantised rows: built once, for every trial, horizon and head; trials may read it at a time."""
 
     def __init__(self, dataset: Dataset, fold: Fold, *, seed: int, threads: int) -> None:
         self.dataset, self.number = dataset, len(fold.fit)
         self.fit, self.validate = thinned(fold.fit, ROWS), thinned(fold.validate, ROWS // 4)
-        self.fit_matrix = quantised(dataset.matrix[self.fit], threads)
-        self.validate_matrix = quantised(dataset.matrix[self.validate], threads, self.fit_matrix)
+        self.fit_matrix = Shards.of(lambda part: dataset.matrix[self.fit[part]], len(self.fit), threads)
+        judged = quantised(dataset.matrix[self.validate], threads, self.fit_matrix.matrices[0])
+        self.validate_matrix = Shards([judged])
         self.lines = lines(dataset, fold.fit)
-        params = booster_params(SPREAD, len(self.fit), seed, threads)
+        params = booster_params(SPREAD, self.fit_matrix.tree_rows, seed, threads)
         self.spreads = {horizon: self._spread(horizon, params) for horizon in dataset.targets}
 
     def heads(self, horizon: int, params: dict[str, Any]) -> Heads:
@@ -156,7 +158,7 @@ def tune(  # noqa: PLR0913 - what a search is told
     began = clock()
 
     def objective(trial: optuna.Trial) -> float:
-        params = booster_params(suggested(trial), len(matrices[-1].fit), seed, threads)
+        params = booster_params(suggested(trial), matrices[-1].fit_matrix.tree_rows, seed, threads)
         skills, rounds = [], {}
         for each in matrices:
             for horizon in HORIZONS:
@@ -195,16 +197,16 @@ def tune(  # noqa: PLR0913 - what a search is told
     best = study.best_trial
     rounds = {int(horizon): int(number) for horizon, number in best.user_attrs["rounds"].items()}
     spread_rounds = {horizon: head.num_boosted_rounds() for horizon, head in matrices[-1].spreads.items()}
-    return Tuned(best.params, rounds, spread_rounds, float(best.values[0]), len(study.trials))
+    return Tuned(best.params, rounds, spread_rounds, len(matrices[-1].fit), float(best.values[0]), len(study.trials))
 
 
 def suggested(trial: optuna.Trial) -> dict[str, float]:
     """What a trial tries."""
     return {
-        "eta": trial.suggest_float("eta", 0.03, 0.2, log=True),
+        "eta": trial.suggest_float("eta", 0.015, 0.06, log=True),
         "max_depth": trial.suggest_int("max_depth", 3, 7),
         "min_child_share": trial.suggest_float("min_child_share", 2e-4, 0.02, log=True),
-        "subsample": trial.suggest_float("subsample", 0.15, 0.6),
+        "subsample": trial.suggest_float("subsample", 0.2, 1.0),
         "colsample_bytree": trial.suggest_float("colsample_bytree", 0.2, 1.0),
         "lambda": trial.suggest_float("lambda", 5.0, 500.0, log=True),
     }

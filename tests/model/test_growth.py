@@ -75,6 +75,33 @@ def test_trees_find_what_moves_the_quantiles_and_how_wide_they_are():
     assert spread[ROWS[:, 0] > 0].mean() > 2 * spread[ROWS[:, 0] <= 0].mean()
 
 
+def sharded(count, monkeypatch):
+    monkeypatch.setattr(growth, "SHARD", len(ROWS) // count)
+    return growth.Shards.of(lambda part: ROWS[part], len(ROWS), 1)
+
+
+def test_shards_hold_every_row_once(monkeypatch):
+    shards = sharded(3, monkeypatch)
+
+    assert [each.num_row() for each in shards.matrices] == [len(ROWS[part]) for part in shards.parts]
+    held = np.concatenate([np.arange(len(ROWS))[part] for part in shards.parts])
+    assert sorted(held) == list(range(len(ROWS)))
+    assert shards.num_row() == len(ROWS)
+
+
+def test_trees_that_take_turns_on_shards_tell_what_one_matrix_tells(monkeypatch):
+    params = growth.booster_params({"max_depth": 2, "eta": 0.2, "min_child_share": 0.01}, 1_000, 1, 1)
+    shards, start = sharded(4, monkeypatch), np.where(ROWS[:, 2] > 0, 0.2, -0.2)
+    whole, turns = (
+        growth.grow(params, matrix, Laplace(np.abs(TRUTH)), start=start, rounds=60).inplace_predict(ROWS)
+        for matrix in (growth.quantised(ROWS, 1), shards)
+    )
+
+    assert np.corrcoef(whole, turns)[0, 1] > 0.95
+    # What the start says too much the trees take back: each shard's rows begin where those rows do.
+    assert abs(turns[start > 0].mean() - turns[start < 0].mean() + 0.4) < 0.1
+
+
 def test_growing_stops_where_the_validation_gains_no_more():
     params = growth.booster_params({"max_depth": 6, "eta": 0.5, "min_child_share": 0.0}, len(ROWS), 1, 1)
     modes = growth.modes(SHAPE)
