@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final
 
 import numpy as np
@@ -26,6 +27,8 @@ BLOCK: Final = 120
 """Validation rows whose losses are averaged before their error is estimated: two of the longest horizons."""
 ROWS: Final = 160_000
 """Rows, evenly spread, that a trial learns from: the final boosters take more, see `fit.ROWS`."""
+AT_ONCE: Final = 4
+"""Trials that grow at a time at the most: each tries what those before it have taught, and more would know less."""
 FIRST: Final[Mapping[str, float]] = {
     "eta": 0.03,
     "max_depth": 6,
@@ -150,15 +153,17 @@ def tune(  # noqa: PLR0913 - what a search is told
 ) -> Tuned:
     """Up to `trials` trials of TPE within about `seconds`; a study in `checkpoints` goes on where it was stopped.
 
-    `observe` is shown each finished trial, those of before the stop first.
+    `observe` is shown each finished trial, one at a time, those of before the stop first.
 
-    A trial that is behind the median of those before it, fold by fold and horizon by horizon, is given up.
+    A trial that is behind the median of those before it, fold by fold and horizon by horizon, is given up. Where
+    there are threads, AT_ONCE trials grow at a time and share them: what each tries depends on which is done first.
     """
     matrices = [Matrices(dataset, fold, seed=seed, threads=threads) for fold in folds]
     began = clock()
+    workers = min(threads, trials, AT_ONCE)
 
     def objective(trial: optuna.Trial) -> float:
-        params = booster_params(suggested(trial), matrices[-1].fit_matrix.tree_rows, seed, threads)
+        params = booster_params(suggested(trial), matrices[-1].fit_matrix.tree_rows, seed, threads // workers)
         skills, rounds = [], {}
         for each in matrices:
             for horizon in HORIZONS:
@@ -178,7 +183,7 @@ def tune(  # noqa: PLR0913 - what a search is told
     study = optuna.create_study(
         study_name="quantiles",
         storage=_storage(checkpoints),
-        sampler=optuna.samplers.TPESampler(seed=seed),
+        sampler=optuna.samplers.TPESampler(seed=seed, constant_liar=workers > 1),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=3),
         direction="maximize",
         load_if_exists=True,
@@ -188,11 +193,18 @@ def tune(  # noqa: PLR0913 - what a search is told
         observe(trial)
     if not study.trials:
         study.enqueue_trial(dict(FIRST))
+    showing = Lock()
+
+    def show(_: optuna.Study, trial: FrozenTrial) -> None:
+        with showing:
+            observe(trial)
+
     study.optimize(
         objective,
         n_trials=max(trials - len(finished), 0 if finished else 1),
         timeout=seconds,
-        callbacks=[lambda _, trial: observe(trial)],
+        n_jobs=workers,
+        callbacks=[show],
     )
     best = study.best_trial
     rounds = {int(horizon): int(number) for horizon, number in best.user_attrs["rounds"].items()}

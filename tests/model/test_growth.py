@@ -1,5 +1,7 @@
 """Growing: gradients are those of the losses, modes are ways of the density, and what is unknown weighs nothing."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import xgboost as xgb
@@ -100,6 +102,19 @@ def test_trees_that_take_turns_on_shards_tell_what_one_matrix_tells(monkeypatch)
     assert np.corrcoef(whole, turns)[0, 1] > 0.95
     # What the start says too much the trees take back: each shard's rows begin where those rows do.
     assert abs(turns[start > 0].mean() - turns[start < 0].mean() + 0.4) < 0.1
+
+
+def test_boosters_that_grow_at_a_time_come_out_as_one_after_the_other(monkeypatch):
+    shards, modes = sharded(2, monkeypatch), growth.modes(SHAPE)
+    objective = Pinball(TRUTH, SHAPE, modes)
+
+    def grown(depth):
+        params = growth.booster_params({"max_depth": depth, "eta": 0.2, "min_child_share": 0.01}, 2_000, 1, 1)
+        return bytes(growth.grow(params, shards, objective, rounds=30).save_raw("ubj"))
+
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(grown, (2, 3, 4, 5)))
+    assert together == [grown(depth) for depth in (2, 3, 4, 5)]
 
 
 def test_growing_stops_where_the_validation_gains_no_more():
