@@ -28,7 +28,7 @@ from btc.forecasts import HORIZONS
 from btc.minutes import Floats, Ints
 from btc.models import Model
 from btc.times import DAY, MINUTE, iso, parse_iso
-from training import baselines, dataset, fit, insights, issue, leaks, measures, report, split, tracking, tune
+from training import baselines, dataset, fit, growth, insights, issue, leaks, measures, report, split, tracking, tune
 from training.baselines import Garch
 from training.dataset import Dataset, UnreadableBarsError
 from training.leaks import LeakError
@@ -151,12 +151,21 @@ def _trained(data: Dataset, parts: Split, beside: Sequence[Dataset], told: argpa
         seed=told.seed,
         threads=told.threads,
         checkpoints=told.out / "study",
+        device=growth.device(told.device),
         say=_say,
         observe=run.trial,
     )
     rows = len(parts.train) + sum(len(each.rows) for each in beside)
     _say(f"fitting on {rows} rows, of each market {fit.ROWS} at the most; rounds found {tuned.rounds}")
-    heads = fit.fit(data, parts, tuned, seed=told.seed, threads=told.threads, beside=beside)
+    heads = fit.fit(
+        data,
+        parts,
+        tuned,
+        seed=told.seed,
+        threads=told.threads,
+        beside=beside,
+        device=growth.device(told.device),
+    )
     about = {
         "trained_until": iso(int(data.minutes.start[parts.calibrate[-1]]) + MINUTE),
         "dataset": data.digest,
@@ -184,6 +193,7 @@ def _told(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--pretrain", type=Path, nargs="*", default=(), help="bars of other venues or years to add")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where trees grow")
     told = parser.parse_args(arguments)
     for name in ("train_until", "test_from", "test_until"):
         try:

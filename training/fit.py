@@ -22,7 +22,14 @@ LATER: Final = 0.2
 
 
 def fit(  # noqa: PLR0913 - what a fit takes
-    dataset: Dataset, split: Split, tuned: Tuned, *, seed: int, threads: int, beside: Sequence[Dataset] = ()
+    dataset: Dataset,
+    split: Split,
+    tuned: Tuned,
+    *,
+    seed: int,
+    threads: int,
+    beside: Sequence[Dataset] = (),
+    device: str = "cpu",
 ) -> dict[int, Heads]:
     """Both heads of each horizon on the fit and validation rows, with the rounds the search came to.
 
@@ -31,8 +38,8 @@ def fit(  # noqa: PLR0913 - what a fit takes
     """
     sources = [(each, thinned(rows, ROWS)) for each, rows in ((dataset, split.train), *((b, b.rows) for b in beside))]
     matrix = Shards.of(lambda part: taken(sources, part), sum(len(rows) for _, rows in sources), threads)
-    size_params = booster_params(SPREAD, matrix.tree_rows, seed, threads)
-    params = booster_params(tuned.params, matrix.tree_rows, seed, threads)
+    size_params = booster_params(SPREAD, matrix.tree_rows, seed, threads, device)
+    params = booster_params(tuned.params, matrix.tree_rows, seed, threads, device)
     longer = (matrix.num_row() / tuned.rows) ** LATER
 
     def of_all(head: Line | xgb.Booster) -> Floats:

@@ -7,6 +7,7 @@ together (up, apart, askew, at the tails), which tell almost all that trees find
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from threading import Lock
 from typing import Any, Final, Self
 
@@ -182,6 +183,7 @@ def grow(  # noqa: PLR0913 - what growing takes
             break
     if judge is not None:
         booster.best_iteration = best
+    booster.set_param({"device": "cpu"})  # where its rows lie from here on
     return booster.reset()  # without the matrices, which others begin with other outputs
 
 
@@ -203,7 +205,17 @@ def quantised(rows: Any, threads: int, like: xgb.QuantileDMatrix | None = None) 
     return xgb.QuantileDMatrix(rows, max_bin=MAX_BIN, nthread=threads, ref=like)
 
 
-def booster_params(params: Mapping[str, float], rows: int, seed: int, threads: int) -> dict[str, Any]:
+def device(asked: str) -> str:
+    """The device asked for; for "auto" cuda where this xgboost was built for it and the machine has a card."""
+    if asked != "auto":
+        return asked
+    cards = Path("/proc/driver/nvidia/gpus")
+    return "cuda" if xgb.build_info()["USE_CUDA"] and cards.is_dir() and any(cards.iterdir()) else "cpu"
+
+
+def booster_params(
+    params: Mapping[str, float], rows: int, seed: int, threads: int, device: str = "cpu"
+) -> dict[str, Any]:
     """XGBoost's parameters; a leaf's least weight is a share of a tree's rows, whatever their number."""
     known = {name: value for name, value in params.items() if name != "min_child_share"}
     return {
@@ -212,5 +224,6 @@ def booster_params(params: Mapping[str, float], rows: int, seed: int, threads: i
         "min_child_weight": max(1.0, params["min_child_share"] * rows),
         "seed": seed,
         "nthread": threads,
+        **({} if device == "cpu" else {"device": device}),
         **known,
     }

@@ -147,6 +147,7 @@ def tune(  # noqa: PLR0913 - what a search is told
     seed: int,
     threads: int,
     checkpoints: Path | None,
+    device: str = "cpu",
     clock: Callable[[], float] = time.monotonic,
     say: Callable[[str], None] = print,
     observe: Callable[[FrozenTrial], None] = lambda _: None,
@@ -163,7 +164,7 @@ def tune(  # noqa: PLR0913 - what a search is told
     workers = min(threads, trials, AT_ONCE)
 
     def objective(trial: optuna.Trial) -> float:
-        params = booster_params(suggested(trial), matrices[-1].fit_matrix.tree_rows, seed, threads // workers)
+        params = booster_params(suggested(trial), matrices[-1].fit_matrix.tree_rows, seed, threads // workers, device)
         skills, rounds = [], {}
         for each in matrices:
             for horizon in HORIZONS:

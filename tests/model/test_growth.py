@@ -117,6 +117,15 @@ def test_boosters_that_grow_at_a_time_come_out_as_one_after_the_other(monkeypatc
     assert together == [grown(depth) for depth in (2, 3, 4, 5)]
 
 
+def test_trees_grow_on_the_processor_unless_there_is_a_card():
+    built = bool(xgb.build_info()["USE_CUDA"])
+
+    assert growth.device("cuda") == "cuda"
+    assert growth.device("auto") == "cpu" or built
+    assert "device" not in growth.booster_params({"min_child_share": 0.01}, 100, 1, 1)
+    assert growth.booster_params({"min_child_share": 0.01}, 100, 1, 1, "cuda")["device"] == "cuda"
+
+
 def test_growing_stops_where_the_validation_gains_no_more():
     params = growth.booster_params({"max_depth": 6, "eta": 0.5, "min_child_share": 0.0}, len(ROWS), 1, 1)
     modes = growth.modes(SHAPE)
