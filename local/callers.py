@@ -38,10 +38,9 @@ def recording(application: Application, log: Path) -> Application:
     lock = threading.Lock()
 
     def recorded(environ: Environ, start_response: Any) -> Iterable[bytes]:
-        call = _call(environ)
-        if call:
+        if calls := _calls(environ):
             with lock, log.open("a", encoding="utf-8") as lines:
-                lines.write(json.dumps(asdict(call)) + "\n")
+                lines.writelines(json.dumps(asdict(call)) + "\n" for call in calls)
         return application(environ, start_response)
 
     return recorded
@@ -54,16 +53,18 @@ def read_calls(log: Path) -> set[Call]:
     return {Call(**json.loads(line)) for line in log.read_text(encoding="utf-8").splitlines()}
 
 
-def _call(environ: Environ) -> Call | None:
+def _calls(environ: Environ) -> list[Call]:
+    """A batch is a call on each of its tables."""
     signed = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
     if signed is None:
-        return None
+        return []
     caller, service = signed.groups()
     if target := environ.get("HTTP_X_AMZ_TARGET"):
-        return Call(caller, f"{service}:{target.rpartition('.')[2]}", _named(_body(environ)))
+        action = f"{service}:{target.rpartition('.')[2]}"
+        return [Call(caller, action, name) for name in _named(_body(environ))]
     if service == "s3":
-        return _object_call(caller, environ)
-    return Call(caller, f"{service}:{environ['REQUEST_METHOD']}", environ.get("PATH_INFO", ""))
+        return [_object_call(caller, environ)]
+    return [Call(caller, f"{service}:{environ['REQUEST_METHOD']}", environ.get("PATH_INFO", ""))]
 
 
 def _body(environ: Environ) -> Mapping[str, Any]:
@@ -79,10 +80,12 @@ def _body(environ: Environ) -> Mapping[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def _named(body: Mapping[str, Any]) -> str:
+def _named(body: Mapping[str, Any]) -> list[str]:
     if "PipelineName" in body:
-        return f"pipeline/{body['PipelineName']}"
-    return next((str(body[key]) for key in _NAMED_BY if key in body), "")
+        return [f"pipeline/{body['PipelineName']}"]
+    if "RequestItems" in body:
+        return sorted(body["RequestItems"])
+    return [next((str(body[key]) for key in _NAMED_BY if key in body), "")]
 
 
 def _object_call(caller: str, environ: Environ) -> Call:

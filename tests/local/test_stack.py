@@ -227,7 +227,8 @@ def test_a_widened_grant_and_a_missing_one_are_found(caller: str, run: Run) -> N
 def asked(run: Run) -> tuple[Stack, set[Right], set[Call], str]:
     """What is granted, and what has been called by all functions, those of the clock and of every route included."""
     stack = run.session.stack
-    for path in ("/v1/bars/BTC-USD", "/v1/scores/BTC-USD", "/v1/models/current", "/health"):
+    history = "/v1/forecasts/BTC-USD/history?horizon=5"
+    for path in ("/v1/bars/BTC-USD", history, "/v1/scores/BTC-USD", "/v1/models/current", "/health"):
         run.session.get(path)
     audit = json.loads((ROOT / "tests" / "events" / "audit_bars.json").read_text())
     assert stack.functions["audit_bars"].invoke(audit).error is None
