@@ -8,7 +8,11 @@ from tests.rehearsal.emulator import Emulator, RehearsalError
 Json = dict[str, Any]
 NOWHERE: Final = "AWS::SageMaker::"
 """The emulator has no such service, and refuses a template that names it."""
-UNKNOWN: Final = ("AWS::Athena::NamedQuery", "AWS::ECS::ClusterCapacityProviderAssociations")
+UNKNOWN: Final = (
+    "AWS::Athena::NamedQuery",
+    "AWS::Budgets::Budget",
+    "AWS::ECS::ClusterCapacityProviderAssociations",
+)
 
 
 def refused(resource: Json) -> bool:
@@ -28,11 +32,13 @@ class Apart:
         self._physical = physical
         self._queries: list[str] = []
         self._alarms: list[str] = []
+        self._budgets: list[str] = []
 
     def create(self) -> int:
         """How many were made. Raises RehearsalError where one cannot be found afterwards."""
         makers = {
             "AWS::Athena::NamedQuery": self._query,
+            "AWS::Budgets::Budget": self._budget,
             "AWS::ECS::ClusterCapacityProviderAssociations": self._capacity,
             "AWS::CloudWatch::Alarm": self._alarm,
         }
@@ -55,6 +61,8 @@ class Apart:
         for identity in self._queries:
             self._emulator.client("athena").delete_named_query(NamedQueryId=identity)
         self._emulator.client("cloudwatch").delete_alarms(AlarmNames=self._alarms)
+        for name in self._budgets:
+            self._emulator.client("budgets").delete_budget(AccountId=self._account, BudgetName=name)
 
     def _query(self, _: str, properties: Json) -> None:
         athena = self._emulator.client("athena")
@@ -62,6 +70,23 @@ class Apart:
         if athena.get_named_query(NamedQueryId=made)["NamedQuery"]["QueryString"] != properties["QueryString"]:
             raise RehearsalError(f"the query {properties['Name']!r} is not kept as it was given")
         self._queries.append(made)
+
+    def _budget(self, name: str, properties: Json) -> None:
+        budgets, told = self._emulator.client("budgets"), properties["Budget"]
+        limit = {**told["BudgetLimit"], "Amount": str(told["BudgetLimit"]["Amount"])}
+        budgets.create_budget(
+            AccountId=self._account,
+            Budget={**told, "BudgetName": name, "BudgetLimit": limit},
+            NotificationsWithSubscribers=properties["NotificationsWithSubscribers"],
+        )
+        kept = budgets.describe_budget(AccountId=self._account, BudgetName=name)["Budget"]
+        if float(kept["BudgetLimit"]["Amount"]) != float(limit["Amount"]):
+            raise RehearsalError(f"the budget is {kept['BudgetLimit']}")
+        self._budgets.append(name)
+
+    @property
+    def _account(self) -> str:
+        return str(self._emulator.client("sts").get_caller_identity()["Account"])
 
     def _capacity(self, _: str, properties: Json) -> None:
         ecs, cluster = self._emulator.client("ecs"), properties["Cluster"]
