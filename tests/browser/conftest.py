@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
-from btc import models
+from btc import serving
 from btc.aws.forecasts import ForecastTable
 from btc.aws.scores import ScoreTable, Tables, score
 from btc.aws.tables import BarTable
@@ -162,7 +162,7 @@ def _remember(session: Session) -> None:
     now = time.time_ns() // 1000
     minutes = Minutes.of_bars([bar for bar in tables.bars.between(session.market, now - DAY, now) if bar.closed])
     for last in range(len(minutes) - RECORD // MINUTE, len(minutes)):
-        for forecast in models.forecast(session.market, minutes[: last + 1], None):
+        for forecast in serving.forecast(session.market, minutes[: last + 1], None):
             tables.forecasts.add(forecast, RETENTION_DAYS)
     for hour in range(now - now % HOUR - RECORD, now, HOUR):
         score(tables, session.market, hour, RETENTION_DAYS)
