@@ -22,6 +22,8 @@ class Kept(NamedTuple):
     condition: str
     """Why Lambda gave up: RetryAttemptsExhausted, RecordAgeExceeded, EventAgeExceeded."""
     at: str
+    sequence: int
+    """Of its first record in its shard; 0 for an event that came by no stream."""
     event: Any
     """What the function was, or would have been, invoked with."""
 
@@ -39,10 +41,20 @@ class Failures:
     client: "LambdaClient"
 
     def keys(self) -> list[str]:
-        """The objects' keys, oldest first, as the records of one shard have to come."""
+        """The objects' keys, oldest first, as the records of one shard have to come; those that do not read, last.
+
+        By what they tell of themselves: S3 knows only the second, and ends a key by chance.
+        """
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
-        items = [item for page in pages for item in page.get("Contents", ())]
-        return [item["Key"] for item in sorted(items, key=lambda item: (item["LastModified"], item["Key"]))]
+        keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
+        return sorted(keys, key=self._age)
+
+    def _age(self, key: str) -> tuple[bool, str, int, str]:
+        try:
+            kept = self.read(key)
+        except UnreadableBatchError:
+            return True, "", 0, key
+        return False, kept.at, kept.sequence, key
 
     def read(self, key: str) -> Kept:
         """Raises UnreadableBatchError."""
@@ -71,6 +83,8 @@ def _parsed(key: str, content: bytes) -> Kept:
         told = json.loads(content)
         context = told["requestContext"]
         event = json.loads(told["payload"]) if "payload" in told else told["requestPayload"]
-        return Kept(key, context["functionArn"], context["condition"], told["timestamp"], event)
-    except (ValueError, KeyError, TypeError) as error:
+        batch = told.get("KinesisBatchInfo") or told.get("DDBStreamBatchInfo") or {}
+        sequence = int(batch.get("startSequenceNumber", 0))
+        return Kept(key, context["functionArn"], context["condition"], told["timestamp"], sequence, event)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UnreadableBatchError(f"{key} is no description of a failed invocation: {error!r}") from error
