@@ -3,7 +3,7 @@
 import gzip
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.message import Message
 from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
@@ -36,7 +36,9 @@ class UnreachableError(Exception):
 class Connection:
     """One connection, for one thread. Asked to wait (429) or failing (5xx), the API is asked again `attempts` times."""
 
-    def __init__(self, url: str, key: str, *, timeout_s: float, attempts: int) -> None:
+    def __init__(
+        self, url: str, key: str, *, timeout_s: float, attempts: int, clock: Callable[[], float] = time.time
+    ) -> None:
         place = urlsplit(url)
         if place.scheme not in ("http", "https") or not place.netloc:
             raise UnreachableError(f"{url!r} is no address: give the API's, as https://…/live")
@@ -45,7 +47,7 @@ class Connection:
         self._headers = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "btc-client/1"}
         if key:
             self._headers["x-api-key"] = key
-        self._timeout_s, self._attempts = timeout_s, attempts
+        self._timeout_s, self._attempts, self._clock = timeout_s, attempts, clock
         self._open: HTTPConnection | None = None
 
     def get(self, path: str, query: Mapping[str, str]) -> bytes:
@@ -59,11 +61,11 @@ class Connection:
                 self.close()
                 if last:
                     raise UnreachableError(f"{self._place}: {error or type(error).__name__}") from error
-                time.sleep(pause(attempt, None))
+                time.sleep(pause(attempt, None, self._clock()))
                 continue
             if status == 200:
                 return content
-            wait_s = pause(attempt, headers.get("Retry-After"))
+            wait_s = pause(attempt, headers.get("Retry-After"), self._clock())
             if status not in AGAIN or last or wait_s > LONGEST_S:
                 raise ApiError(status, _problem(status, content))
             time.sleep(wait_s)
@@ -87,23 +89,23 @@ class Connection:
             return self._ask(target)
 
 
-def pause(attempt: int, retry_after: str | None) -> float:
+def pause(attempt: int, retry_after: str | None, now: float) -> float:
     """Seconds before the next attempt: what the server asks for and up to half as much again, so that clients that
     were refused together do not come back together; without such a wish twice as long each time, half of it by chance.
     """
-    if (asked := _seconds(retry_after)) is not None:
+    if (asked := _seconds(retry_after, now)) is not None:
         return asked + random.uniform(0, 0.5 * max(asked, FIRST_S))  # noqa: S311 - spreads load, keeps no secret
     return FIRST_S * 2.0 ** (attempt - 1) * random.uniform(0.5, 1)  # noqa: S311
 
 
-def _seconds(retry_after: str | None) -> float | None:
+def _seconds(retry_after: str | None, now: float) -> float | None:
     """Retry-After as RFC 9110 has it: seconds, or a date."""
     if retry_after is None:
         return None
     if retry_after.strip().isascii() and retry_after.strip().isdigit():
         return float(retry_after)
     try:
-        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
+        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - now)
     except ValueError:
         return None
 
