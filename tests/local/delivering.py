@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from collections.abc import Mapping as Event
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from moto.server import ThreadedMotoServer
@@ -19,7 +20,9 @@ from local.delivery import Delivery
 from local.http import Request, Server
 from local.lambdas import FunctionError, Result
 from local.mappings import Mapping
+from local.processes import Process, interpreter
 from local.streams import Emulator
+from local.template import ROOT
 
 Answer = Callable[[list[str]], Any]
 
@@ -32,6 +35,21 @@ def emulated() -> Iterator[Emulator]:
     server.start()
     yield Emulator(f"http://127.0.0.1:{server.get_host_and_port()[1]}")
     server.stop()
+
+
+@contextmanager
+def emulator_process(folder: Path) -> Iterator[Emulator]:
+    """An emulated AWS in a process of its own, as the local stack has it; its log lies in `folder`."""
+    process = Process.start(
+        "emulator",
+        [*interpreter(), "-m", "local.emulator"],
+        log=folder / "log",
+        environment={"PYTHONPATH": str(ROOT), "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"},
+        folder=ROOT,
+        announces=True,
+    )
+    yield Emulator(json.loads(process.announcement())["endpoint"])
+    process.stop()
 
 
 class Recorder:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import tarfile
 import textwrap
 from collections.abc import Iterator
@@ -14,9 +13,8 @@ import pytest
 
 from local.jobs import Machine
 from local.pipeline import PipelineError, start
-from local.processes import Process, interpreter
 from local.streams import Emulator
-from local.template import ROOT
+from tests.local.delivering import emulator_process
 
 TRAIN = """
     import argparse, json, os, pathlib
@@ -44,23 +42,13 @@ GATE = """
 
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    folder = tmp_path_factory.mktemp("emulator")
-    process = Process.start(
-        "emulator",
-        [*interpreter(), "-m", "local.emulator"],
-        log=folder / "log",
-        environment={"PYTHONPATH": str(ROOT), "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"},
-        folder=ROOT,
-        announces=True,
-    )
-    emulator = Emulator(json.loads(process.announcement())["endpoint"])
-    s3 = emulator.client("s3")
-    s3.create_bucket(Bucket="models")
-    s3.put_object(Bucket="models", Key="code/source.tar.gz", Body=_bundle({"train.py": TRAIN, "gate.py": GATE}))
-    s3.put_object(Bucket="models", Key="bars/date=1/bars.parquet", Body=b"bars")
-    emulator.client("sagemaker").create_model_package_group(ModelPackageGroupName="models")
-    yield emulator
-    process.stop()
+    with emulator_process(tmp_path_factory.mktemp("emulator")) as emulator:
+        s3 = emulator.client("s3")
+        s3.create_bucket(Bucket="models")
+        s3.put_object(Bucket="models", Key="code/source.tar.gz", Body=_bundle({"train.py": TRAIN, "gate.py": GATE}))
+        s3.put_object(Bucket="models", Key="bars/date=1/bars.parquet", Body=b"bars")
+        emulator.client("sagemaker").create_model_package_group(ModelPackageGroupName="models")
+        yield emulator
 
 
 def test_a_model_is_trained_weighed_and_registered_as_the_gate_decides(emulator: Emulator, tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """One small training run, made once and read by every test of this suite; and the program as a job is given it."""
 
 import io
-import json
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import NamedTuple
 import pytest
 
 from btc.models import Model
-from local.processes import Process, interpreter
 from local.streams import Emulator
+from tests.local.delivering import emulator_process
 from tests.model.walks import save, walk
 from training import dataset, insights, publish, split, train
 from training.dataset import Dataset
@@ -77,26 +76,16 @@ def story(run: Run, data: Dataset, parts: Split) -> Story:
 
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    folder = tmp_path_factory.mktemp("emulator")
-    process = Process.start(
-        "emulator",
-        [*interpreter(), "-m", "local.emulator"],
-        log=folder / "log",
-        environment={"PYTHONPATH": str(ROOT), "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"},
-        folder=ROOT,
-        announces=True,
-    )
-    emulator = Emulator(json.loads(process.announcement())["endpoint"])
-    emulator.client("s3").create_bucket(Bucket="models")
-    emulator.client("sagemaker").create_model_package_group(ModelPackageGroupName="bitcoin")
-    emulator.client("dynamodb").create_table(
-        TableName="state",
-        BillingMode="PAY_PER_REQUEST",
-        KeySchema=[{"AttributeName": "name", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "name", "AttributeType": "S"}],
-    )
-    yield emulator
-    process.stop()
+    with emulator_process(tmp_path_factory.mktemp("emulator")) as emulator:
+        emulator.client("s3").create_bucket(Bucket="models")
+        emulator.client("sagemaker").create_model_package_group(ModelPackageGroupName="bitcoin")
+        emulator.client("dynamodb").create_table(
+            TableName="state",
+            BillingMode="PAY_PER_REQUEST",
+            KeySchema=[{"AttributeName": "name", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "name", "AttributeType": "S"}],
+        )
+        yield emulator
 
 
 @pytest.fixture(scope="session")
