@@ -9,8 +9,9 @@ import xgboost as xgb
 from optuna.trial import FrozenTrial
 
 from btc import features
+from btc.heads import Heads, predicted
 from btc.minutes import Floats, Ints
-from btc.models import Heads, Model, spread, standardised
+from btc.models import Model
 from btc.times import MINUTE, iso
 from training.dataset import Dataset
 from training.losses import BASIS_POINTS, BLOCK, CANDIDATE, Losses, block_bootstrap, pinball
@@ -146,8 +147,8 @@ def curves(data: Dataset, rows: Ints, heads: Mapping[int, Heads]) -> dict[str, d
         truth, matrix = target[known], data.matrix[known]
 
         def loss(cut: Heads, truth: Floats = truth, matrix: Any = matrix, unit: Floats = unit) -> float:
-            quantiles = np.sort(standardised(cut, matrix), axis=1) * spread(cut, matrix)
-            return float(np.mean(unit * pinball(truth, quantiles)))
+            quantiles, size = predicted(cut, matrix)
+            return float(np.mean(unit * pinball(truth, np.sort(quantiles, axis=1) * size)))
 
         begun = grown._replace(quantiles=grown.quantiles[:1]) if grown.quantiles.num_boosted_rounds() else grown
         for head, whole in (("spread", begun), ("quantiles", grown)):

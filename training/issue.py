@@ -8,8 +8,9 @@ import numpy as np
 from btc import conformal, labels
 from btc.conformal import Offsets
 from btc.forecasts import HORIZONS
+from btc.heads import Heads
 from btc.minutes import Floats, Ints
-from btc.models import Heads, Model
+from btc.models import Model
 from btc.times import MINUTE
 from training.dataset import Dataset
 from training.split import Split

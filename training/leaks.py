@@ -13,14 +13,15 @@ import numpy.typing as npt
 
 from btc.features import LOOK_BACK, NAMES
 from btc.forecasts import HORIZONS, MEDIAN
+from btc.heads import Heads, seen
 from btc.minutes import Floats, Ints, Minutes
-from btc.models import Heads, spread, standardised
 from btc.times import DAY, MINUTE
 from training.dataset import Dataset
 from training.growth import Laplace, Pinball, booster_params, grow, modes, quantised
 from training.losses import BLOCK, block_bootstrap, pinball
-from training.plain import at, shape
+from training.plain import shape
 from training.split import EMBARGO, Fold
+from training.views import View
 
 DIRECTION: Final[Mapping[int, float]] = {1: 0.62, 5: 0.56, 15: 0.57, 60: 0.58}
 """A sign that is right more often, by horizon and beyond luck, is a leak; at one minute bid and ask are no secret."""
@@ -147,9 +148,10 @@ def _taught(  # noqa: PLR0913 - what teaching takes
     )
     matrix = quantised(data.matrix[fit], threads)
     size = grow(params, matrix, Laplace(np.abs(labels[fit])), rounds=ROUNDS)
-    returns = labels[fit] / np.exp(at(size, data.matrix, fit))
+    returns = labels[fit] / np.exp(View(data, fit).of(size))
     plain = shape(returns, horizon)
     ways = modes(plain)
     heads = Heads(size, grow(params, matrix, Pinball(returns, plain, ways), rounds=ROUNDS), shape=plain, modes=ways)
-    rows = data.matrix[judged]
-    return np.asarray(np.sort(standardised(heads, rows), axis=1) * spread(heads, rows))
+    # As one view sees it: a leak need not have a mirror image.
+    quantiles, width = seen(heads, data.matrix[judged])
+    return np.asarray(np.sort(quantiles, axis=1) * np.exp(width))

@@ -7,20 +7,17 @@ goes n / (n + INDEPENDENT) of the way from what is believed anyway.
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
-import xgboost as xgb
 
 from btc import features
 from btc.baselines import empirical
+from btc.heads import Line
 from btc.minutes import Floats, Ints
-from btc.models import Line
 from training.dataset import Dataset
 
 ROWS: Final = 200_000
 """Rows, evenly spread, that the few numbers of a line are learnt from: more do not change them."""
 INDEPENDENT: Final = 200
 """Rows that do not overlap at which an estimate counts half: fewer tell more of luck than of the market."""
-_ROWS_AT_ONCE: Final = 1 << 16
 _TELLING: Final = (
     *("scale", "volatility", "range", "candle", "move", "height", "wicks", "gaps", "volume", "trades"),
     *("still", "tick", "quiet_60", "hour", "day", "half_day"),
@@ -67,13 +64,6 @@ def lines(dataset: Dataset, rows: Ints) -> dict[int, Line]:
         told = line.at(chosen[known])
         found[horizon] = line._replace(level=level + float(np.log(np.mean(sizes / np.exp(told)) + 1e-6)))
     return found
-
-
-def at(head: Line | xgb.Booster, matrix: npt.NDArray[np.float32], rows: Ints) -> Floats:
-    """What a line or a booster gives (n,) for some rows of the matrix (m, features), without copying all of them."""
-    ask = head.at if isinstance(head, Line) else head.inplace_predict
-    parts = [ask(matrix[rows[first : first + _ROWS_AT_ONCE]]) for first in range(0, len(rows), _ROWS_AT_ONCE)]
-    return np.concatenate(parts).astype(np.float64)
 
 
 def shape(standardised: Floats, horizon: int) -> Floats:

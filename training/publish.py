@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from btc import models
 from btc.conformal import Offsets
+from btc.heads import Heads
 from btc.minutes import Floats, Ints
-from btc.models import Heads, Model, ModelError
+from btc.models import Model, ModelError
 from training.losses import Losses
 
 EVIDENCE: Final = "evidence.npz"

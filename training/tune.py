@@ -15,13 +15,16 @@ from optuna.trial import FrozenTrial
 
 from btc.baselines import empirical
 from btc.forecasts import HORIZONS
+from btc.heads import Heads, seen
 from btc.minutes import Floats, Ints
-from btc.models import Heads, spread, standardised
+from training import networks
 from training.dataset import Dataset
 from training.growth import Laplace, Pinball, Shards, booster_params, grow, modes, quantised
 from training.losses import pinball
-from training.plain import at, lines, shape, share
+from training.networks import Plain
+from training.plain import lines, shape, share
 from training.split import Fold
+from training.views import View, Views
 
 BLOCK: Final = 120
 """Validation rows whose losses are averaged before their error is estimated: two of the longest horizons."""
@@ -38,6 +41,8 @@ FIRST: Final[Mapping[str, float]] = {
     "lambda": 20.0,
 }
 """The plain recipe: every search tries it first."""
+WEIGHT: Final = 0.6
+"""The share of a network that has shown what it learns; trees have the rest."""
 SPREAD: Final[Mapping[str, float]] = {
     "eta": 0.06,
     "max_depth": 4,
@@ -56,8 +61,10 @@ class Tuned:
     params: Mapping[str, float]
     rounds: Mapping[int, int]
     spread_rounds: Mapping[int, int]
+    weights: Mapping[int, float]
+    """The network's share by horizon; see `networks`."""
     rows: int
-    """That the rounds were found on."""
+    """That the rounds were found on, mirror images among them."""
     skill: float
     """Mean CRPS skill over folds and horizons on the validation rows, against constant scaled quantiles."""
     trials: int
@@ -68,9 +75,10 @@ class Matrices:
 
     def __init__(self, dataset: Dataset, fold: Fold, *, seed: int, threads: int) -> None:
         self.dataset, self.number = dataset, len(fold.fit)
-        self.fit, self.validate = thinned(fold.fit, ROWS), thinned(fold.validate, ROWS // 4)
-        self.fit_matrix = Shards.of(lambda part: dataset.matrix[self.fit[part]], len(self.fit), threads)
-        judged = quantised(dataset.matrix[self.validate], threads, self.fit_matrix.matrices[0])
+        self.fit = Views.of_both((dataset, thinned(fold.fit, ROWS)))
+        self.validate = View(dataset, thinned(fold.validate, ROWS // 4))
+        self.fit_matrix = Shards.of(self.fit.features, self.fit.total, threads)
+        judged = quantised(self.validate.features(slice(None)), threads, self.fit_matrix.matrices[0])
         self.validate_matrix = Shards([judged])
         self.lines = lines(dataset, fold.fit)
         params = booster_params(SPREAD, self.fit_matrix.tree_rows, seed, threads)
@@ -80,9 +88,7 @@ class Matrices:
         """The heads of a horizon grown on the fit rows, with these parameters for the quantiles."""
         line, size = self.lines[horizon], self.spreads[horizon]
         fit, validate = (
-            self.dataset.targets[horizon][part]
-            / np.exp(at(line, self.dataset.matrix, part) + at(size, self.dataset.matrix, part))
-            for part in (self.fit, self.validate)
+            part.targets(horizon) / np.exp(part.of(line) + part.of(size)) for part in (self.fit, self.validate)
         )
         plain = shape(fit, horizon)
         ways = modes(plain)
@@ -91,19 +97,36 @@ class Matrices:
 
     def skill(self, horizon: int, heads: Heads) -> float:
         """Validation skill against constant quantiles of the scaled return."""
-        target = self.dataset.targets[horizon]
-        known = self.validate[np.isfinite(target[self.validate])]
-        rows = self.dataset.matrix[known]
-        grown = np.sort(standardised(heads, rows), axis=1) * spread(heads, rows)
-        flat = empirical(target[self.fit])[None, :]
+        target, judged = self.dataset.targets[horizon], self.validate.rows
+        known = judged[np.isfinite(target[judged])]
+        quantiles, size = seen(heads, self.dataset.matrix[known])
+        grown = np.sort(quantiles, axis=1) * np.exp(size)
+        flat = empirical(self.fit.targets(horizon))[None, :]
         # In basis points of the price, as the test will weigh them: wild times count for more.
         weight = self.dataset.scale[known]
         return float(1 - weight @ pinball(target[known], grown) / (weight @ pinball(target[known], flat)))
 
+    def weights(self, seed: int, say: Callable[[str], None]) -> dict[int, float]:
+        """The network's share by horizon: WEIGHT, as far as one learning from the fit rows earns it on the others."""
+        plains = {}
+        for horizon, line in self.lines.items():
+            plain = shape(self.fit.targets(horizon) / np.exp(self.fit.of(line)), horizon)
+            plains[horizon] = Plain(line, plain, modes(plain))
+        found = {}
+        for horizon, net in networks.taught(self.fit, plains, seed, say).items():
+            line, plain, ways = plains[horizon]
+            truth = self.validate.targets(horizon) / np.exp(self.validate.of(line))
+            outputs = net.outputs(self.validate.features(slice(None))).astype(np.float64)
+            moved = np.sort(plain + outputs[:, 1:] @ ways, axis=1) * np.exp(outputs[:, :1])
+            gain = pinball(truth, plain[None, :]) - pinball(truth, moved)
+            found[horizon] = WEIGHT * trust(gain) * share(self.number, horizon)
+        say("network's share: " + ", ".join(f"{horizon} min {weight:.0%}" for horizon, weight in found.items()))
+        return found
+
     def _spread(self, horizon: int, params: dict[str, Any]) -> Any:
         """The spread head, grown on what the line leaves."""
-        fit, validate = (Laplace(np.abs(self.dataset.targets[horizon][part])) for part in (self.fit, self.validate))
-        starts = [at(self.lines[horizon], self.dataset.matrix, part) for part in (self.fit, self.validate)]
+        fit, validate = (Laplace(np.abs(part.targets(horizon))) for part in (self.fit, self.validate))
+        starts = [part.of(self.lines[horizon]) for part in (self.fit, self.validate)]
         return self._grow(params, horizon, fit, validate, starts)
 
     def _grow(
@@ -118,7 +141,7 @@ class Matrices:
         judged = (self.validate_matrix, validate, starts[1])
         booster = grow(params, self.fit_matrix, fit, start=starts[0], validation=judged)
         best = booster[: booster.best_iteration + 1]
-        added = best.inplace_predict(self.dataset.matrix[self.validate])
+        added = best.inplace_predict(self.validate.features(slice(None)))
         plain = np.zeros_like(added) if starts[1] is None else starts[1]
         gain = trust(validate.losses(plain) - validate.losses(plain + added)) * share(self.number, horizon)
         rounds = round(gain * best.num_boosted_rounds())
@@ -210,7 +233,15 @@ def tune(  # noqa: PLR0913 - what a search is told
     best = study.best_trial
     rounds = {int(horizon): int(number) for horizon, number in best.user_attrs["rounds"].items()}
     spread_rounds = {horizon: head.num_boosted_rounds() for horizon, head in matrices[-1].spreads.items()}
-    return Tuned(best.params, rounds, spread_rounds, len(matrices[-1].fit), float(best.values[0]), len(study.trials))
+    return Tuned(
+        best.params,
+        rounds,
+        spread_rounds,
+        matrices[-1].weights(seed, say),
+        matrices[-1].fit.total,
+        float(best.values[0]),
+        len(study.trials),
+    )
 
 
 def suggested(trial: optuna.Trial) -> dict[str, float]:

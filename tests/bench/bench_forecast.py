@@ -11,6 +11,7 @@ from btc.bars import Bar
 from btc.conformal import Offsets
 from btc.features import LOOK_BACK, NAMES
 from btc.forecasts import HORIZONS, LEVELS
+from btc.heads import Heads
 from btc.minutes import Minutes
 from btc.serving import REACH, Calibration
 from btc.times import MINUTE, iso
@@ -65,7 +66,7 @@ def model(folder: Path, trained_until: int) -> models.Model:
     )
     matrix.set_info(label=source.normal(size=len(rows)), base_margin=np.zeros(len(rows)))
     spread = xgb.train({"max_depth": 4, "max_bin": MAX_BIN, "nthread": 2}, matrix, num_boost_round=200)
-    heads = {horizon: models.Heads(spread, quantiles, shape=shape, modes=modes(shape)) for horizon in HORIZONS}
+    heads = {horizon: Heads(spread, quantiles, shape=shape, modes=modes(shape)) for horizon in HORIZONS}
     offsets = {horizon: np.zeros(len(LEVELS)) for horizon in HORIZONS}
     known = dict.fromkeys(HORIZONS, Offsets.none(np.linspace(1e-4, 1e-3, 100)))
     told = {"trained_until": iso(trained_until)}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from btc import features
-from btc.models import spread, standardised
+from btc.heads import predicted
 from btc.times import DAY, MINUTE
 from training import insights
 from training.losses import BASIS_POINTS, pinball
@@ -44,10 +44,8 @@ def test_a_learning_curve_ends_with_the_loss_of_the_whole_model(story, run, data
     for horizon, heads in run.model.heads.items():
         curve = story.curves["quantiles"][horizon]
         rows = parts.calibrate[np.isfinite(data.targets[horizon][parts.calibrate])]
-        lost = pinball(
-            data.targets[horizon][rows],
-            np.sort(standardised(heads, data.matrix[rows]), axis=1) * spread(heads, data.matrix[rows]),
-        )
+        quantiles, size = predicted(heads, data.matrix[rows])
+        lost = pinball(data.targets[horizon][rows], np.sort(quantiles, axis=1) * size)
         whole = float(np.mean(lost * data.scale[rows]) * BASIS_POINTS * horizon**0.5)
 
         assert curve.rounds[-1:] == (heads.quantiles.num_boosted_rounds(),)[: len(curve.rounds)]

@@ -8,7 +8,7 @@ import pytest
 from btc import features
 from btc.features import LOOK_BACK
 from btc.forecasts import HORIZONS
-from btc.models import Line
+from btc.heads import Line
 from tests.model.walks import walk
 from training import dataset, plain
 from training.tune import BLOCK, trust

@@ -37,7 +37,8 @@ def fold(data):
 def found(data, fold, tmp_path_factory):
     folder, said = tmp_path_factory.mktemp("study"), []
     told = {"trials": TRIALS, "seconds": 600, "seed": SEED, "threads": THREADS, "checkpoints": folder}
-    return tune.tune(data, [fold], **told, say=said.append), said, folder
+    tuned = tune.tune(data, [fold], **told, say=said.append)
+    return tuned, [line for line in said if line.startswith("trial")], folder
 
 
 def test_every_trial_asked_for_is_made_and_told(found):
@@ -64,7 +65,7 @@ def test_a_trial_comes_out_as_it_would_alone(found, data, fold):
 
     assert np.mean([alone.skill(horizon, each) for horizon, each in heads.items()]) == pytest.approx(tuned.skill)
     assert {horizon: each.quantiles.num_boosted_rounds() for horizon, each in heads.items()} == tuned.rounds
-    assert len(alone.fit) == tuned.rows
+    assert alone.fit.total == tuned.rows == 2 * len(alone.fit[0].rows)
 
 
 def test_a_search_without_time_left_goes_with_what_it_has(found, data, fold):
@@ -74,3 +75,10 @@ def test_a_search_without_time_left_goes_with_what_it_has(found, data, fold):
 
     assert again.params == tuned.params
     assert again.rounds == tuned.rounds
+
+
+def test_a_network_has_its_share_where_it_has_shown_what_it_learns(found):
+    tuned, _, _ = found
+
+    assert set(tuned.weights) == set(HORIZONS)
+    assert all(0 <= weight <= tune.WEIGHT for weight in tuned.weights.values())

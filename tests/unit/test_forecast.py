@@ -19,8 +19,8 @@ from btc.aws.tables import BarTable, bar_item
 from btc.conformal import Offsets
 from btc.features import LOOK_BACK, NAMES
 from btc.forecasts import HORIZONS, LEVELS, Reason
+from btc.heads import Heads
 from btc.minutes import Minutes
-from btc.models import Heads
 from btc.settings import Forecast, PromoteModel
 from btc.tape import Watermark
 from btc.times import DAY, FOREVER, MINUTE, SECOND, iso

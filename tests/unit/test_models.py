@@ -11,7 +11,8 @@ from btc import features, models
 from btc.conformal import Offsets
 from btc.features import LOOK_BACK, NAMES
 from btc.forecasts import HORIZONS, LEVELS
-from btc.models import Heads, Model, ModelError
+from btc.heads import Heads
+from btc.models import Model, ModelError
 from tests.model.walks import walk
 
 MINUTES = walk(LOOK_BACK + 400)

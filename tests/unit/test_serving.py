@@ -8,8 +8,9 @@ from btc import baselines, features, labels, models, serving
 from btc.conformal import Offsets
 from btc.features import LOOK_BACK
 from btc.forecasts import HORIZONS, LEVELS, Reason
+from btc.heads import Heads
 from btc.minutes import Minutes
-from btc.models import Heads, Model
+from btc.models import Model
 from btc.serving import REACH, Calibration
 from btc.times import MINUTE, iso
 from tests.model.walks import MONDAY, walk

@@ -1,8 +1,4 @@
-"""A trained model as one artefact: boosters by horizon, how they were calibrated, and rows that prove it unharmed.
-
-Each horizon has two heads: one predicts how far the price goes, the other the quantiles of the return in units of that.
-Neither starts from nothing: trees move the first away from a line, the second away from a shape.
-"""
+"""A trained model as one artefact: heads by horizon, how they were calibrated, and rows that prove it unharmed."""
 
 import gzip
 import hashlib
@@ -14,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -23,11 +19,14 @@ import xgboost as xgb
 from btc import features
 from btc.conformal import REGIMES, Offsets
 from btc.forecasts import LEVELS
+from btc.heads import Heads, Line, predicted
 from btc.minutes import Floats
+from btc.nets import Net
 from btc.times import parse_iso
 
 DESCRIPTION: Final = "model.json"
-FORMAT: Final = "model/4"
+FORMAT: Final = "model/5"
+NET: Final = "net.npz"
 
 _TOLERANCE: Final = 1e-4
 """Scaled units: float32 sums differ a little between processors, a damaged tree differs a lot."""
@@ -42,52 +41,6 @@ UNREADABLE: Final = (
 
 class ModelError(ValueError):
     """An artefact that must not be served: unreadable, damaged, or made for other features; the message says which."""
-
-
-class Line(NamedTuple):
-    """A linear prediction (n,) from features (n, features); a feature that is unknown stands at its centre."""
-
-    level: float
-    centre: Floats
-    width: Floats
-    weights: Floats
-    """Of the feature's distance from its centre, in widths."""
-
-    def inputs(self, rows: npt.NDArray[Any]) -> Floats:
-        """The distances (n, features) the weights are for; beyond three widths nothing was learnt."""
-        return np.asarray(np.nan_to_num(np.clip((rows - self.centre) / self.width, -3, 3)))
-
-    def at(self, rows: npt.NDArray[Any]) -> Floats:
-        # Row by row, so that a row alone comes out bit for bit as it does among others.
-        return np.asarray(self.level + (self.inputs(rows) * self.weights).sum(axis=1))
-
-    def to_dict(self) -> dict[str, Any]:
-        return {"level": self.level, **{name: getattr(self, name).tolist() for name in self._fields[1:]}}
-
-    @classmethod
-    def from_dict(cls, told: Mapping[str, Any]) -> Self:
-        return cls(float(told["level"]), *(np.array(told[name], dtype=np.float64) for name in cls._fields[1:]))
-
-
-FLAT: Final = Line(0.0, np.zeros(len(features.NAMES)), np.ones(len(features.NAMES)), np.zeros(len(features.NAMES)))
-POINT: Final = np.zeros(len(LEVELS))
-APART: Final = np.eye(len(LEVELS))
-"""Modes of a booster that gives each level's quantile by itself."""
-
-
-class Heads(NamedTuple):
-    """The boosters of one horizon, and what they were grown on."""
-
-    spread: xgb.Booster
-    """What to add to `line`."""
-    quantiles: xgb.Booster
-    """How much of each mode to add to `shape`."""
-    line: Line = FLAT
-    """The logarithm of the scaled return's size."""
-    shape: Floats = POINT
-    """Quantiles (levels,) of the scaled return over the exponential of `line` and `spread` together."""
-    modes: Floats = APART
-    """Ways in which the quantiles move together (modes, levels)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +58,7 @@ class Model:
         try:
             files = _folder(path) if path.is_dir() else unpacked(path)
             description = json.loads(files[DESCRIPTION])
-            heads = {horizon: _heads(files, description, horizon) for horizon in description["horizons"]}
+            heads = _read(files, description)
         except UNREADABLE as error:
             raise ModelError(f"{path} is no model artefact: {type(error).__name__}: {error}") from error
         model = cls(description, heads)
@@ -126,8 +79,8 @@ class Model:
 
     def quantiles(self, horizon: int, rows: npt.NDArray[np.float32]) -> Floats:
         """`predict` for one horizon."""
-        heads = self.heads[horizon]
-        return np.asarray(np.sort(standardised(heads, rows) + self._offsets[horizon], axis=1) * spread(heads, rows))
+        standardised, spread = predicted(self.heads[horizon], rows)
+        return np.asarray(np.sort(standardised + self._offsets[horizon], axis=1) * spread)
 
     @property
     def trained_until(self) -> int:
@@ -178,25 +131,6 @@ class Model:
             raise ModelError(f"{path}: rolling calibration has the shapes {shapes}, not {(REGIMES, len(LEVELS))}")
 
 
-def standardised(heads: Heads, rows: npt.NDArray[np.float32]) -> Floats:
-    """Quantiles (n, levels) in units of the spread as the trees give them: not calibrated, possibly crossing."""
-    quantiles = np.broadcast_to(heads.shape, (len(rows), len(LEVELS)))
-    # One mode after the other, so that a row alone comes out bit for bit as it does among others.
-    for amount, mode in zip(raw(heads.quantiles, rows).T, heads.modes, strict=True):
-        quantiles = quantiles + amount[:, None] * mode
-    return np.asarray(quantiles)
-
-
-def spread(heads: Heads, rows: npt.NDArray[np.float32]) -> Floats:
-    """The size of the scaled return (n, 1) that is expected."""
-    return np.exp(heads.line.at(rows)[:, None] + raw(heads.spread, rows))
-
-
-def raw(booster: xgb.Booster, rows: npt.NDArray[np.float32]) -> Floats:
-    """A booster's predictions (n, outputs)."""
-    return np.asarray(booster.inplace_predict(rows), dtype=np.float64).reshape(len(rows), -1)
-
-
 def write(  # noqa: PLR0913, PLR0917 - what an artefact holds
     folder: Path,
     heads: Mapping[int, Heads],
@@ -217,6 +151,9 @@ def write(  # noqa: PLR0913, PLR0917 - what an artefact holds
         for horizon, boosters in heads.items()
         for name, booster in zip(_names(horizon), (boosters.spread, boosters.quantiles), strict=True)
     }
+    nets = [head.net for head in heads.values() if head.net is not None]
+    if nets:
+        files[NET] = _bytes(Net.joined(nets))
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     offsets = {str(horizon): [float(value) for value in values] for horizon, values in calibration.items()}
     predicting = {
@@ -226,6 +163,7 @@ def write(  # noqa: PLR0913, PLR0917 - what an artefact holds
         "lines": {str(horizon): head.line.to_dict() for horizon, head in heads.items()},
         "shapes": {str(horizon): head.shape.tolist() for horizon, head in heads.items()},
         "modes": {str(horizon): head.modes.tolist() for horizon, head in heads.items()},
+        "weights": {str(horizon): head.weight for horizon, head in heads.items() if head.net is not None},
         "calibration": offsets,
         "rolling": {
             "edges": next(iter(rolling.values())).edges.tolist(),
@@ -258,6 +196,19 @@ def _names(horizon: int) -> tuple[str, str]:
     return f"spread_{horizon}.ubj", f"quantiles_{horizon}.ubj"
 
 
+def _read(files: Mapping[str, bytes], description: Mapping[str, Any]) -> dict[int, Heads]:
+    heads = {horizon: _heads(files, description, horizon) for horizon in description["horizons"]}
+    weights = {int(horizon): float(weight) for horizon, weight in description["weights"].items()}
+    if not weights:
+        return heads
+    with np.load(io.BytesIO(_proven(files, NET, description["sha256"])), allow_pickle=False) as parts:
+        nets = Net.of_arrays(dict(parts)).parted(len(weights))
+    return heads | {
+        horizon: heads[horizon]._replace(net=net, weight=weight)
+        for (horizon, weight), net in zip(weights.items(), nets, strict=True)
+    }
+
+
 def _heads(files: Mapping[str, bytes], description: Mapping[str, Any], horizon: int) -> Heads:
     size, quantiles = (_booster(files, name, description["sha256"]) for name in _names(horizon))
     line = Line.from_dict(description["lines"][str(horizon)])
@@ -266,13 +217,25 @@ def _heads(files: Mapping[str, bytes], description: Mapping[str, Any], horizon: 
 
 
 def _booster(files: Mapping[str, bytes], name: str, hashes: Mapping[str, str]) -> xgb.Booster:
+    return xgb.Booster(params={"nthread": 1}, model_file=bytearray(_proven(files, name, hashes)))
+
+
+def _proven(files: Mapping[str, bytes], name: str, hashes: Mapping[str, str]) -> bytes:
     if hashlib.sha256(files[name]).hexdigest() != hashes[name]:
         raise ValueError(f"{name} is not the file that was written: fetch the artefact again")
-    return xgb.Booster(params={"nthread": 1}, model_file=bytearray(files[name]))
+    return files[name]
+
+
+def _bytes(net: Net) -> bytes:
+    written = io.BytesIO()
+    np.savez(written, **net.arrays())  # type: ignore[arg-type]  # its stub takes the names for its own options
+    return written.getvalue()
 
 
 def _folder(path: Path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in path.iterdir() if file.suffix in (".json", ".ubj")}
+    return {
+        file.name: file.read_bytes() for file in path.iterdir() if file.suffix in (".json", ".ubj") or file.name == NET
+    }
 
 
 def unpacked(path: Path) -> dict[str, bytes]:

@@ -1,0 +1,98 @@
+"""What predicts one horizon: two heads of trees, a share of a network, and how they are joined.
+
+One head predicts how far the price goes, the other the quantiles of the return in units of that. Neither starts from
+nothing: trees and the network move the first away from a line, the second away from a shape, and what they say of a
+market and of its mirror image is averaged.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+import xgboost as xgb
+
+from btc import features
+from btc.forecasts import LEVELS
+from btc.minutes import Floats
+from btc.mirrors import mirrored
+from btc.nets import Net
+
+
+class Line(NamedTuple):
+    """A linear prediction (n,) from features (n, features); a feature that is unknown stands at its centre."""
+
+    level: float
+    centre: Floats
+    width: Floats
+    weights: Floats
+    """Of the feature's distance from its centre, in widths."""
+
+    def inputs(self, rows: npt.NDArray[Any]) -> Floats:
+        """The distances (n, features) the weights are for; beyond three widths nothing was learnt."""
+        return np.asarray(np.nan_to_num(np.clip((rows - self.centre) / self.width, -3, 3)))
+
+    def at(self, rows: npt.NDArray[Any]) -> Floats:
+        # Row by row, so that a row alone comes out bit for bit as it does among others.
+        return np.asarray(self.level + (self.inputs(rows) * self.weights).sum(axis=1))
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"level": self.level, **{name: getattr(self, name).tolist() for name in self._fields[1:]}}
+
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Any]) -> Self:
+        return cls(float(told["level"]), *(np.array(told[name], dtype=np.float64) for name in cls._fields[1:]))
+
+
+FLAT: Final = Line(0.0, np.zeros(len(features.NAMES)), np.ones(len(features.NAMES)), np.zeros(len(features.NAMES)))
+POINT: Final = np.zeros(len(LEVELS))
+APART: Final = np.eye(len(LEVELS))
+"""Modes of a booster that gives each level's quantile by itself."""
+
+
+class Heads(NamedTuple):
+    """The boosters of one horizon, and what they were grown on."""
+
+    spread: xgb.Booster
+    """What to add to `line`."""
+    quantiles: xgb.Booster
+    """How much of each mode to add to `shape`."""
+    line: Line = FLAT
+    """The logarithm of the scaled return's size."""
+    shape: Floats = POINT
+    """Quantiles (levels,) of the scaled return over the exponential of `line` and `spread` together."""
+    modes: Floats = APART
+    """Ways in which the quantiles move together (modes, levels)."""
+    net: Net | None = None
+    """What it would add to the line, and how much of each mode to the shape (1 + modes outputs)."""
+    weight: float = 0.0
+    """The network's share of what is added; the trees have the rest."""
+
+
+def predicted(heads: Heads, rows: npt.NDArray[np.float32]) -> tuple[Floats, Floats]:
+    """Quantiles (n, levels) in units of the size of the scaled return that is expected, and that size (n, 1).
+
+    Not calibrated, possibly crossing; the mean of what is seen in the market and in its mirror image.
+    """
+    quantiles, size = seen(heads, np.concatenate([rows, mirrored(rows)]))
+    (here, there), (near, far) = np.split(quantiles, 2), np.split(size, 2)
+    return (here - there[:, ::-1]) / 2, np.exp((near + far) / 2)
+
+
+def seen(heads: Heads, rows: npt.NDArray[np.float32]) -> tuple[Floats, Floats]:
+    """Quantiles (n, levels) and the logarithm of the size (n, 1) as `predicted` of one view alone."""
+    added, amounts = raw(heads.spread, rows), raw(heads.quantiles, rows)
+    if heads.net is not None:
+        outputs = heads.net.outputs(rows).astype(np.float64)
+        added = (1 - heads.weight) * added + heads.weight * outputs[:, :1]
+        amounts = (1 - heads.weight) * amounts + heads.weight * outputs[:, 1:]
+    quantiles = np.broadcast_to(heads.shape, (len(rows), len(LEVELS)))
+    # One mode after the other, so that a row alone comes out bit for bit as it does among others.
+    for amount, mode in zip(amounts.T, heads.modes, strict=True):
+        quantiles = quantiles + amount[:, None] * mode
+    return np.asarray(quantiles), heads.line.at(rows)[:, None] + added
+
+
+def raw(booster: xgb.Booster, rows: npt.NDArray[np.float32]) -> Floats:
+    """A booster's predictions (n, outputs)."""
+    return np.asarray(booster.inplace_predict(rows), dtype=np.float64).reshape(len(rows), -1)

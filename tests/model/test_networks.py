@@ -1,0 +1,104 @@
+"""How the network learns: along the true slope, towards what there is to learn, and nothing where there is nothing."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from btc import features
+from btc.features import LOOK_BACK
+from btc.forecasts import LEVELS
+from btc.heads import FLAT
+from btc.nets import Net
+from tests.model.walks import walk
+from training import dataset, networks
+from training.growth import modes
+from training.losses import pinball
+from training.networks import Plain
+from training.views import Views
+
+SHAPE = np.linspace(-1.6, 1.6, len(LEVELS))
+PLAINS = {horizon: Plain(FLAT, SHAPE * stretch, modes(SHAPE)) for horizon, stretch in ((1, 1.0), (5, 1.1))}
+
+
+@pytest.fixture(scope="module")
+def data():
+    """A market without a pattern in which one is planted: a minute's return follows the last one's, and the hour."""
+    plain = dataset.build(walk(LOOK_BACK + 8_000, seed=9, quiet=0.0))
+    source = np.random.default_rng(2)
+    last = np.nan_to_num(plain.matrix[:, features.NAMES.index("return_1")])
+    hour = np.nan_to_num(plain.matrix[:, features.NAMES.index("hour_sin")])
+    drawn = np.exp(0.6 * hour) * (0.8 * np.tanh(last) + source.normal(size=len(last)))
+    drawn[plain.rows[::50]] = np.nan
+    return replace(plain, targets={1: drawn, 5: source.normal(size=len(last))})
+
+
+@pytest.fixture(scope="module")
+def nets(data):
+    return networks.taught(Views.of_both((data, data.rows[:6_000])), PLAINS, seed=3)
+
+
+def gain(data, net, horizon, rows):
+    outputs, plain = net.outputs(data.matrix[rows]).astype(np.float64), PLAINS[horizon]
+    moved = (plain.shape + outputs[:, 1:] @ plain.modes) * np.exp(outputs[:, :1])
+    truth = data.targets[horizon][rows]
+    return 1 - np.nanmean(pinball(truth, np.sort(moved, axis=1))) / np.nanmean(pinball(truth, plain.shape[None, :]))
+
+
+def test_it_learns_what_there_is_and_on_rows_it_has_not_seen(data, nets):
+    assert gain(data, nets[1], 1, data.rows[6_100:]) > 0.04
+    assert gain(data, nets[5], 5, data.rows[6_100:]) < 0.02
+
+
+def test_it_learns_which_way_and_how_far(data, nets):
+    rows = data.matrix[data.rows[6_100:]]
+    outputs = nets[1].outputs(rows)
+    shift = outputs[:, 1:] @ PLAINS[1].modes[:, len(LEVELS) // 2]
+
+    assert np.corrcoef(shift, np.tanh(rows[:, features.NAMES.index("return_1")]))[0, 1] > 0.6
+    assert np.corrcoef(outputs[:, 0], rows[:, features.NAMES.index("hour_sin")])[0, 1] > 0.8
+
+
+def test_the_same_seed_learns_the_same_and_the_hidden_layers_are_shared(data, nets):
+    again = networks.taught(Views.of_both((data, data.rows[:6_000])), PLAINS, seed=3)
+
+    assert all(np.array_equal(one, other) for one, other in zip(again[1].hidden[0], nets[1].hidden[0], strict=True))
+    assert nets[1].hidden is nets[5].hidden
+
+
+def test_its_slopes_are_those_of_the_loss(monkeypatch):
+    monkeypatch.setattr(networks, "DROPOUT", 0.0)
+    source = np.random.default_rng(0)
+    returns, rows = (
+        source.normal(size=(4_000, 2)).astype(np.float32),
+        source.normal(size=(4_000, 12)).astype(np.float32),
+    )
+    loss = networks._Loss(PLAINS, returns)
+    sizes = (12, 16, 8, loss.factors.size)
+    arrays = []
+    for inputs, outputs in pairwise(sizes):
+        arrays += [0.2 * source.normal(size=(inputs, outputs)), 0.2 * source.normal(size=outputs)]
+    arrays = [array.astype(np.float32) for array in (*arrays, 0.05 * source.normal(size=(12, sizes[-1])))]
+    learnt = networks._Learnt(np.zeros(12, np.float32), np.ones(12, np.float32), arrays)
+
+    def value():
+        outputs = learnt.net().outputs(rows).astype(np.float64).reshape(len(rows), 2, -1)
+        quantiles = np.exp(outputs[..., :1]) * (loss.shapes + np.einsum("nhk,hkl->nhl", outputs[..., 1:], loss.modes))
+        lost = [pinball(returns[:, at], quantiles[:, at]).mean() / loss.size[at] for at in range(2)]
+        return np.mean(lost)
+
+    for array, slope in zip(
+        arrays, networks._slopes(learnt.net(), rows, np.arange(len(rows)), loss, source), strict=True
+    ):
+        kept, way = array.copy(), source.normal(size=array.shape).astype(np.float32)
+        sides = []
+        for step in (5e-3, -5e-3):
+            array[...] = kept + step * way
+            sides.append(value())
+        array[...] = kept
+        assert (sides[0] - sides[1]) / 1e-2 == pytest.approx(float((slope * way).sum()), rel=0.05, abs=1e-4)
+
+
+def test_it_takes_as_many_parts_as_a_file_holds(nets):
+    assert Net.joined(list(nets.values())).last.bias.size == sum(net.last.bias.size for net in nets.values())
