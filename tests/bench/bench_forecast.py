@@ -1,5 +1,6 @@
 """The forecast of one closed minute, all horizons: the handler's compute, its features against the same in pandas."""
 
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,13 +14,15 @@ from btc.features import LOOK_BACK, NAMES
 from btc.forecasts import HORIZONS, LEVELS
 from btc.heads import Heads
 from btc.minutes import Minutes
+from btc.nets import Layer, Net
 from btc.serving import REACH, Calibration
 from btc.times import MINUTE, iso
 from btc.trades import Market
 from tests.bench.measure import Row, best_seconds
 from tests.model import rolling
 from training.growth import MAX_BIN, Pinball, booster_params, grow, modes, quantised
-from training.tune import FIRST
+from training.networks import HIDDEN
+from training.tune import FIRST, WEIGHT
 
 MARKET = Market("kraken", "BTC-USD")
 REPEATS = 20
@@ -57,7 +60,7 @@ def history() -> list[Bar]:
 
 
 def model(folder: Path, trained_until: int) -> models.Model:
-    """Boosters of the size a training leaves behind: both heads of each horizon, 200 rounds of depth 4."""
+    """As much as a training leaves behind: both heads of each horizon, 200 rounds of depth 4, and the network."""
     source = np.random.default_rng(7)
     rows = source.normal(size=(2000, len(NAMES))).astype(np.float32)
     matrix, shape = quantised(rows, 2), np.linspace(-1.6, 1.6, len(LEVELS))
@@ -66,11 +69,22 @@ def model(folder: Path, trained_until: int) -> models.Model:
     )
     matrix.set_info(label=source.normal(size=len(rows)), base_margin=np.zeros(len(rows)))
     spread = xgb.train({"max_depth": 4, "max_bin": MAX_BIN, "nthread": 2}, matrix, num_boost_round=200)
-    heads = {horizon: Heads(spread, quantiles, shape=shape, modes=modes(shape)) for horizon in HORIZONS}
+    net, ways = network(source, 1 + len(modes(shape))), modes(shape)
+    heads = {horizon: Heads(spread, quantiles, shape=shape, modes=ways, net=net, weight=WEIGHT) for horizon in HORIZONS}
     offsets = {horizon: np.zeros(len(LEVELS)) for horizon in HORIZONS}
     known = dict.fromkeys(HORIZONS, Offsets.none(np.linspace(1e-4, 1e-3, 100)))
     told = {"trained_until": iso(trained_until)}
     return models.write(folder, heads, offsets, known, rows[:2], told)
+
+
+def network(source: np.random.Generator, outputs: int) -> Net:
+    sizes = (len(NAMES), *HIDDEN, outputs)
+    layers = [
+        Layer((0.1 * source.normal(size=pair)).astype(np.float32), np.zeros(pair[1], np.float32))
+        for pair in pairwise(sizes)
+    ]
+    flat, even = np.zeros(len(NAMES), np.float32), np.ones(len(NAMES), np.float32)
+    return Net(flat, even, tuple(layers[:-1]), layers[-1], np.zeros((len(NAMES), outputs), np.float32))
 
 
 def rows() -> list[Row]:

@@ -23,7 +23,8 @@ class Layer(NamedTuple):
 
 
 def sigmoid(values: Singles) -> Singles:
-    return np.asarray(1 / (1 + np.exp(-values)))
+    """1 / (1 + e⁻ᵛ), without overflow."""
+    return np.asarray(1 / (1 + np.exp(-np.maximum(values, np.float32(-80)))))
 
 
 class Net(NamedTuple):
