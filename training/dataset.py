@@ -18,7 +18,7 @@ from btc import features, labels
 from btc.bars import Source
 from btc.forecasts import HORIZONS
 from btc.minutes import BrokenMinutesError, Floats, Ints, Minutes
-from btc.times import MINUTE
+from btc.times import MINUTE, iso
 from btc.units import SCALE, UNIT
 
 Columns = dict[str, npt.NDArray[Any]]
@@ -84,10 +84,17 @@ def digest(minutes: Minutes) -> str:
     return told.hexdigest()
 
 
-def before(dataset: Dataset, until: int) -> Dataset:
-    """The dataset with only those rows whose labels, at the longest horizon, end by `until` (µs UTC)."""
+def before(path: Path, until: int) -> Dataset:
+    """The dataset of a file with only those rows whose labels, at the longest horizon, end by `until` (µs UTC).
+
+    Raises UnreadableBarsError where there are none.
+    """
+    dataset = load(path)
     ends = dataset.minutes.start[dataset.rows] + (1 + max(HORIZONS)) * MINUTE
-    return replace(dataset, rows=dataset.rows[ends <= until])
+    rows = dataset.rows[ends <= until]
+    if not len(rows):
+        raise UnreadableBarsError(f"{path} has no usable minute before {iso(until)}, where calibration begins")
+    return replace(dataset, rows=rows)
 
 
 def refuse_other_data(manifest: Path, found: str) -> None:

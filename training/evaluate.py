@@ -23,7 +23,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from btc import features, labels, models
+from btc import labels, models
 from btc.forecasts import HORIZONS
 from btc.minutes import Floats, Ints
 from btc.models import Model
@@ -94,16 +94,15 @@ def _run(told: argparse.Namespace, run: Watched) -> dict[str, Any]:
         data, _day(told.test_from), _day(told.test_until) + DAY, train_until=_day(told.train_until) + DAY
     )
     _refuse_stillness(data, parts)
-    checked = _controlled(data, parts, told)
-    beside = [dataset.before(dataset.load(path), _day(told.train_until) + DAY) for path in told.pretrain]
+    checked = leaks.check(data, parts, seed=told.seed, threads=told.threads)
+    beside = [dataset.before(path, int(start[parts.calibrate[0]]) - split.EMBARGO * MINUTE) for path in told.pretrain]
     model = _trained(data, parts, beside, told, run)
-    learnt = np.concatenate([parts.train, parts.calibrate])
-    metrics, losses = evaluate(data, learnt, parts.test, issue.issued(data, parts.test, model), told.seed)
+    metrics, losses = evaluate(data, parts.learnt, parts.test, issue.issued(data, parts.test, model), told.seed)
     if reason := metrics[str(HORIZONS[0])]["garch"]["fallback"]:
         _say(f"garch: {reason}")
+    leaks.refuse_too_good(metrics)
     for horizon in HORIZONS:
         _say(line(horizon, metrics[str(horizon)]))
-    leaks.refuse_too_good(metrics)
     story = insights.story(data, parts, model, metrics=metrics, losses=losses, trials=run.trials, seed=told.seed)
     run.story(story, report.write(told.out, story))
     figures = {
@@ -125,20 +124,6 @@ def _refuse_stillness(data: Dataset, parts: Split) -> None:
         rows = getattr(parts, name)
         if not any(np.nan_to_num(target[rows]).any() for target in data.targets.values()):
             raise UnreadableBarsError(f"the price never moves in the {len(rows)} minutes to {name} on: no market")
-
-
-def _controlled(data: Dataset, parts: Split, told: argparse.Namespace) -> dict[str, float]:
-    """What the controls that must find nothing have found; raises LeakError where something has seen the future."""
-    start = data.minutes.start
-    leaks.refuse_future_features(data.minutes, data.rows, data.matrix, features.matrix)
-    leaks.refuse_shared_futures(start, parts.train, parts.calibrate)
-    leaks.refuse_shared_futures(start, np.concatenate([parts.train, parts.calibrate]), parts.test)
-    folds = split.folds(data, parts, FOLDS)
-    for fold in folds:
-        leaks.refuse_shared_futures(start, fold.fit, fold.validate)
-    found = leaks.controls(data, folds[-1], seed=told.seed, threads=told.threads)
-    leaks.refuse_skilled_controls(found)
-    return found
 
 
 def _trained(data: Dataset, parts: Split, beside: Sequence[Dataset], told: argparse.Namespace, run: Watched) -> Model:

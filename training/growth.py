@@ -202,6 +202,9 @@ def _judge(
 
 def quantised(rows: Any, threads: int, like: xgb.QuantileDMatrix | None = None) -> xgb.QuantileDMatrix:
     """Rows (n, features) in bins; `like` lends its cuts."""
+    absent = np.isnan(rows).all(axis=0)
+    if absent.any():  # without a missing value a row's bins take a byte each instead of four, and trees grow faster
+        rows = np.where(absent, np.float32(0), rows)
     return xgb.QuantileDMatrix(rows, max_bin=MAX_BIN, nthread=threads, ref=like)
 
 

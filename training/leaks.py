@@ -11,16 +11,18 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from btc import features
 from btc.features import LOOK_BACK, NAMES
 from btc.forecasts import HORIZONS, MEDIAN
 from btc.heads import Heads, seen
 from btc.minutes import Floats, Ints, Minutes
 from btc.times import DAY, MINUTE
+from training import split
 from training.dataset import Dataset
 from training.growth import Laplace, Pinball, booster_params, grow, modes, quantised
 from training.losses import BLOCK, block_bootstrap, pinball
 from training.plain import shape
-from training.split import EMBARGO, Fold
+from training.split import EMBARGO, Fold, Split
 from training.views import View
 
 DIRECTION: Final[Mapping[int, float]] = {1: 0.62, 5: 0.56, 15: 0.57, 60: 0.58}
@@ -71,6 +73,20 @@ def refuse_shared_futures(start: Ints, learnt: Ints, judged: Ints) -> None:
             f"the labels of {later} rows that are learnt from reach into the judged rows or their embargo of {EMBARGO} "
             "minutes: cut by time, and purge"
         )
+
+
+def check(data: Dataset, parts: Split, *, seed: int, threads: int) -> dict[str, float]:
+    """What the controls that must find nothing have found; raises LeakError where something has seen the future."""
+    start = data.minutes.start
+    refuse_future_features(data.minutes, data.rows, data.matrix, features.matrix)
+    refuse_shared_futures(start, parts.train, parts.calibrate)
+    refuse_shared_futures(start, parts.learnt, parts.test)
+    folds = split.folds(data, parts, split.FOLDS)
+    for fold in folds:
+        refuse_shared_futures(start, fold.fit, fold.validate)
+    found = controls(data, folds[-1], seed=seed, threads=threads)
+    refuse_skilled_controls(found)
+    return found
 
 
 def refuse_too_good(metrics: Mapping[str, Any]) -> None:

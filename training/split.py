@@ -48,6 +48,11 @@ class Split:
         """What the final boosters are fitted on, once the rounds are chosen."""
         return np.concatenate([self.fit, self.validate])
 
+    @property
+    def learnt(self) -> Ints:
+        """All that the model may know before the test, and so the baselines too."""
+        return np.concatenate([self.train, self.calibrate])
+
 
 def split(dataset: Dataset, test_from: int, test_until: int | None = None, *, train_until: int | None = None) -> Split:
     """Cuts before `test_from` (µs UTC), the newest rows before it calibrating; raises TooLittleDataError.

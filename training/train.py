@@ -19,7 +19,7 @@ import btc
 from btc.forecasts import HORIZONS
 from btc.models import Model
 from btc.times import MINUTE, iso, parse_iso
-from training import dataset, evaluate, fit, insights, issue, publish, report, split, tracking, tune
+from training import dataset, evaluate, fit, growth, insights, issue, leaks, publish, report, split, tracking, tune
 from training.dataset import Dataset
 from training.split import Split
 from training.tracking import Watched
@@ -47,6 +47,8 @@ def train(  # noqa: PLR0913 - what a run is told
     The report goes into `report_dir`, and with all else that is worth comparing to the trackers.
     """
     began = time.monotonic()
+    leaks.check(data, parts, seed=seed, threads=threads)
+    device = growth.device("auto")
     tuned = tune.tune(
         data,
         split.folds(data, parts, split.FOLDS if trials > 1 else 1),
@@ -55,16 +57,18 @@ def train(  # noqa: PLR0913 - what a run is told
         seed=seed,
         threads=threads,
         checkpoints=checkpoints,
+        device=device,
         say=_say,
         observe=run.trial,
     )
     _say(f"fitting on {len(parts.train)} rows with rounds {tuned.rounds}")
-    heads = fit.fit(data, parts, tuned, seed=seed, threads=threads)
+    heads = fit.fit(data, parts, tuned, seed=seed, threads=threads, device=device, say=_say)
     offsets = fit.calibrate(data, parts, heads)
     rolling = issue.rolling(data, parts, heads, offsets)
     about = _about(data, parts, tuned)
     draft = publish.write_model(model_dir, data.matrix[parts.test], heads, offsets, rolling, about)
-    metrics, losses = evaluate.evaluate(data, parts.train, parts.test, issue.issued(data, parts.test, draft), seed)
+    metrics, losses = evaluate.evaluate(data, parts.learnt, parts.test, issue.issued(data, parts.test, draft), seed)
+    leaks.refuse_too_good(metrics)
     measured = {**about, "metrics": metrics, "seconds": round(time.monotonic() - began, 1)}
     model = publish.write_model(model_dir, data.matrix[parts.test], heads, offsets, rolling, measured)
     publish.write_evidence(model_dir, losses)

@@ -1,5 +1,8 @@
 """The search for hyperparameters: one study, quantised matrices that every trial and horizon share."""
 
+import hashlib
+import inspect
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +14,7 @@ import numpy as np
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from btc.baselines import empirical
 from btc.forecasts import HORIZONS
@@ -26,6 +29,7 @@ from training.plain import lines, shape, share
 from training.split import Fold
 from training.views import View, Views
 
+_JUDGED: Final = (TrialState.COMPLETE, TrialState.PRUNED)
 BLOCK: Final = 120
 """Validation rows whose losses are averaged before their error is estimated: two of the longest horizons."""
 ROWS: Final = 160_000
@@ -205,17 +209,17 @@ def tune(  # noqa: PLR0913 - what a search is told
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
-        study_name="quantiles",
+        study_name=_study_name(dataset, folds, seed),
         storage=_storage(checkpoints),
         sampler=optuna.samplers.TPESampler(seed=seed, constant_liar=workers > 1),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=3),
         direction="maximize",
         load_if_exists=True,
     )
-    finished = [trial for trial in study.trials if trial.state.is_finished()]
+    finished = [trial for trial in study.trials if trial.state in _JUDGED]
     for trial in finished:
         observe(trial)
-    if not study.trials:
+    if not finished:
         study.enqueue_trial(dict(FIRST))
     showing = Lock()
 
@@ -226,7 +230,7 @@ def tune(  # noqa: PLR0913 - what a search is told
     study.optimize(
         objective,
         n_trials=max(trials - len(finished), 0 if finished else 1),
-        timeout=seconds,
+        timeout=seconds if finished else max(seconds, 1.0),
         n_jobs=workers,
         callbacks=[show],
     )
@@ -259,6 +263,13 @@ def suggested(trial: optuna.Trial) -> dict[str, float]:
 def thinned(rows: Ints, most: int) -> Ints:
     """Every so manieth row, so that at most so many are left."""
     return rows[:: -(-len(rows) // most)]
+
+
+def _study_name(dataset: Dataset, folds: Sequence[Fold], seed: int) -> str:
+    """Trials on other rows, or of another search, are no part of this one: they may have seen its test."""
+    spans = [[int(part[0]), int(part[-1]), len(part)] for fold in folds for part in (fold.fit, fold.validate)]
+    told = json.dumps([dataset.digest, spans, seed, ROWS, FIRST, SPREAD, inspect.getsource(suggested)])
+    return f"quantiles-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
 
 
 def _storage(checkpoints: Path | None) -> JournalStorage | None:

@@ -64,7 +64,7 @@ def volatilities(
 
 
 def jumps(steps: pd.Series, variance: dict[int, pd.Series]) -> dict[str, pd.Series]:
-    product, falling, found = steps * steps.shift(1), steps.clip(upper=0) ** 2, {}
+    product, falling, found = steps * steps.shift(1), -np.sign(steps) * steps**2, {}
     bipower, floored = product.abs(), {span: each + VARIANCE_FLOOR for span, each in variance.items()}
     for span in (15, 60, 240, 1200):
         found[f"bipower_{span}"] = mean(bipower, span) / floored[span]

@@ -74,7 +74,7 @@ def test_an_interrupted_study_goes_on_where_it_stopped(run, tmp_path, capsys, mo
     train.main([*told, "--trials", "1", "--test-days", "0.7", "--threads", "1", "--checkpoints", str(checkpoints)])
 
     assert "trial 1/" not in capsys.readouterr().out
-    study = optuna.load_study(study_name="quantiles", storage=tune._storage(checkpoints))
+    study = optuna.load_study(study_name=None, storage=tune._storage(checkpoints))
     assert len(study.trials) == 1
     tracked = MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
     kept = tracked.search_runs([tracked.get_experiment_by_name(EXPERIMENT).experiment_id])

@@ -43,7 +43,7 @@ def found(data, fold, tmp_path_factory):
 
 def test_every_trial_asked_for_is_made_and_told(found):
     tuned, said, folder = found
-    study = optuna.load_study(study_name="quantiles", storage=tune._storage(folder))
+    study = optuna.load_study(study_name=None, storage=tune._storage(folder))
 
     assert tuned.trials == len(study.trials) == len(said) == TRIALS
     assert all(trial.state.is_finished() for trial in study.trials)
@@ -52,7 +52,7 @@ def test_every_trial_asked_for_is_made_and_told(found):
 
 def test_the_plain_recipe_is_among_them(found):
     _, _, folder = found
-    study = optuna.load_study(study_name="quantiles", storage=tune._storage(folder))
+    study = optuna.load_study(study_name=None, storage=tune._storage(folder))
 
     assert any(trial.params == dict(tune.FIRST) for trial in study.trials)
 
@@ -82,3 +82,26 @@ def test_a_network_has_its_share_where_it_has_shown_what_it_learns(found):
 
     assert set(tuned.weights) == set(HORIZONS)
     assert all(0 <= weight <= tune.WEIGHT for weight in tuned.weights.values())
+
+
+def test_trials_on_other_rows_are_not_gone_on_with(found, data, fold):
+    tuned, _, folder = found
+    later = Fold(fold.fit[100:], fold.validate)
+    told = {"trials": 1, "seconds": 600, "seed": SEED, "threads": THREADS, "checkpoints": folder}
+
+    assert tune.tune(data, [later], **told).trials == 1 < tuned.trials
+    assert tune.tune(data, [fold], **told).trials == tuned.trials
+
+
+def test_a_search_that_was_broken_off_in_its_first_trial_begins_again(data, fold, tmp_path):
+    told = {"trials": 1, "seconds": 600, "seed": SEED, "threads": 1, "checkpoints": tmp_path}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Matrices, "heads", _interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            tune.tune(data, [fold], **told)
+
+    assert tune.tune(data, [fold], **told).skill > -1
+
+
+def _interrupted(*_):
+    raise KeyboardInterrupt

@@ -11,6 +11,8 @@ from btc.mirrors import mirrored
 from tests.model.walks import walk
 
 MINUTES = walk(LOOK_BACK + 2_000, unknown=0.01)
+for column in (MINUTES.open, MINUTES.high, MINUTES.low, MINUTES.close):
+    column[LOOK_BACK + 900 : LOOK_BACK + 1_000] = MINUTES.close[LOOK_BACK + 900]  # a market that stands still
 ROWS = features.matrix(MINUTES)[LOOK_BACK:]
 
 

@@ -87,11 +87,36 @@ def test_a_sample_that_comes_out_otherwise_is_refused_by_its_difference(folder):
         Model.open(folder).verify()
 
 
-def test_a_changed_calibration_is_found_by_the_samples(folder):
-    calibration = Model.open(folder).description["calibration"]
-    describe(folder, calibration={**calibration, "60": [value + 0.01 for value in calibration["60"]]})
+@pytest.mark.parametrize("name", ["calibration", "rolling", "weights", "shapes", "trained_until"])
+def test_what_predicts_is_refused_where_it_is_not_what_was_written(folder, name):
+    description = Model.open(folder).description
+    told = json.loads(json.dumps(description[name]))
+    if name in ("calibration", "shapes"):
+        told["60"][3] += 0.01
+    elif name == "rolling":
+        told["values"]["5"][0][0] = float("nan")
+    changed = {"weights": {"5": 0.5}, "trained_until": "2030-01-01T00:00:00Z"}.get(name, told)
+    describe(folder, **{name: changed})
 
-    with pytest.raises(ModelError, match="at 60 min"):
+    with pytest.raises(ModelError, match=r"no model artefact|is not what"):
+        Model.open(folder)
+
+
+@pytest.mark.parametrize("name", ["rolling", "calibration", "trained_until", "modes", "model_version"])
+def test_what_is_missing_of_a_description_is_refused(folder, name):
+    path = folder / models.DESCRIPTION
+    description = json.loads(path.read_text())
+    path.write_text(json.dumps({key: value for key, value in description.items() if key != name}))
+
+    with pytest.raises(ModelError, match=name):
+        Model.open(folder)
+
+
+@pytest.mark.parametrize("samples", [{}, {"rows": [], "quantiles": {}}])
+def test_a_model_without_sample_rows_is_not_verified(folder, samples):
+    describe(folder, samples=samples)
+
+    with pytest.raises(ModelError, match="sample rows"):
         Model.open(folder).verify()
 
 

@@ -14,7 +14,7 @@ from btc.features import NAMES
 
 _TURNED: Final = (
     *("return_", "close_in_range_", "wick_", "gap", "rising_volume_", "closing_volume_", "from_vwap_", "from_mean_"),
-    "buy_imbalance_",
+    *("buy_imbalance_", "down_"),
 )
 """Features that change their sign, by how their names begin; `gaps_60` is the size of gaps and does not."""
 _SIZES: Final = ("gaps_",)
@@ -26,17 +26,13 @@ def _other(name: str) -> str:
     return name.replace("low", "high") if name.startswith("to_low_") else name
 
 
-_DOWN: Final = tuple(name.startswith("down_") for name in NAMES)
-_SIGNED: Final = tuple(name.startswith(_TURNED) and not name.startswith(_SIZES) for name in NAMES)
+_SIGNED: Final = [name.startswith(_TURNED) and not name.startswith(_SIZES) for name in NAMES]
 _PLACES: Final = np.array([NAMES.index(_other(name)) for name in NAMES])
-_SIGNS: Final = np.where(np.array(_SIGNED) | np.array(_DOWN), -1, 1).astype(np.float32)
-_OFFSETS: Final = np.array(_DOWN).astype(np.float32)
-"""What fell of all that moved is what did not rise."""
+_SIGNS: Final = np.where(_SIGNED, -1, 1).astype(np.float32)
 
 
 def mirrored(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """The features (n, features) of the reciprocal of the price."""
     turned = rows[:, _PLACES]
     turned *= _SIGNS
-    turned += _OFFSETS
     return turned

@@ -27,6 +27,10 @@ from btc.times import parse_iso
 DESCRIPTION: Final = "model.json"
 FORMAT: Final = "model/5"
 NET: Final = "net.npz"
+_PREDICTING: Final = (
+    *("features", "horizons", "levels", "lines", "shapes", "modes", "weights", "calibration", "rolling"),
+    "sha256",
+)
 
 _TOLERANCE: Final = 1e-4
 """Scaled units: float32 sums differ a little between processors, a damaged tree differs a lot."""
@@ -58,11 +62,12 @@ class Model:
         try:
             files = _folder(path) if path.is_dir() else unpacked(path)
             description = json.loads(files[DESCRIPTION])
-            heads = _read(files, description)
+            model = cls(description, _read(files, description))
+            model._check(path)
+        except ModelError:
+            raise
         except UNREADABLE as error:
             raise ModelError(f"{path} is no model artefact: {type(error).__name__}: {error}") from error
-        model = cls(description, heads)
-        model._check(path)
         return model
 
     @property
@@ -98,9 +103,17 @@ class Model:
 
     def verify(self) -> None:
         """Recomputes the sample rows; raises ModelError naming the largest difference beyond tolerance."""
-        rows = np.array(self.description["samples"]["rows"], dtype=np.float32)
+        try:
+            rows = np.array(self.description["samples"]["rows"], dtype=np.float32)
+            known = {
+                horizon: np.array(self.description["samples"]["quantiles"][str(horizon)]) for horizon in self.heads
+            }
+        except UNREADABLE as error:
+            raise ModelError(f"{self.version} has no sample rows to prove it by: {error!r}") from error
+        if rows.ndim != 2 or not len(rows):
+            raise ModelError(f"{self.version} has sample rows of the shape {rows.shape}")
         for horizon, values in self.predict(rows).items():
-            expected = np.array(self.description["samples"]["quantiles"][str(horizon)])
+            expected = known[horizon]
             if expected.shape != values.shape:
                 raise ModelError(f"{self.version}: samples at {horizon} min have shape {expected.shape}")
             difference = np.abs(values - expected).max()
@@ -129,6 +142,8 @@ class Model:
         shapes = {offsets.values.shape for offsets in self.offsets().values()}
         if shapes != {(REGIMES, len(LEVELS))}:
             raise ModelError(f"{path}: rolling calibration has the shapes {shapes}, not {(REGIMES, len(LEVELS))}")
+        if not self.version.endswith(_identity(self.description, self.description["trained_until"])):
+            raise ModelError(f"{path}: {DESCRIPTION} is not what {self.version} was written with: fetch it again")
 
 
 def write(  # noqa: PLR0913, PLR0917 - what an artefact holds
@@ -171,13 +186,9 @@ def write(  # noqa: PLR0913, PLR0917 - what an artefact holds
         },
         "sha256": hashes,
     }
-    # From when on the rolling calibration follows the bars is a part of what predicts.
-    identity = hashlib.sha256(
-        json.dumps({**predicting, "since": str(about["trained_until"])}, sort_keys=True).encode()
-    ).hexdigest()
     description = {
         "format": FORMAT,
-        "model_version": f"{str(about['trained_until'])[:10]}-{identity[:8]}",
+        "model_version": f"{str(about['trained_until'])[:10]}-{_identity(predicting, about['trained_until'])}",
         **predicting,
         **about,
     }
@@ -190,6 +201,13 @@ def write(  # noqa: PLR0913, PLR0917 - what an artefact holds
     }
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=1, allow_nan=False) + "\n")
     return Model.open(folder)
+
+
+def _identity(description: Mapping[str, Any], trained_until: Any) -> str:
+    """A hash of all that predicts; from when on the rolling calibration follows the bars is a part of it."""
+    predicting = {name: description[name] for name in _PREDICTING}
+    told = json.dumps({**predicting, "since": str(trained_until)}, sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()[:8]
 
 
 def _names(horizon: int) -> tuple[str, str]:

@@ -81,7 +81,7 @@ def _moves(path: Path, out: Block) -> None:
 
 
 def _jumps(path: Path, out: Block) -> None:
-    """Bipower share (Barndorff-Nielsen and Shephard 2004), autocorrelation, variance ratios, share of falling squares.
+    """Bipower share (Barndorff-Nielsen, Shephard 2004), autocorrelation, variance ratios, falling less rising squares.
 
     Bipower variation leaves single jumps out; a variance ratio below 1 is the bounce between bid and ask.
     """
@@ -102,7 +102,7 @@ def _jumps(path: Path, out: Block) -> None:
         ratios += np.float32(0.05)
         np.log(ratios, out=ratios)
         first += len(spans)
-    means(prefix(np.where(path.moves < 0, path.squares, 0)), _DOWN, out[first:])
+    means(prefix(np.where(path.moves < 0, path.squares, -path.squares)), _DOWN, out[first:])
     _divide(out[first:], _DOWN, variance)
 
 
