@@ -30,7 +30,7 @@ from local.running import NotRunningError, announced
 from local.stack import Stack
 from local.template import synthesised
 from tests.local.conftest import ExchangeClient
-from tests.local.test_ingest_trades import running
+from tests.local.feeding import running
 from tests.unit.dumping import daily_trades, serving_files
 
 ROOT = Path(__file__).parents[2]
