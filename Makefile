@@ -120,5 +120,9 @@ sam-api: synth  ## the REST API in Lambda's containers (needs Docker or Finch)
 rehearse: layers  ## bootstrap, deploy, a trade's round trip, update and destroy on an emulator
 	@python -m tests.rehearsal
 
+.PHONY: image
+image: $(READY)  ## the ingest image, built by buildah from Debian's packages and run with a read-only root (needs root)
+	@python -m tests.image
+
 .PHONY: check
 check: lint types synth rehearse faults test  ## what CI runs, and more schedules
