@@ -84,6 +84,10 @@ synth: layers  ## the CloudFormation template, into build/cdk.out
 	  python -m tests.virtualenvs tests/tools/checkov.lock checkov --config-file .checkov.yaml --file $$template; done
 	python -m tests.sam validate
 
+.PHONY: bootstrap
+bootstrap: layers  ## cdk bootstrap, with images scanned when they are pushed (needs AWS credentials)
+	python -m cdk.bootstrap
+
 .PHONY: deploy
 deploy: layers  ## cdk deploy (needs AWS credentials and Docker); STAGE=prod for production
 	python -m cdk deploy -c stage=$(STAGE)

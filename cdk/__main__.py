@@ -24,13 +24,15 @@ def installed() -> Path:
     return program
 
 
-def main() -> int:
-    """Runs the CLI with this interpreter for the app; returns its exit status."""
+def run(*arguments: str, stdout: int | None = None) -> subprocess.CompletedProcess[str]:
+    """Runs the CLI with this interpreter for the app."""
     node = Path(ROOT_DIR, "node.exe" if os.name == "nt" else "bin/node")
     environment = {**os.environ, "PYTHON": sys.executable}
-    command = [str(node), str(installed()), *sys.argv[1:]]
-    return subprocess.run(command, cwd=Path(__file__).parents[1], env=environment, check=False).returncode
+    command = [str(node), str(installed()), *arguments]
+    return subprocess.run(
+        command, cwd=Path(__file__).parents[1], env=environment, stdout=stdout, text=True, check=False
+    )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(*sys.argv[1:]).returncode)

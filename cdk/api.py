@@ -14,7 +14,9 @@ from btc.settings import Api as ApiSettings
 from cdk.bars import Bars
 from cdk.firewall import Firewall
 from cdk.forecasts import Forecasts
-from cdk.python_function import Layers, PythonFunction, log_group, removal_policy
+from cdk.logs import log_group
+from cdk.python_function import Layers, PythonFunction
+from cdk.removal import removal_policy
 from cdk.scores import Scores
 from cdk.settings import Stage
 

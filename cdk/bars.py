@@ -12,7 +12,8 @@ from constructs import Construct
 
 from btc.settings import AggregateBars
 from cdk.keys import own_key
-from cdk.python_function import Layers, PythonFunction, removal_policy
+from cdk.python_function import Layers, PythonFunction
+from cdk.removal import removal_policy
 from cdk.settings import Stage
 
 

@@ -3,7 +3,7 @@
 from aws_cdk import CfnResource, Stack
 from constructs import IConstruct
 
-from cdk.python_function import log_group
+from cdk.logs import log_group
 from cdk.settings import Stage
 
 PROVIDER = "Custom::S3AutoDeleteObjectsCustomResourceProvider"

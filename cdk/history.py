@@ -10,7 +10,8 @@ from constructs import Construct
 from btc.settings import FillHistory
 from cdk.bars import Bars
 from cdk.ingestion import Ingestion, add_scratch, fargate_task, image
-from cdk.python_function import environment, log_group
+from cdk.logs import log_group
+from cdk.python_function import environment
 from cdk.settings import Stage
 
 SHARD_BYTES_PER_S = 1_000_000

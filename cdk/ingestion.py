@@ -7,15 +7,23 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kinesis as kinesis
 from constructs import Construct
 
 from btc.settings import IngestTrades
 from cdk.keys import own_key
-from cdk.python_function import NOT_DEPLOYED, environment, log_group, removal_policy
+from cdk.logs import log_group
+from cdk.python_function import NOT_DEPLOYED, environment
+from cdk.removal import removal_policy
 from cdk.settings import Stage
 
 ROOT = Path(__file__).parents[1]
+SHARED = (
+    *("DescribeStream", "DescribeStreamSummary", "GetRecords", "GetShardIterator", "ListShards"),
+    *("PutRecord", "PutRecords"),
+)
+"""What a stream's policy may speak of, word for word: Kinesis takes no wildcard there."""
 IMAGE_CONTENT = ("functions/fill_history", "functions/ingest_trades", "layers/common", "requirements.lock")
 
 
@@ -33,6 +41,15 @@ class Trades(Construct):
             encryption=kinesis.StreamEncryption.KMS if key else kinesis.StreamEncryption.MANAGED,
             encryption_key=key,
             removal_policy=removal_policy(stage),
+        )
+        self.stream.add_to_resource_policy(
+            iam.PolicyStatement(
+                effect=iam.Effect.DENY,
+                principals=[iam.AnyPrincipal()],
+                actions=[f"kinesis:{action}" for action in SHARED],
+                resources=[self.stream.stream_arn],
+                conditions={"Bool": {"aws:SecureTransport": "false"}},
+            )
         )
 
 

@@ -5,7 +5,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from cdk.python_function import removal_policy
+from cdk.removal import removal_policy
 from cdk.settings import Stage
 
 NAME = "Key"
@@ -45,6 +45,16 @@ def _let_services_use(key: kms.Key) -> None:
                     "kms:ViaService": [f"{service}.{Aws.REGION}.amazonaws.com" for service in BY],
                 }
             },
+        )
+    )
+    # CloudWatch Logs encrypts for itself, not for who writes: it tells whose group it is instead.
+    groups = f"arn:{Aws.PARTITION}:logs:{Aws.REGION}:{Aws.ACCOUNT_ID}:log-group:*"
+    key.add_to_resource_policy(
+        iam.PolicyStatement(
+            principals=[iam.ServicePrincipal(f"logs.{Aws.REGION}.amazonaws.com")],
+            actions=["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"],
+            resources=["*"],
+            conditions={"ArnLike": {"kms:EncryptionContext:aws:logs:arn": groups}},
         )
     )
     key.add_to_resource_policy(

@@ -6,12 +6,13 @@ from aws_cdk import Aws, Duration
 from aws_cdk import aws_athena as athena
 from aws_cdk import aws_glue as glue
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from btc.lake import PARTITIONS, TABLES
 from cdk.keys import own_key
-from cdk.python_function import removal_policy
+from cdk.removal import removal_policy
 from cdk.settings import Stage
 
 QUERIES = Path(__file__).parent / "queries"
@@ -70,9 +71,7 @@ class Lake(Construct):
                 publish_cloud_watch_metrics_enabled=True,
                 result_configuration=athena.CfnWorkGroup.ResultConfigurationProperty(
                     output_location=self.bucket.s3_url_for_object("queries/"),
-                    encryption_configuration=athena.CfnWorkGroup.EncryptionConfigurationProperty(
-                        encryption_option="SSE_S3"
-                    ),
+                    encryption_configuration=_results_encrypted(own_key(self, stage=stage)),
                 ),
             ),
         )
@@ -106,6 +105,13 @@ class Lake(Construct):
         )
         query.add_resource_dependency(self.workgroup)
         query.add_resource_dependency(self.database)
+
+
+def _results_encrypted(key: kms.IKey | None) -> athena.CfnWorkGroup.EncryptionConfigurationProperty:
+    """The workgroup's word is taken, not the bucket's."""
+    if key is None:
+        return athena.CfnWorkGroup.EncryptionConfigurationProperty(encryption_option="SSE_S3")
+    return athena.CfnWorkGroup.EncryptionConfigurationProperty(encryption_option="SSE_KMS", kms_key=key.key_arn)
 
 
 def _table(

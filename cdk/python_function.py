@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from btc.settings import Settings
+from cdk.logs import log_group
 from cdk.settings import Stage
 
 ROOT = Path(__file__).parents[1]
@@ -114,19 +114,3 @@ def environment(name: str, settings: Settings, stage: Stage) -> dict[str, str]:
         "POWERTOOLS_LOG_LEVEL": "INFO",
         "DETAILED_METRICS": str(stage.detailed_metrics).lower(),
     }
-
-
-def log_group(scope: Construct, construct_id: str, *, stage: Stage) -> logs.LogGroup:
-    """Logs that expire, and that go with their stack unless its data stays."""
-    days = {14: logs.RetentionDays.TWO_WEEKS, 90: logs.RetentionDays.THREE_MONTHS}
-    return logs.LogGroup(
-        scope,
-        construct_id,
-        retention=days[stage.log_days],
-        removal_policy=removal_policy(stage),
-    )
-
-
-def removal_policy(stage: Stage) -> RemovalPolicy:
-    """What becomes of data and logs when their stack goes."""
-    return RemovalPolicy.RETAIN if stage.keep_data else RemovalPolicy.DESTROY

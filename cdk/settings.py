@@ -95,8 +95,8 @@ class Stage:
     keep_data: bool = False
     """What holds data survives the stack, can be restored to a point in time, and is protected from deletion."""
     own_key: bool = False
-    """Encrypt tables, buckets and the stream with a key of the stack's own, for a dollar a month and a price a request,
-    instead of with AWS's, which cost nothing."""
+    """Encrypt tables, buckets, the stream and logs with a key of the stack's own, for a dollar a month and a price a
+    request, instead of with AWS's, which cost nothing."""
     log_days: int = 14
     layers: str = "lambda"
     """Which of build/layers: those for Lambda, or `local` ones, for the Python and the processor of this machine."""

@@ -41,6 +41,7 @@ FREE: Final[Mapping[str, str]] = {
     "AWS::IAM::ManagedPolicy": _RIGHTS,
     "AWS::IAM::Policy": _RIGHTS,
     "AWS::IAM::Role": _RIGHTS,
+    "AWS::Kinesis::ResourcePolicy": _RIGHTS,
     "AWS::Lambda::EventInvokeConfig": "paid for by the function's invocations",
     "AWS::Lambda::EventSourceMapping": "paid for by the function's invocations; reading a table's stream is free to it",
     "AWS::Lambda::LayerVersion": "stored within what Lambda stores for nothing",

@@ -1,15 +1,24 @@
 """What a strict reviewer looks for: transport, exposure, keys, secrets, backups, images, names, and what runs."""
 
+import copy
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cdk.__main__ import installed
+from cdk.bootstrap import UnknownTemplateError, scanned
 from cdk.settings import DEV, PROD, Stage
-from tests.infra.assembly import ROOT, Assembly, resolved
+from tests.infra.assembly import ROOT, Assembly, Json, resolved
 from tests.infra.conftest import synthesised
+from tests.infra.rules import answers_plain_http, logs_for_good, not_by_the_key, open_to_the_public
+
+Rule = Callable[[Json], list[str]]
+RULES: tuple[Rule, ...] = (answers_plain_http, open_to_the_public, logs_for_good)
 
 STAGES = pytest.mark.parametrize("stage", ["dev", "prod"])
 NAMED = {
@@ -36,39 +45,89 @@ BLOCKING = (
 BLOCKING += ("ClusterName", "ServiceName", "AlarmName", "DashboardName", "Name", "ManagedPolicyName", "Family")
 
 
+def statement(policy: Json) -> Json:
+    """The only one of a stream's policy."""
+    [only] = policy["ResourcePolicy"]["Statement"]
+    found: Json = only
+    return found
+
+
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
     return synthesised(replace(PROD, own_key=True), tmp_path_factory.mktemp("own"))
 
 
 @STAGES
-def test_no_bucket_answers_without_tls_or_in_public(stage: str, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_no_resource_breaks_a_rule(rule: Rule, stage: str, request: pytest.FixtureRequest) -> None:
     assembly: Assembly = request.getfixturevalue(stage)
-    policies = {
-        each["Properties"]["Bucket"]["Ref"]: resolved(each["Properties"]["PolicyDocument"]["Statement"])
-        for each in assembly.of_type("S3::BucketPolicy").values()
-    }
-    for name, bucket in assembly.of_type("S3::Bucket").items():
-        assert all(bucket["Properties"]["PublicAccessBlockConfiguration"].values())
-        [refusal] = [each for each in policies[name] if each["Effect"] == "Deny"]
-        assert refusal["Action"] == "s3:*"
-        assert refusal["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
-        assert refusal["Resource"] == [f"<{name}.Arn>", f"<{name}.Arn>/*"]
+
+    assert rule(assembly.template) == []
 
 
-@STAGES
-def test_a_queue_or_topic_would_have_to_refuse_plain_http(stage: str, request: pytest.FixtureRequest) -> None:
-    assembly: Assembly = request.getfixturevalue(stage)
-    refusing = json.dumps(
-        [
-            each["Properties"]["PolicyDocument"]
-            for kind in ("SQS::QueuePolicy", "SNS::TopicPolicy")
-            for each in assembly.of_type(kind).values()
-            if "aws:SecureTransport" in json.dumps(each)
-        ]
-    )
-    for name in (*assembly.of_type("SQS::Queue"), *assembly.of_type("SNS::Topic")):
-        assert name in refusing
+PLANTED: list[tuple[Rule, str, Callable[[Json], Any]]] = [
+    (answers_plain_http, "S3::BucketPolicy", lambda each: each["PolicyDocument"].update(Statement=[])),
+    (answers_plain_http, "Kinesis::ResourcePolicy", lambda each: each["ResourcePolicy"].update(Statement=[])),
+    (answers_plain_http, "Kinesis::ResourcePolicy", lambda each: statement(each).update(Action="kinesis:PutRecord")),
+    (answers_plain_http, "Kinesis::ResourcePolicy", lambda each: statement(each).update(Effect="Allow")),
+    (answers_plain_http, "Kinesis::ResourcePolicy", lambda each: statement(each).pop("Condition")),
+    (answers_plain_http, "SNS::TopicPolicy", lambda each: each["PolicyDocument"].update(Statement=[])),
+    (open_to_the_public, "S3::Bucket", lambda each: each.pop("PublicAccessBlockConfiguration")),
+    (open_to_the_public, "S3::Bucket", lambda each: each["PublicAccessBlockConfiguration"].pop("BlockPublicAcls")),
+    (logs_for_good, "Logs::LogGroup", lambda each: each.pop("RetentionInDays")),
+    (logs_for_good, "Lambda::Function", lambda each: each.pop("LoggingConfig")),
+    (logs_for_good, "ECS::TaskDefinition", lambda each: each["ContainerDefinitions"][0].pop("LogConfiguration")),
+    (logs_for_good, "ApiGateway::Stage", lambda each: each.update(MethodSettings=[{"LoggingLevel": "INFO"}])),
+    (not_by_the_key, "Logs::LogGroup", lambda each: each.pop("KmsKeyId")),
+    (not_by_the_key, "S3::Bucket", lambda each: each.pop("BucketEncryption")),
+    (not_by_the_key, "DynamoDB::Table", lambda each: each.pop("SSESpecification")),
+    (not_by_the_key, "Kinesis::Stream", lambda each: each["StreamEncryption"].update(KeyId="alias/aws/kinesis")),
+    (not_by_the_key, "Athena::WorkGroup", lambda each: each.pop("WorkGroupConfiguration")),
+]
+
+
+@pytest.mark.parametrize(
+    ("rule", "kind", "break_it"), PLANTED, ids=[f"{rule.__name__}-{place}" for place, (rule, *_) in enumerate(PLANTED)]
+)
+def test_a_resource_that_breaks_a_rule_is_found(
+    rule: Rule, kind: str, break_it: Callable[[Json], Any], own: Assembly
+) -> None:
+    broken = copy.deepcopy(own.template)
+    one = next(each for each in broken["Resources"].values() if each["Type"] == f"AWS::{kind}")
+    break_it(one["Properties"])
+
+    assert rule(own.template) == []
+    assert rule(broken)
+
+
+def test_a_queue_would_have_to_refuse_plain_http(dev: Assembly) -> None:
+    queue = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue", "Properties": {}}}}
+
+    assert answers_plain_http(queue) == ["Queue"]
+    assert not dev.of_type("SQS::Queue"), "what no retry can deliver goes to a bucket"
+
+
+def test_a_streams_policy_says_what_kinesis_takes(dev: Assembly) -> None:
+    """It refuses wildcards among the actions, and any resource but the stream."""
+    policy = dev.one("Kinesis::ResourcePolicy")
+
+    for each in policy["ResourcePolicy"]["Statement"]:
+        assert each["Resource"] == policy["ResourceArn"]
+        assert all(re.fullmatch(r"kinesis:[A-Za-z]+", action) for action in each["Action"])
+
+
+def test_images_are_scanned_when_they_are_pushed() -> None:
+    """By the repository that `make bootstrap` makes: no stack's template can see to it (cdk/bootstrap.py)."""
+    own = (installed().parents[1] / "lib/api/bootstrap/bootstrap-template.yaml").read_text()
+
+    before, line, after = scanned(own).partition("      ImageScanningConfiguration: { ScanOnPush: true }\n")
+
+    assert before + after == own
+    assert before.endswith("  ContainerAssetsRepository:\n    Type: AWS::ECR::Repository\n    Properties:\n")
+    assert line
+    for changed in (own.replace("AWS::ECR::Repository", "AWS::ECR::PublicRepository"), scanned(own)):
+        with pytest.raises(UnknownTemplateError):
+            scanned(changed)
 
 
 @STAGES
@@ -96,23 +155,23 @@ def test_without_a_key_of_its_own_aws_encrypts_everything(prod: Assembly) -> Non
 
 def test_with_a_key_of_its_own_all_data_is_encrypted_by_it(own: Assembly) -> None:
     [name], key = own.of_type("KMS::Key"), own.one("KMS::Key")
-    arn = {"Fn::GetAtt": [name, "Arn"]}
 
+    assert not_by_the_key(own.template) == []
     assert key["EnableKeyRotation"]
     assert own.of_type("KMS::Key")[name]["DeletionPolicy"] == "Retain", "data that stays needs its key"
-    assert name in json.dumps(own.one("Kinesis::Stream")["StreamEncryption"]["KeyId"])
-    for table in own.of_type("DynamoDB::Table").values():
-        assert table["Properties"]["SSESpecification"] == {
-            "KMSMasterKeyId": arn,
-            "SSEEnabled": True,
-            "SSEType": "KMS",
-        }
     for bucket in own.of_type("S3::Bucket").values():
         [rule] = bucket["Properties"]["BucketEncryption"]["ServerSideEncryptionConfiguration"]
-        assert rule == {
-            "BucketKeyEnabled": True,
-            "ServerSideEncryptionByDefault": {"KMSMasterKeyID": arn, "SSEAlgorithm": "aws:kms"},
-        }
+        assert (rule["BucketKeyEnabled"], rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"]) == (True, "aws:kms")
+
+
+def test_logs_are_encrypted_for_groups_of_this_account_alone(own: Assembly) -> None:
+    statements = resolved(own.one("KMS::Key")["KeyPolicy"]["Statement"])
+
+    [logs] = [each for each in statements if "logs." in str(each["Principal"].get("Service"))]
+
+    groups = "arn:<AWS::Partition>:logs:<AWS::Region>:<AWS::AccountId>:log-group:*"
+    assert logs["Condition"] == {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": groups}}
+    assert "kms:*" not in logs["Action"]
 
 
 def test_the_key_is_used_through_the_services_of_this_account_alone(own: Assembly) -> None:

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from typing import Any, Final
 
+from cdk import bootstrap
 from local.processes import ProcessError
 from local.screen import Screen
 from tests.rehearsal.apart import Apart, refused
@@ -26,7 +27,7 @@ AS_IT_IS: Final = ("--app", str(ASSEMBLY))
 UNTRIED: Final = (
     "SageMaker's group and pipeline: the emulator has no such service. tests/model/test_pipeline.py holds the "
     "definition to the service's model and the SDK, and the local stack creates both in moto's registry.",
-    "the ingest image: nothing here builds it. hadolint reads its Dockerfile, and the service runs no task; "
+    "the ingest image: no engine publishes it here, and the service runs no task. `make image` builds and runs it; "
     "tests/local runs the task itself.",
     "rights: the emulator asks nobody for them. tests/local/test_stack.py compares them with the calls made.",
     "delivery: the emulator forgets failed batches, so the first attempt is all that is tried here; tests/local tries "
@@ -44,8 +45,9 @@ class Rehearsal:
     def run(self) -> None:
         """Raises RehearsalError at the first thing that is not as it should be."""
         emulator, step = self._emulator, self._screen.phase
-        with step("cdk bootstrap"):
-            emulator.cdk("bootstrap", "--app", "", f"aws://{ACCOUNT}/{REGION}")
+        with step("cdk bootstrap") as phase:
+            emulator.cdk("bootstrap", "--template", str(bootstrap.write()), "--app", "", f"aws://{ACCOUNT}/{REGION}")
+            phase.tell(self._scanned())
         bare = inventory(emulator)
         with step("cdk deploy") as phase:
             outputs = self._deploy(*SYNTHESISED)
@@ -81,6 +83,13 @@ class Rehearsal:
                 raise RehearsalError(f"{len(left)} things are left of {there}: {', '.join(sorted(left))}")
             late = f"; {len(again)} logs written again by what still ran, which no role allows on AWS" if again else ""
             phase.tell(f"0 left of {there} things that the services listed{late}")
+
+    def _scanned(self) -> str:
+        repositories = self._emulator.client("ecr").describe_repositories()["repositories"]
+        bare = [each["repositoryName"] for each in repositories if not each["imageScanningConfiguration"]["scanOnPush"]]
+        if bare or not repositories:
+            raise RehearsalError(f"images would not be scanned in {', '.join(bare) or 'no repository'}")
+        return f"images are scanned when they are pushed to {len(repositories)} repository"
 
     def _deploy(self, *app: str) -> dict[str, str]:
         told = BUILD / "outputs.json"

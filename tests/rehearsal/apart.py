@@ -1,5 +1,6 @@
 """What the emulator's CloudFormation does not do, asked of its services instead, with what the template says."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ UNKNOWN: Final = (
     "AWS::Athena::NamedQuery",
     "AWS::Budgets::Budget",
     "AWS::ECS::ClusterCapacityProviderAssociations",
+    "AWS::Kinesis::ResourcePolicy",
 )
 
 
@@ -41,6 +43,7 @@ class Apart:
             "AWS::Budgets::Budget": self._budget,
             "AWS::ECS::ClusterCapacityProviderAssociations": self._capacity,
             "AWS::CloudWatch::Alarm": self._alarm,
+            "AWS::Kinesis::ResourcePolicy": self._stream_policy,
         }
         made = 0
         for name, resource in self._resources.items():
@@ -98,6 +101,16 @@ class Apart:
         [kept] = ecs.describe_clusters(clusters=[cluster])["clusters"]
         if kept["capacityProviders"] != properties["CapacityProviders"]:
             raise RehearsalError(f"the cluster has {kept['capacityProviders']}")
+
+    def _stream_policy(self, _: str, properties: Json) -> None:
+        kinesis = self._emulator.client("kinesis")
+        stream = self._physical[properties["ResourceArn"]["Fn::GetAtt"][0]]
+        arn = kinesis.describe_stream_summary(StreamName=stream)["StreamDescriptionSummary"]["StreamARN"]
+        [statement] = properties["ResourcePolicy"]["Statement"]
+        policy = json.dumps({**properties["ResourcePolicy"], "Statement": [{**statement, "Resource": arn}]})
+        kinesis.put_resource_policy(ResourceARN=arn, Policy=policy)
+        if json.loads(kinesis.get_resource_policy(ResourceARN=arn)["Policy"]) != json.loads(policy):
+            raise RehearsalError(f"the stream {stream} keeps another policy")
 
     def _alarm(self, name: str, properties: Json) -> None:
         cloudwatch = self._emulator.client("cloudwatch")
