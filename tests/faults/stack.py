@@ -12,11 +12,13 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from random import Random
 from typing import Any
 
 from btc.aws.state import StateTable
 from btc.aws.tables import BarTable
+from btc.bars import Bar
 from btc.settings import AggregateBars, IngestTrades
 from btc.times import FOREVER, MINUTE, minute_of
 from local.delivery import Delivery
@@ -66,6 +68,7 @@ class Field:
         self._create()
         self.function = Function(self._spec(), self.log("function"))
         self.tasks: list[Process] = []
+        self.scratch: dict[int, Path] = {}
 
     def log(self, part: str) -> Any:
         return self.grounds.stack.log(f"{self.name}-{part}")
@@ -117,24 +120,29 @@ class Field:
         self._events.append(event)
         return self.function.invoke(event)
 
-    def start_task(self) -> None:
-        settings = IngestTrades(
-            stream=self.name,
-            state_table=f"{self.name}-state",
-            venue=BTC.venue,
-            symbols=(BTC.symbol,),
-            history_days=1,
-            batch_ms=50,
-            watermark_lag_ms=1000,
-            websocket_url=self.grounds.exchange["WEBSOCKET_URL"],
-            rest_url=self.grounds.exchange["REST_URL"],
-        )
-        environment = {**os.environ, **_CREDENTIALS, **settings.to_env()}
+    def start_task(self, **changes: Any) -> Process:
+        """One more ingest task, in a scratch folder of its own as its container has; `changes` are of its settings."""
+        settings = {
+            "stream": self.name,
+            "state_table": f"{self.name}-state",
+            "venue": BTC.venue,
+            "symbols": (BTC.symbol,),
+            "history_days": 1,
+            "batch_ms": 50,
+            "watermark_lag_ms": 1000,
+            "websocket_url": self.grounds.exchange["WEBSOCKET_URL"],
+            "rest_url": self.grounds.exchange["REST_URL"],
+        }
+        environment = {**os.environ, **_CREDENTIALS, **IngestTrades(**{**settings, **changes}).to_env()}
         environment["AWS_ENDPOINT_URL"] = self.wire.emulator.endpoint_url
+        scratch = self.grounds.stack.folder / "scratch" / uuid.uuid4().hex
+        scratch.mkdir(parents=True)
+        environment["TMPDIR"] = str(scratch)
         command = [*interpreter(), "-m", "functions.ingest_trades"]
-        self.tasks.append(
-            Process.start("ingest", command, log=self.log("ingest"), environment=environment, folder=ROOT)
-        )
+        task = Process.start("ingest", command, log=self.log("ingest"), environment=environment, folder=ROOT)
+        self.tasks.append(task)
+        self.scratch[task.pid] = scratch
+        return task
 
     # What befalls it.
 
@@ -208,10 +216,14 @@ class Field:
         events = [json.loads(told["payload"]) for _, told in self.told()]
         return [base64.b64decode(record["kinesis"]["data"]) for event in events for record in event["Records"]]
 
+    def bars(self) -> dict[int, Bar]:
+        """What is stored, by its start."""
+        table = BarTable(f"{self.name}-bars", self.dynamodb)
+        return {bar.start: bar for bar in table.between(BTC, 0, FOREVER)}
+
     def verdict(self, until: int) -> Verdict:
         verdict = Verdict()
-        stored = {bar.start: bar for bar in BarTable(f"{self.name}-bars", self.dynamodb).between(BTC, 0, FOREVER)}
-        laws.judge_bars([trade for trade in self.grounds.tape() if trade.time < until], stored, until, verdict)
+        laws.judge_bars([trade for trade in self.grounds.tape() if trade.time < until], self.bars(), until, verdict)
         laws.judge_poison(self.poison, self.given_up(), verdict)
         return verdict
 
