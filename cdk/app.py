@@ -12,6 +12,7 @@ from typing import Any
 from aws_cdk import App, DefaultStackSynthesizer, Tags
 
 from cdk import nag
+from cdk.python_function import IN_PLACE
 from cdk.settings import DEV, Stage, stage_named
 from cdk.stack import PredictBitcoin
 
@@ -38,7 +39,7 @@ def build(
     environment (CDK_VALIDATION). With `in_place` assets are not copied, and the template tells where each lies.
     `checked` has cdk-nag look at it: a finding that is not known ends the command line.
     """
-    by_path = {"aws:cdk:enable-asset-metadata": True, "aws:cdk:disable-asset-staging": True}
+    by_path = {"aws:cdk:enable-asset-metadata": True, IN_PLACE: True}
     app = App(
         outdir=str(output) if output else None,
         context={**context(), **(by_path if in_place else {})},

@@ -1,8 +1,12 @@
 """Lambda functions in Python: their code is a folder of functions/, their layers come from layers/ and build/."""
 
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
-from aws_cdk import Duration
+import jsii
+from aws_cdk import BundlingOptions, DockerImage, Duration, FileSystem, ILocalBundling
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
@@ -15,6 +19,8 @@ ROOT = Path(__file__).parents[1]
 RUNTIME = lambda_.Runtime.PYTHON_3_13
 METRICS = "PredictBitcoin"
 """The namespace of all metrics."""
+IN_PLACE = "aws:cdk:disable-asset-staging"
+"""The context that has assets not copied."""
 NOT_DEPLOYED = ["**/__pycache__", "**/*.pyc", ".DS_Store"]
 
 
@@ -28,6 +34,8 @@ class Layers(Construct):
     def __init__(self, scope: Construct, construct_id: str, *, stage: Stage) -> None:
         super().__init__(scope, construct_id)
         self._built = ROOT / "build" / "layers" / stage.layers
+        in_place = self.node.try_get_context(IN_PLACE)
+        self._compiled = stage.layers == "lambda" and not in_place
         self._declared: dict[str, lambda_.LayerVersion] = {}
 
     def named(self, *names: str) -> list[lambda_.ILayerVersion]:
@@ -48,12 +56,36 @@ class Layers(Construct):
 
     def _code(self, name: str) -> lambda_.AssetCode:
         if name == "common":
-            return lambda_.Code.from_asset(str(ROOT / "layers" / "common"), exclude=NOT_DEPLOYED)
+            return _common(compiled=self._compiled)
         folder, inputs = self._built / name, self._built / f"{name}.inputs"
         if not folder.is_dir() or not inputs.is_file():
             raise LayerMissingError(f"{folder.relative_to(ROOT)} is not there: build it with `make layers`")
         # The hash of what a layer was built from names it as well as that of its thousands of files, at no cost.
         return lambda_.Code.from_asset(str(folder), asset_hash=inputs.read_text())
+
+
+@jsii.implements(ILocalBundling)
+class _Compiled:
+    """Has layers/build.py make the domain's layer: an import makes no bytecode anew at each cold start."""
+
+    def try_bundle(self, output_dir: str, *, image: DockerImage | None = None, **_: Any) -> bool:  # noqa: ARG002 - jsii's
+        """Never leaves it to Docker."""
+        subprocess.run([sys.executable, str(ROOT / "layers" / "build.py"), "--common", output_dir], check=True)
+        return True
+
+
+def _common(*, compiled: bool) -> lambda_.AssetCode:
+    """The domain's layer. Sources that are read in place are compiled there, by whoever imports them."""
+    place = str(ROOT / "layers" / "common")
+    if not compiled:
+        return lambda_.Code.from_asset(place, exclude=NOT_DEPLOYED)
+    # Named by its sources and by what compiles them: bytecode tells nothing more.
+    compiler = (ROOT / "layers" / "build.py").read_text()
+    return lambda_.Code.from_asset(
+        place,
+        asset_hash=FileSystem.fingerprint(place, exclude=NOT_DEPLOYED, extra_hash=compiler),
+        bundling=BundlingOptions(image=DockerImage.from_registry("none"), local=_Compiled()),
+    )
 
 
 class PythonFunction(lambda_.Function):

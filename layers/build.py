@@ -5,6 +5,8 @@
     build/layers/local/runtime         what Lambda's own runtime brings, for this machine
     build/training/sourcedir.tar.gz    the training program, as SageMaker unpacks it
 
+`--common FOLDER` writes there what the layer of the domain is made of, which a synthesis asks for by itself.
+
 Versions are those of requirements.lock. What is up to date, by a hash of its inputs, is left alone.
 """
 
@@ -93,7 +95,8 @@ def build(target: Target) -> str:
     part.packages.mkdir(parents=True)
     install(part)
     strip(part)
-    compiled = compile_bytecode(part, Path("/opt/python") if target.for_lambda else target.packages)
+    home = Path("/opt/python") if target.for_lambda else target.packages
+    compiled = compile_bytecode(part.packages, home, compiler(for_lambda=target.for_lambda))
     shutil.rmtree(target.place, ignore_errors=True)
     part.place.rename(target.place)
     stamp.write_text(fingerprint)
@@ -127,20 +130,27 @@ def strip(target: Target) -> None:
             path.unlink(missing_ok=True)
 
 
-def compile_bytecode(target: Target, home: Path) -> bool:
+def compile_bytecode(packages: Path, home: Path, python: str | None) -> bool:
     """Writes the .pyc that an import would otherwise make anew at each cold start; False where no Python fits.
 
     Tracebacks will name the sources under `home`, where they will lie.
 
     They carry no time of their source, since the layer's archive sets every time to 1980 and would void them.
     """
-    python = compiler(for_lambda=target.for_lambda)
     if python is None:
         return False
-    options = ["-q", "-j", "0", "--invalidation-mode", "unchecked-hash", "-s", str(target.packages), "-p", str(home)]
+    options = ["-q", "-j", "0", "--invalidation-mode", "unchecked-hash", "-s", str(packages), "-p", str(home)]
     # A package may carry a template or a file for another Python: what does not compile stays a source.
-    subprocess.run([python, "-m", "compileall", *options, str(target.packages)], capture_output=True, check=False)
+    subprocess.run([python, "-m", "compileall", *options, str(packages)], capture_output=True, check=False)
     return True
+
+
+def common(folder: Path) -> None:
+    """Writes the domain's layer for Lambda: the sources, compiled where a Python fits."""
+    shutil.copytree(
+        ROOT / "layers" / "common", folder, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True
+    )
+    compile_bytecode(folder / "python", Path("/opt/python"), compiler(for_lambda=True))
 
 
 @functools.cache
@@ -213,10 +223,14 @@ def main() -> int:
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=[*LAYERS, "runtime", "training"], help="build just this one")
+    parser.add_argument("--common", type=Path, metavar="FOLDER", help="write the domain's layer there, and no more")
     machines = parser.add_mutually_exclusive_group()
     machines.add_argument("--lambda", dest="lambda_only", action="store_true", help="only for Lambda")
     machines.add_argument("--local", dest="local_only", action="store_true", help="only for this machine")
     chosen = parser.parse_args()
+    if chosen.common:
+        common(chosen.common)
+        return 0
     try:
         for target in targets(chosen.only, for_lambda=not chosen.local_only, for_local=not chosen.lambda_only):
             print(f"layers: {target.label:<18} …", end=" ", flush=True)
