@@ -29,6 +29,7 @@ from tests.faults.stack import Field, fielded
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack"), pytest.mark.timeout(180)]
 
 PATIENCE_S = 60.0
+SETTLED_WITHIN_S = 10.0
 OVERLAP_S = 1.5
 LIVES = ("one", "two", "rolled", "failed")
 
@@ -54,6 +55,13 @@ def wait(field: Field, met: Callable[[], bool]) -> None:
     while not met():
         assert time.monotonic() < end, f"not within {PATIENCE_S:.0f} s\n{tail(field.log('ingest'))}"
         time.sleep(0.1)
+
+
+def settle(field: Field, until: int) -> None:
+    """Leave it the time to write what it has read; whether it is right is what the tests ask."""
+    end = time.monotonic() + SETTLED_WITHIN_S
+    while not field.verdict(until).holds and time.monotonic() < end:
+        time.sleep(0.2)
 
 
 def stopped(*tasks: Process) -> list[int]:
@@ -101,7 +109,8 @@ def lives() -> Iterator[Lives]:
         deploy_in_vain(fields["failed"])
         until = minute_of(grounds.now()) + MINUTE
         for field in fields.values():
-            wait(field, lambda field=field: field.alive_until() > until and field.verdict(until).holds)
+            wait(field, lambda field=field: field.alive_until() > until)
+            settle(field, until)
         yield Lives(fields, until)
         tasks = [task for field in fields.values() for task in field.tasks]
         assert stopped(*tasks) == [0] * len(tasks)
