@@ -71,6 +71,8 @@ def known(stack: Stack, stage: Stage) -> list[Known]:
         *(("Training/Role", f"{logs}/{kind}Jobs*", JOBS) for kind in ("Processing", "Training")),
         *((f"{task}/Task/ExecutionRole", "Resource::*", NO_RESOURCE + "a registry's token") for task in TASKS),
     ]
+    if not stage.keep_data:
+        rights += [("Training/EmptyRegistry/Role", packages, "All of the group's packages go with it")]
     if stage.mlflow:
         kept = ("Training/Tracking/Role", "Training/Role")
         rights += [(role, f"{models}/mlflow/*", "MLflow names a folder after each training to come") for role in kept]

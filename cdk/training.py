@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from aws_cdk import Aws, CfnMapping, Stack
+from aws_cdk import Aws, CfnMapping, RemovalPolicy, Stack
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
@@ -16,6 +16,7 @@ from btc.settings import PromoteModel
 from cdk.bars import Bars
 from cdk.lake import Lake, grant_get, private_bucket
 from cdk.python_function import Layers, PythonFunction
+from cdk.registry import EmptyRegistry
 from cdk.settings import Stage
 from cdk.tracking import FOLDER, Tracking
 from cdk.xgboost_image import ACCOUNTS, REPOSITORY, TAG
@@ -50,6 +51,8 @@ class Training(Construct):
             model_package_group_name=stage.prefix,
             model_package_group_description="Every model that was trained, with the gate's decision",
         )
+        if stage.keep_data:
+            self.group.apply_removal_policy(RemovalPolicy.RETAIN)
         self.role = iam.Role(
             self,
             "Role",
@@ -109,6 +112,9 @@ class Training(Construct):
             pipeline_definition={"PipelineDefinitionBody": Stack.of(self).to_json_string(definition)},
         )
         made.add_resource_dependency(self.group)
+        if not (stage.keep_data or stage.emulated):
+            # What the pipeline registers last goes too: the pipeline goes before.
+            made.node.add_dependency(EmptyRegistry(self, "EmptyRegistry", stage=stage, group=self.group).resource)
         return made
 
     def _weekly(self, stage: Stage) -> None:

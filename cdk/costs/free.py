@@ -52,5 +52,6 @@ FREE: Final[Mapping[str, str]] = {
     "AWS::SNS::TopicPolicy": _RIGHTS,
     "AWS::SageMaker::MlflowApp": "taken to cost only what its artefacts take in S3; no price of its own could be read",
     "AWS::SageMaker::ModelPackageGroup": "a registry costs what its models take in S3",
+    "Custom::EmptyModelRegistry": "runs once, when the stack goes",
     "Custom::S3AutoDeleteObjects": "runs once, when the stack goes",
 }

@@ -7,7 +7,7 @@ from typing import Any, Final
 from tests.rehearsal.emulator import Emulator, RehearsalError
 
 Json = dict[str, Any]
-NOWHERE: Final = "AWS::SageMaker::"
+NOWHERE: Final = ("AWS::SageMaker::", "Custom::EmptyModelRegistry")
 """The emulator has no such service, and refuses a template that names it."""
 UNKNOWN: Final = (
     "AWS::Athena::NamedQuery",
@@ -21,7 +21,7 @@ def refused(resource: Json) -> bool:
     """Whether the emulator's CloudFormation does not know the type, or this use of it."""
     if resource["Type"] == "AWS::CloudWatch::Alarm":
         return "Metrics" in resource["Properties"]
-    return bool(resource["Type"].startswith((NOWHERE, *UNKNOWN)))
+    return bool(resource["Type"].startswith((*NOWHERE, *UNKNOWN)))
 
 
 class Apart:
