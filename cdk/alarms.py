@@ -9,7 +9,6 @@ from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from btc.trades import Market
-from cdk.python_function import METRICS
 
 MINUTE = Duration.minutes(1)
 FIVE_MINUTES = Duration.minutes(5)
@@ -23,10 +22,13 @@ FEED_SILENT_S = 60
 
 
 class Alarms:
-    """Makes alarms in `scope` that tell `topic` when they go off and when all is well again."""
+    """Makes alarms in `scope` that tell `topic` when they go off and when all is well again; `namespace` is where the
+    stage's own metrics are.
+    """
 
-    def __init__(self, scope: Construct, topic: sns.ITopic) -> None:
+    def __init__(self, scope: Construct, topic: sns.ITopic, *, namespace: str) -> None:
         self._scope = scope
+        self._namespace = namespace
         self._action = actions.SnsAction(topic)
         self.made: list[cloudwatch.Alarm] = []
 
@@ -57,23 +59,22 @@ class Alarms:
         alarm.add_ok_action(self._action)
         self.made.append(alarm)
 
-
-def told(name: str, service: str, statistic: str, period: Duration, **dimensions: str) -> cloudwatch.Metric:
-    """A metric that the code sends itself."""
-    return cloudwatch.Metric(
-        namespace=METRICS,
-        metric_name=name,
-        dimensions_map={"service": service, **dimensions},
-        statistic=statistic,
-        period=period,
-    )
+    def told(self, name: str, service: str, statistic: str, period: Duration, **dimensions: str) -> cloudwatch.Metric:
+        """A metric that the stage's code sends itself."""
+        return cloudwatch.Metric(
+            namespace=self._namespace,
+            metric_name=name,
+            dimensions_map={"service": service, **dimensions},
+            statistic=statistic,
+            period=period,
+        )
 
 
 def watch_feed(alarms: Alarms, markets: Iterable[Market]) -> None:
     """Trades in, bars that are proven."""
     alarms.add(
         "FeedSilent",
-        told("FeedAge", "ingest_trades", "Maximum", MINUTE),
+        alarms.told("FeedAge", "ingest_trades", "Maximum", MINUTE),
         "No frame came from the venue for a minute, or the ingest task does not run",
         "look at the service's events and its log in group Ingestion, then at the venue's status page; what is missed "
         "meanwhile is fetched by itself once the feed is back. A first start that fills a long history counts too.",
@@ -83,13 +84,13 @@ def watch_feed(alarms: Alarms, markets: Iterable[Market]) -> None:
     )
     alarms.add(
         "VenueHalted",
-        told("VenueHalted", "ingest_trades", "Maximum", FIVE_MINUTES),
+        alarms.told("VenueHalted", "ingest_trades", "Maximum", FIVE_MINUTES),
         "The venue says that it does not match orders",
         "read its status page and wait; forecasts stay baselines of an unmoving price until it goes on.",
     )
     alarms.add(
         "RecordsUnreadable",
-        told("UnreadableRecords", "aggregate_bars", "Sum", FIVE_MINUTES),
+        alarms.told("UnreadableRecords", "aggregate_bars", "Sum", FIVE_MINUTES),
         "The stream holds a record that aggregate_bars cannot read and delivers it again and again",
         "find `unreadable record` in its log; if a newer ingest task wrote it, deploy the functions of the same "
         "version, else let it expire into the failures bucket and fetch its minutes by fill_history.",
@@ -97,7 +98,7 @@ def watch_feed(alarms: Alarms, markets: Iterable[Market]) -> None:
     for market in markets:
         alarms.add(
             f"{market.symbol}Unproven",
-            told("RepairableMinutes", "audit_bars", "Minimum", HOUR, venue=market.venue, symbol=market.symbol),
+            alarms.told("RepairableMinutes", "audit_bars", "Minimum", HOUR, venue=market.venue, symbol=market.symbol),
             f"Bars of {market} stayed unproven for an hour though the venue may have their trades, or nobody looked",
             "the log of audit_bars tells the oldest and what the venue said; run fill_history from there if the audit "
             "does not get on by itself.",
@@ -110,7 +111,7 @@ def watch_forecasts(alarms: Alarms, markets: Iterable[Market], model_warning_day
     for market in markets:
         alarms.add(
             f"{market.symbol}ForecastsLate",
-            told("ForecastAge", "forecast", "Maximum", FIVE_MINUTES, market=str(market)),
+            alarms.told("ForecastAge", "forecast", "Maximum", FIVE_MINUTES, market=str(market)),
             f"The newest forecast of {market} is more than {LATE_S // 60} minutes old, or none is made",
             "if FeedSilent or AggregateBarsLate is on, mend that first; else the log of forecast tells why.",
             threshold=LATE_S,
@@ -119,7 +120,7 @@ def watch_forecasts(alarms: Alarms, markets: Iterable[Market], model_warning_day
         )
     alarms.add(
         "ModelOld",
-        told("ModelAge", "forecast", "Maximum", DAY),
+        alarms.told("ModelAge", "forecast", "Maximum", DAY),
         f"The champion learnt nothing in the last {model_warning_days} days; once it expires the baseline serves",
         "look why no newer model was promoted: PipelineFailed, or the gate's decision beside each run in the models "
         "bucket; start the pipeline by hand if its schedule did not.",
@@ -127,14 +128,14 @@ def watch_forecasts(alarms: Alarms, markets: Iterable[Market], model_warning_day
     )
     alarms.add(
         "CoverageDrifts",
-        told("DriftDetected", "score_forecasts", "Maximum", HOUR, cause="coverage"),
+        alarms.told("DriftDetected", "score_forecasts", "Maximum", HOUR, cause="coverage"),
         "The 90 % interval no longer covers what it promises, by more than chance over a week",
         "see coverage by horizon in /v1/scores; a retraining has been started, so look whether the gate passes the new "
         "model, and roll back to an older one if not.",
     )
     alarms.add(
         "SkillDrifts",
-        told("DriftDetected", "score_forecasts", "Maximum", HOUR, cause="skill"),
+        alarms.told("DriftDetected", "score_forecasts", "Maximum", HOUR, cause="skill"),
         "The champion is no better than the best baseline, by more than chance over a week",
         "see skill by horizon in /v1/scores; a retraining has been started, so look whether the gate passes the new "
         "model, and promote none if the baseline is better.",

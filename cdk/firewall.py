@@ -4,7 +4,6 @@ from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
 
-from cdk.python_function import METRICS
 from cdk.settings import Stage
 
 MANAGED = (
@@ -63,5 +62,5 @@ def _managed(priority: int, name: str) -> wafv2.CfnWebACL.RuleProperty:
 
 def _visible(name: str) -> wafv2.CfnWebACL.VisibilityConfigProperty:
     return wafv2.CfnWebACL.VisibilityConfigProperty(
-        cloud_watch_metrics_enabled=True, metric_name=f"{METRICS}{name}", sampled_requests_enabled=False
+        cloud_watch_metrics_enabled=True, metric_name=f"PredictBitcoin{name}", sampled_requests_enabled=False
     )

@@ -53,7 +53,7 @@ class Monitoring(Construct):
     def __init__(self, scope: Construct, construct_id: str, *, stage: Stage, watched: Watched) -> None:
         super().__init__(scope, construct_id)
         self.topic = self._topic(stage)
-        self._alarms = Alarms(self, self.topic)
+        self._alarms = Alarms(self, self.topic, namespace=stage.metrics)
         watch_feed(self._alarms, stage.markets)
         watch_forecasts(self._alarms, stage.markets, stage.model_warning_days)
         late = self._streams(watched.readers)

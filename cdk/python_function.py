@@ -17,8 +17,6 @@ from cdk.settings import Stage
 
 ROOT = Path(__file__).parents[1]
 RUNTIME = lambda_.Runtime.PYTHON_3_13
-METRICS = "PredictBitcoin"
-"""The namespace of all metrics."""
 IN_PLACE = "aws:cdk:disable-asset-staging"
 """The context that has assets not copied."""
 NOT_DEPLOYED = ["**/__pycache__", "**/*.pyc", ".DS_Store"]
@@ -142,7 +140,7 @@ def environment(name: str, settings: Settings, stage: Stage) -> dict[str, str]:
     return {
         **settings.to_env(),
         "POWERTOOLS_SERVICE_NAME": name,
-        "POWERTOOLS_METRICS_NAMESPACE": METRICS,
+        "POWERTOOLS_METRICS_NAMESPACE": stage.metrics,
         "POWERTOOLS_LOG_LEVEL": "INFO",
         "DETAILED_METRICS": str(stage.detailed_metrics).lower(),
     }

@@ -113,6 +113,11 @@ class Stage:
         return f"predict-bitcoin-{self.name}"
 
     @property
+    def metrics(self) -> str:
+        """The namespace of all that the stage measures: no stage's silence is filled by another's."""
+        return self.stack_name
+
+    @property
     def stack_name(self) -> str:
         return "PredictBitcoin" if self.name in ("dev", "local") else f"PredictBitcoin-{self.name}"
 

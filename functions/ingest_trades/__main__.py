@@ -13,7 +13,7 @@ from concurrent.futures import Future, wait
 from threading import Thread
 from typing import Final, TypeVar
 
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Logger
 
 from btc.aws import clients
 from btc.aws.state import StateTable
@@ -36,7 +36,6 @@ STEP_BACK: Final = 10 * SECOND
 Answer = TypeVar("Answer")
 
 logger = Logger(service="ingest_trades")
-metrics = Metrics(namespace="PredictBitcoin", service="ingest_trades")
 
 
 class StoppedError(Exception):
@@ -95,7 +94,7 @@ def main(environment: Mapping[str, str]) -> int:
     except ValueError as error:
         logger.error("cannot start", extra={"cause": str(error)})  # noqa: TRY400 - the cause says it all
         return 1
-    report = Report(ingestion, logger, metrics)
+    report = Report(ingestion, logger)
     health = Health(ingestion.stream)
 
     def tick() -> None:

@@ -30,7 +30,8 @@ class Report:
 
     ingestion: "Ingestion"
     logger: Logger
-    metrics: Metrics
+    metrics: Metrics = field(default_factory=lambda: Metrics(service="ingest_trades"))
+    """In the namespace that the environment names."""
     every_s: float = EVERY_S
     _last: float = 0.0
     _sent: dict[str, int] = field(default_factory=dict)

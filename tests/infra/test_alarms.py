@@ -91,10 +91,11 @@ def fed(deployed: Deployed, monkeypatch: pytest.MonkeyPatch, *frames: bytes, las
     """What the ingest task tells after these frames of Kraken's and silence until `lasts` (s)."""
     container = deployed.assembly.task("ingest_trades")["ContainerDefinitions"][0]
     environment = {each["Name"]: resolved(each["Value"]) for each in container["Environment"]}
-    monkeypatch.setenv("DETAILED_METRICS", environment["DETAILED_METRICS"])
+    for name in ("DETAILED_METRICS", "POWERTOOLS_METRICS_NAMESPACE"):
+        monkeypatch.setenv(name, environment[name])
     ingestion, _ = ingesting.ingest(Kraken(), BTC, frames, ingesting.Past(BTC, [1]), lasts)
     monkeypatch.setattr(report, "time", SimpleNamespace(monotonic=ingestion.clock))
-    return deployed.printed(report.Report(ingestion, task.logger, task.metrics).send)
+    return deployed.printed(report.Report(ingestion, task.logger).send)
 
 
 def test_a_feed_that_falls_silent_is_told_and_so_is_a_task_that_does_not_run(deployed, monkeypatch):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from btc import settings
+from cdk.settings import stage_named
 from tests.infra.assembly import ROOT, Assembly, Json, place, resolved
 
 SETTINGS: dict[str, type[settings.Settings]] = {
@@ -41,7 +42,7 @@ def test_a_function_can_read_the_settings_it_is_given(name: str, stage: str, req
 
     of_all = {key for key in environment if key.startswith("POWERTOOLS_")} | {"DETAILED_METRICS"}
     assert {key: value for key, value in environment.items() if key not in of_all} == told.to_env()
-    assert environment["POWERTOOLS_METRICS_NAMESPACE"] == "PredictBitcoin"
+    assert environment["POWERTOOLS_METRICS_NAMESPACE"] == stage_named(stage).metrics
 
 
 @pytest.mark.parametrize("name", NAMES)

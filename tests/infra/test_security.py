@@ -198,23 +198,6 @@ def test_no_name_stands_in_the_way_of_a_replacement(stage: str, request: pytest.
     assert {(kind, field) for kind, field in chosen if field not in NAMED.get(kind, set())} == set()
 
 
-def test_a_second_stage_lives_beside_the_first(dev: Assembly, prod: Assembly) -> None:
-    def names(assembly: Assembly) -> set[str]:
-        found = [
-            each["Properties"].get(field)
-            for each in assembly.template["Resources"].values()
-            for field in {field for fields in NAMED.values() for field in fields}
-            if each["Type"] in NAMED and each["Type"] not in ("AWS::Athena::NamedQuery", "AWS::Glue::Table")
-        ]
-        return {name for name in found if isinstance(name, str)}
-
-    assert names(dev)
-    assert not names(dev) & names(prod)
-    assert {path.name for path in dev.folder.glob("*.template.json")} != {
-        path.name for path in prod.folder.glob("*.template.json")
-    }
-
-
 @STAGES
 def test_nothing_is_paid_for_by_the_hour_but_the_one_task(stage: str, request: pytest.FixtureRequest) -> None:
     assembly: Assembly = request.getfixturevalue(stage)

@@ -35,6 +35,7 @@ class Stack:
             "AWS_ACCESS_KEY_ID": "testing",
             "AWS_SECRET_ACCESS_KEY": "testing",
             "AWS_DEFAULT_REGION": "us-east-1",
+            "POWERTOOLS_METRICS_NAMESPACE": "Fed",
         }
         credentials: dict[str, Any] = {
             "endpoint_url": endpoint,
