@@ -234,10 +234,11 @@ def test_the_task_runs_on_what_the_stage_says(stage: Stage, capacity: list[str],
 
 
 @STAGES
-def test_the_task_stops_in_its_own_time_over_a_root_that_stays_as_it_is(
-    stage: str, request: pytest.FixtureRequest
+@pytest.mark.parametrize("name", ["ingest_trades", "fill_history"])
+def test_a_task_stops_in_its_own_time_over_a_root_that_stays_as_it_is(
+    name: str, stage: str, request: pytest.FixtureRequest
 ) -> None:
-    [container] = request.getfixturevalue(stage).task("ingest_trades")["ContainerDefinitions"]
+    [container] = request.getfixturevalue(stage).task(name)["ContainerDefinitions"]
 
     assert container["StopTimeout"] == 30
     assert container["ReadonlyRootFilesystem"]
