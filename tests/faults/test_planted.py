@@ -1,6 +1,6 @@
 """The suite finds the bugs it is there for: each of these, planted on purpose, breaks the law for some seeds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from itertools import islice
 from typing import Any
 from unittest import mock
@@ -51,11 +51,11 @@ def drop_what_failed(accepted: Callable[..., Any]) -> Callable[..., Any]:
     return drop
 
 
-def take_all(self: TradeStream) -> list[Any]:
-    taken = [(lane, record) for lane in self._lanes.values() for record in lane.queue]
-    for lane in self._lanes.values():
+def take_all(self: TradeStream, lanes: Collection[Any]) -> list[Any]:
+    taken = [(lane, record) for lane in lanes for record in lane.queue]
+    for lane in lanes:
         lane.queue.clear()
-    self._sealed_bytes = 0
+    self._sealed_bytes -= sum(len(record.data) for _, record in taken)
     return taken
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 from btc import tape
-from btc.aws.streams import TradeStream, UndeliveredError
+from btc.aws.streams import FULL_BYTES, TradeStream, UndeliveredError
 from btc.tape import Watermark
 from btc.trades import Market, Trade, Trades
 
@@ -203,6 +203,37 @@ def test_of_watermarks_with_no_trade_between_them_the_last_is_sent(kinesis: "Kin
     stream.flush(1)
 
     assert received(kinesis) == [Watermark(BTC, NOON + 4, 0)]
+
+
+def test_a_watermark_is_sent_at_once_behind_its_trades_and_leaves_other_markets_to_gather(
+    kinesis: "KinesisClient",
+) -> None:
+    clock = Clock()
+    stream = stream_of(kinesis, clock)
+
+    stream.put(trades(1, 3, ETH))
+    stream.put(trades(1, 2))
+    stream.put(Watermark(BTC, NOON + 2000, 2))
+    stream.put(trades(3, 1))
+    stream.pump()
+    assert received(kinesis) == [trades(1, 2), Watermark(BTC, NOON + 2000, 2), trades(3, 1)]
+
+    clock.sleep(0.2)
+    stream.pump()
+    assert ids(received(kinesis), ETH) == [1, 2, 3]
+
+
+def test_much_is_sent_before_it_has_waited(kinesis: "KinesisClient") -> None:
+    stream = stream_of(kinesis)
+
+    put = 0
+    while not stream.counters.requests:
+        stream.put(trades(put + 1, 500))
+        put += 500
+        stream.pump()
+
+    assert ids(received(kinesis)) == list(range(1, put + 1))
+    assert 0.9 * FULL_BYTES < stream.counters.bytes < 1.1 * FULL_BYTES
 
 
 @tries(max_examples=25)

@@ -7,7 +7,7 @@ sent only once every trade before it has been acknowledged. What is sent twice d
 import random
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 MAX_RECORDS: Final = 500
 MAX_REQUEST_BYTES: Final = 5_000_000
 """PutRecords' own limits, keys included."""
+FULL_BYTES: Final = 500_000
+"""Half of what a shard takes in a second: more would come to it as a burst that it refuses."""
 
 _TRANSIENT: Final = frozenset(
     {
@@ -114,11 +116,16 @@ class _Lane:
     def oldest(self) -> float | None:
         return self.queue[0].since if self.queue else self.since
 
+    def awaited(self) -> bool:
+        """Whether a watermark waits here."""
+        return not all(record.trades for record in self.queue)
+
 
 class TradeStream:
     """Batches trades by market and sends them; `put` never waits, `pump` sends what is due. One thread owns it.
 
-    A record waits `batch_s` seconds for others at most. Whoever feeds it stops while it is `full`.
+    A record waits `batch_s` seconds for others at most, a watermark for none: bars close by it. Whoever feeds it stops
+    while it is `full`.
     """
 
     def __init__(  # noqa: PLR0913 - time and chance come from outside, so that faults can be replayed
@@ -194,9 +201,12 @@ class TradeStream:
             self._rows = max(1, tape.MAX_BYTES * 24 // 25 * rows // size)
 
     def pump(self) -> None:
-        """Send what is due: everything, once its oldest entry has waited `batch_s` or a full request lies ready."""
-        while self._due():
-            if not self._send():
+        """Send what is due: everything, once its oldest entry has waited `batch_s` or there is much of it.
+
+        Before that, a market with a watermark, alone: what the others have gathered goes on waiting to be more.
+        """
+        while due := self._due():
+            if not self._send(due):
                 return
 
     def flush(self, patience: float) -> None:
@@ -205,25 +215,25 @@ class TradeStream:
         while self.buffered_bytes:
             if (pause := self._ready_at - self._clock()) > 0:
                 self._sleep(min(pause, max(until - self._clock(), 0)))
-            if not self._send() and self._clock() >= until:
+            if not self._send(self._lanes.values()) and self._clock() >= until:
                 raise UndeliveredError(
                     f"{self._name}: {self.buffered_bytes} bytes not delivered within {patience:g} s; "
                     "their trades are fetched from the venue again at the next start"
                 )
 
-    def _due(self) -> bool:
+    def _due(self) -> list[_Lane]:
         now = self._clock()
         if now < self._ready_at:
-            return False
-        if self._sealed_bytes >= MAX_REQUEST_BYTES:
-            return True
-        return self.lag >= self._batch_s
+            return []
+        if self._sealed_bytes >= FULL_BYTES or self.lag >= self._batch_s:
+            return list(self._lanes.values())
+        return [lane for lane in self._lanes.values() if lane.awaited()]
 
-    def _send(self) -> bool:
+    def _send(self, lanes: Collection[_Lane]) -> bool:
         """One request; whether all its records were accepted. Raises ClientError on what no retry can mend."""
-        for lane in self._lanes.values():
+        for lane in lanes:
             self._seal(lane)
-        taken = self._take()
+        taken = self._take(lanes)
         try:
             failed = self._accepted(taken)
         except ClientError as error:
@@ -245,11 +255,11 @@ class TradeStream:
         self._ready_at = self._clock() + pause * (0.5 + self._jitter() / 2)
         return False
 
-    def _take(self) -> list[tuple[_Lane, _Record]]:
+    def _take(self, lanes: Collection[_Lane]) -> list[tuple[_Lane, _Record]]:
         """Records for one request, off their queues: no watermark with trades of its market before it."""
         taken: list[tuple[_Lane, _Record]] = []
         room = MAX_REQUEST_BYTES
-        for lane in self._lanes.values():
+        for lane in lanes:
             trades = False
             while lane.queue and len(taken) < MAX_RECORDS:
                 record = lane.queue[0]
