@@ -26,11 +26,11 @@ from btc.feeds.feed import (
 from btc.times import minute_of
 from btc.trades import Market, Trades
 from functions.ingest_trades.malformed import SetAside
+from functions.ingest_trades.pings import Pings
 from functions.ingest_trades.reconnects import WORKS_FOR, Reconnects
 from functions.ingest_trades.repairing import Log, Repairs
 from functions.ingest_trades.tracks import Tally, Track
 
-PING_EVERY: Final = 1.0
 ACKNOWLEDGED_WITHIN: Final = 10.0
 HISTORY_AGAIN: Final = 30.0
 """How long a history that has tried all patience is left alone while the feed goes on."""
@@ -60,6 +60,7 @@ class Ingestion:
     jitter: Callable[[], float] = random.random
     tally: Tally = field(default_factory=Tally)
     _repairs: Repairs = field(init=False)
+    _pings: Pings = field(init=False)
     _tracks: dict[Market, Track] = field(default_factory=dict)
     _set_aside: SetAside = field(default_factory=SetAside)
     _closing: bool = False
@@ -67,6 +68,7 @@ class Ingestion:
     _history_from: float = 0.0
 
     def __post_init__(self) -> None:
+        self._pings = Pings(self.lag)
         self._repairs = Repairs(self.history, self.log, self.tally, self.clock, self._pass_on)
 
     def catch_up(self, market: Market, last_id: int | None, since: int) -> None:
@@ -117,22 +119,22 @@ class Ingestion:
             connection.send(frame)
         opened = heard = self.clock()
         self._acknowledge_by = opened + ACKNOWLEDGED_WITHIN
-        pinged = opened - PING_EVERY
+        self._pings.begin(opened)
         while not self.stopped() and not self._closing:
             now = self.clock()
             if now - opened > self.feed.lifetime:
                 self.log.info("connection left for a fresh one", extra={"age_s": round(now - opened)})
                 return
-            if now - pinged >= PING_EVERY and (ping := self.feed.ping()):
+            if not self._pings.wait(now) and (ping := self.feed.ping()):
                 connection.send(ping)
-                pinged = now
+                self._pings.sent(now)
             if self.stream.full:
                 # The socket fills, and the venue waits or hangs up; what is missed then comes from its history.
                 self._wait(0.1)
                 heard = self.clock()
                 continue
             due = now >= self._history_from and self._repairs.due(self._tracks.values())
-            frames = connection.receive(0.001 if due else 0.05)
+            frames = connection.receive(0.001 if due else min(0.05, self._pings.wait(now) or 0.05))
             if frames:
                 heard = self.tally.last_frame = self.clock()
                 self._read(frames)
@@ -199,6 +201,7 @@ class Ingestion:
     def _hear(self, event: Event) -> None:
         match event:
             case Clock(time):
+                self._pings.hear(time, self.clock())
                 self.tally.venue_time = max(self.tally.venue_time, time)
                 for track in self._tracks.values():
                     # Before the first trades of a connection nobody knows what was missed since the last one.
@@ -261,7 +264,10 @@ class Ingestion:
             self._mark(track, time - self.lag)
 
     def _mark(self, track: Track, time: int) -> None:
-        if mark := track.continuity.watermark(time):
+        """Tell of the minutes that are over; what is claimed of the one under way closes no bar."""
+        mark = track.continuity.watermark(time) if minute_of(time) > track.over else None
+        if mark and minute_of(mark.time) > track.over:
+            track.over = minute_of(mark.time)
             self.stream.put(mark)
 
     def _tick(self) -> None:

@@ -42,6 +42,8 @@ class Track:
     """Since when a frame that did not read may have told of trades, on the process's clock (s)."""
     confirmed: int = 0
     """Until when (µs) the venue's own word tells which trade was the newest: a later one, or an answer about it."""
+    over: int = 0
+    """The minute (µs of its start) that the last watermark lies in: those before it are over."""
     told: float = 0.0
     """When the venue last spoke of this market, on the process's clock (s)."""
     repair: Backfill | None = None

@@ -128,7 +128,7 @@ class Scene:
             venue=venue,
             symbols=tuple(market.symbol for market in self.tapes),
             history_days=1,
-            batch_ms=self.random.choice([100, 500, 1000]),
+            batch_ms=self.random.choice([100, 1000, 5000]),
             watermark_lag_ms=self.lag // 1000,
             websocket_url="",
             rest_url="",

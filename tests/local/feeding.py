@@ -103,12 +103,13 @@ class Stack:
         parts = [ranges.runs(entry.in_order().ids) for entry in self.entries() if isinstance(entry, Trades)]
         return ranges.union(*parts)
 
-    def alive_until(self) -> int:
-        """The newest watermark's time (µs); 0 without any."""
-        return max((entry.time for entry in self.entries() if isinstance(entry, Watermark)), default=0)
+    def marks(self) -> list[Watermark]:
+        return [entry for entry in self.entries() if isinstance(entry, Watermark)]
 
-    def is_alive_after(self, time: int) -> bool:
-        return self.alive_until() > time
+    def is_whole_after(self, time: int) -> bool:
+        """Whether the stream holds one run of trades, some of them later than `time` (µs)."""
+        times = [moment for entry in self.entries() if isinstance(entry, Trades) for moment in entry.times]
+        return max(times, default=0) > time and len(self.held()) == 1
 
 
 @contextmanager

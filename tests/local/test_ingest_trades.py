@@ -53,12 +53,12 @@ def stop(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
 
 def test_history_and_live_trades_are_one_unbroken_run_whatever_is_cut(stack: Stack) -> None:
     process = stack.start()
-    until(lambda: stack.alive_until() > now() - 3 * SECOND)
+    until(lambda: stack.is_whole_after(now() - 3 * SECOND))
     [(first, _)] = stack.held()
 
     for order in ({"disconnect": True}, {"throttle": 2}, {"disconnect": True}):
         stack.control(**order)
-        until(partial(stack.is_alive_after, now() + 2 * SECOND))
+        until(partial(stack.is_whole_after, now() + 2 * SECOND))
     log = stop(process)
 
     [(still_first, last)] = stack.held()
@@ -89,16 +89,14 @@ def assert_marks_claim_only_what_is_held(entries: list[Trades | Watermark]) -> N
 
 def test_a_restart_continues_from_the_watermark_the_bars_know(stack: Stack) -> None:
     process = stack.start(history_days=0)
-    until(lambda: stack.alive_until() > now() - 3 * SECOND)
+    until(lambda: bool(stack.marks()) and stack.is_whole_after(now() - 2 * SECOND))
     stop(process)
-    entries = stack.entries()
-    marks = [entry for entry in entries if isinstance(entry, Watermark)]
-    known = marks[len(marks) // 2]
+    known = stack.marks()[-1]
     StateTable("state", stack.dynamodb).advance(known, known.time)
-    sent = len(entries)
+    sent = len(stack.entries())
 
     process = stack.start()
-    until(lambda: stack.alive_until() > now() - 3 * SECOND and len(stack.entries()) > sent)
+    until(lambda: len(stack.entries()) > sent and stack.is_whole_after(now() - 2 * SECOND))
     log = stop(process)
 
     again = stack.entries()[sent:]

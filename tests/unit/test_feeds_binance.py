@@ -201,9 +201,16 @@ def test_the_address_names_the_streams_and_the_list_confirms_them() -> None:
 
 
 def test_each_trade_brings_its_own_markets_clock_forward() -> None:
-    _, sink = ingest(FEED, BTC, [LISTED, trade(2), trade(3)], Past(BTC, [1]), 3)
+    minutes = [(NOON + minute * MINUTE) // 1000 for minute in (2, 3)]
+    frames = [trade(identity, T=time, E=time + 1) for identity, time in zip((2, 3), minutes, strict=True)]
 
-    assert [(mark.time - NOON, mark.last_id) for mark in sink.marks()] == [(999, 0), (3000, 2), (4000, 3)]
+    _, sink = ingest(FEED, BTC, [LISTED, *frames], Past(BTC, [1]), 3)
+
+    assert [(mark.time - NOON, mark.last_id) for mark in sink.marks()] == [
+        (999, 0),
+        (2 * MINUTE + 1000, 2),
+        (3 * MINUTE + 1000, 3),
+    ]
 
 
 def test_a_connection_begins_where_the_last_known_trade_ended() -> None:
@@ -214,12 +221,13 @@ def test_a_connection_begins_where_the_last_known_trade_ended() -> None:
 
 
 def test_a_quiet_market_is_looked_up_and_its_clock_goes_on() -> None:
-    told = [Newest(BTC, 1, NOON + second * SECOND) for second in (1, 6, 11)]
+    told = [Newest(BTC, 1, NOON + minute * MINUTE) for minute in (1, 2, 3)]
 
     ingestion, sink = ingest(FEED, BTC, [LISTED, *[PONG] * 1400], Past(BTC, [1], newest=told), 13)
 
     assert [(mark.time - NOON, mark.last_id) for mark in sink.marks()] == [
-        *((1_000_000, 1), (6_000_000, 1), (11_000_000, 1)),
+        (999, 0),
+        *((minute * MINUTE, 1) for minute in (1, 2, 3)),
     ]
     assert ingestion.tally.connections == 1
 

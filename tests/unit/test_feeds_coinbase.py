@@ -17,7 +17,7 @@ from btc.feeds.coinbase import Coinbase
 from btc.feeds.coinbase_rest import ROWS, CoinbaseRest
 from btc.feeds.feed import Acknowledged, Event, HistoryError, Ignored, Malformed, Refused
 from btc.tape import Watermark
-from btc.times import SECOND, iso, parse_iso
+from btc.times import MINUTE, SECOND, iso, parse_iso
 from btc.trades import Market, Trade, Trades
 from btc.units import to_units
 from tests.unit.ingesting import NOON, Clock, Past, ingest
@@ -174,28 +174,28 @@ def test_subscribing_asks_for_trades_and_heartbeats() -> None:
 
 
 def test_a_heartbeat_is_the_venues_clock_for_its_own_product() -> None:
-    frames = [ACK, match(1), beat(1, 1), beat(9, 2, "ETH-USD"), beat(1, 3)]
+    frames = [ACK, match(1), beat(1, 60), beat(9, 120, "ETH-USD"), beat(1, 180)]
 
     _, sink = ingest(FEED, BTC, frames, Past(BTC, [1]), 3)
 
-    assert [(mark.time - NOON, mark.last_id) for mark in sink.marks()] == [(999, 0), (1_000_000, 1), (3_000_000, 1)]
+    assert [(mark.time - NOON, mark.last_id) for mark in sink.marks()] == [(999, 0), (MINUTE, 1), (3 * MINUTE, 1)]
 
 
 def test_a_heartbeat_reveals_a_loss_that_no_later_trade_has_told() -> None:
-    frames = [ACK, match(1), beat(4, 1), beat(4, 2)]
+    frames = [ACK, match(1), beat(4, 60), *[beat(4, 61)] * 60, beat(4, 120)]
 
     ingestion, sink = ingest(FEED, BTC, frames, Past(BTC, [1], [2, 3, 4]), 6)
 
     assert (ingestion.tally.gaps, ingestion.tally.unrepaired) == (1, 0)
     assert [identity for entry in sink.trades() for identity in entry.ids] == [1, 2, 3, 4]
-    assert sink.marks()[-1] == Watermark(BTC, NOON + 2 * SECOND, 4)
+    assert sink.marks()[-1] == Watermark(BTC, NOON + 2 * MINUTE, 4)
 
 
 def test_a_heartbeat_that_knows_no_last_trade_reveals_nothing_and_joins_nothing() -> None:
-    ingestion, sink = ingest(FEED, BTC, [ACK, beat(0, 1), match(2), beat(0, 3)], Past(BTC, [1]), 6)
+    ingestion, sink = ingest(FEED, BTC, [ACK, beat(0, 60), match(2), beat(0, 180)], Past(BTC, [1]), 6)
 
     assert ingestion.tally.gaps == 0
-    assert [(mark.time - NOON, mark.last_id) for mark in sink.marks()] == [(999, 0), (3_000_000, 2)]
+    assert [(mark.time - NOON, mark.last_id) for mark in sink.marks()] == [(999, 0), (3 * MINUTE, 2)]
 
 
 def test_a_revealed_loss_beyond_repair_leaves_its_minute_unproven() -> None:

@@ -15,10 +15,11 @@ from tests.unit.ingesting import NOON, Past, Sink
 BTC = Market("kraken", "BTC-USD")
 
 
-def update(*ids: int) -> bytes:
+def update(*ids: int, apart: int = 1000) -> bytes:
+    """Trades so many µs apart."""
     items = ",".join(
         f'{{"symbol":"BTC/USD","side":"buy","price":1.0,"qty":1.00000000,"ord_type":"limit","trade_id":{identity},'
-        f'"timestamp":"{iso(NOON + identity * 1000)}"}}'
+        f'"timestamp":"{iso(NOON + identity * apart)}"}}'
         for identity in ids
     )
     return f'{{"channel":"trade","type":"update","data":[{items}]}}'.encode()
@@ -37,13 +38,25 @@ def ingest(frames: Sequence[bytes], past: Past, lasts: float) -> tuple[Ingestion
 
 
 def test_before_the_first_trades_of_a_connection_nothing_is_claimed() -> None:
-    _, sink = ingest([pong(1), ACK, pong(2), update(1, 2), pong(3)], Past(BTC, [1]), 3)
+    frames = [pong(60), ACK, pong(120), update(1, 2, apart=MINUTE), pong(180)]
 
-    assert [(mark.time - NOON, mark.last_id) for mark in sink.marks()] == [(999, 0), (1999, 1)]
+    _, sink = ingest(frames, Past(BTC, [1]), 3)
+
+    assert [(mark.time - NOON, mark.last_id) for mark in sink.marks()] == [(999, 0), (2 * MINUTE - 1, 1)]
+
+
+def test_of_a_minute_under_way_nothing_is_told_and_its_end_is_told_once() -> None:
+    frames = [ACK, *[frame for second in range(2, 200) for frame in (update(second, apart=1_000_000), pong(second))]]
+
+    _, sink = ingest(frames, Past(BTC, [1]), 30)
+
+    minutes = [(mark.time - NOON) // MINUTE for mark in sink.marks()]
+    assert minutes == [0, 1, 2, 3]
 
 
 def test_a_hole_holds_claims_back_until_history_has_filled_it() -> None:
-    frames = [ACK, update(2), update(6), pong(1), *[b'{"channel":"heartbeat"}'] * 60, pong(4)]
+    trades = update(2, apart=MINUTE), update(6, apart=MINUTE)
+    frames = [ACK, *trades, pong(400), *[b'{"channel":"heartbeat"}'] * 60, pong(420)]
 
     ingestion, sink = ingest(frames, Past(BTC, [1], [], [3, 4], [5]), 10)
 
@@ -103,14 +116,15 @@ TORN = b'{"channel":"trade","type":"update","data":[{"sym'
 
 
 def test_after_a_frame_that_did_not_read_nothing_is_claimed_until_trades_show_what_it_told() -> None:
-    frames = [ACK, update(2), pong(1), TORN, pong(2), pong(3), update(4), pong(4), *[pong(5)] * 40]
+    before = [update(2, apart=MINUTE), pong(150)]
+    frames = [ACK, *before, TORN, pong(160), pong(200), update(4, apart=MINUTE), pong(250), *[pong(260)] * 40]
 
     _, sink = ingest(frames, Past(BTC, [1], [3]), 4)
 
     assert [(mark.time - NOON, mark.last_id) for mark in sink.marks()] == [
         (999, 0),
-        (1999, 1),
-        (3999, 3),
+        (2 * MINUTE - 1, 1),
+        (4 * MINUTE - 1, 3),
     ]
 
 
