@@ -51,6 +51,7 @@ class Scenario:
 
     def open(self) -> Floor:
         """The floor, its history generated; raises UnlistedError, ValueError."""
+        clock = Clock(self.now, self.speed)  # it runs while history is made: `now` may be life's own
         start = minute_of(self.now - round(self.history_days * DAY))
         markets = {
             pair: Market(pair, seed=self.seed, start=start, trades_per_minute=self.trades_per_minute)
@@ -58,4 +59,4 @@ class Scenario:
         }
         for market in markets.values():
             market.until(self.now)
-        return Floor(Clock(self.now, self.speed), markets)
+        return Floor(clock, markets)
