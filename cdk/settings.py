@@ -15,7 +15,9 @@ class Stage:
 
     history_days: int = 30
     """How far back a new deployment fills its bars from the venue's REST history."""
-    batch_ms: int = 250
+    batch_ms: int = 5000
+    """How long trades are gathered before they are sent, unless a minute ends: what is sent at once costs one write of
+    its bar, and the bar under way is as old as this."""
     watermark_lag_ms: int = 2000
     websocket_url: str = ""
     rest_url: str = ""
@@ -28,15 +30,15 @@ class Stage:
     bar_retention_days: int = 60
     """In the online store; the lake keeps bars for good."""
     forecast_retention_days: int = 60
-    aggregate_window_s: int = 5
-    """How long trades wait to be merged: each time costs a write, and a bar closes by so much later."""
+    aggregate_window_s: int = 0
+    """How long records wait to be merged: the ingest task has gathered them, and a bar closes by so much later."""
     archive_window_s: int = 300
     """How long changed bars wait before their day in the lake is rewritten."""
     forecast_window_s: int = 300
     """The same for forecasts, whose days are several times larger and which nobody trains on."""
     tape_window_s: int = 300
     """How much of the tape goes into one object; Lambda waits no longer."""
-    audit_minutes: int = 15
+    audit_minutes: int = 30
     """How often the bars are audited."""
     audit_days: int = 7
     """How far back."""
@@ -129,7 +131,6 @@ LOCAL = replace(
     name="local",
     layers="local",
     emulated=True,
-    aggregate_window_s=1,
     detailed_metrics=True,
     archive_window_s=2,
     score_window_s=0,

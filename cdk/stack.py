@@ -142,9 +142,9 @@ class PredictBitcoin(Stack):
         readers = {
             "AggregateBars": Reader(self.bars.aggregate, stage.aggregate_window_s),
             "ArchiveTrades": Reader(self.archive.trades, stage.tape_window_s),
-            "ArchiveBars": Reader(self.archive.bars, stage.archive_window_s),
-            "ArchiveForecasts": Reader(self.archive.forecasts, stage.forecast_window_s),
-            "ScoreForecasts": Reader(self.scores.function, stage.score_window_s),
+            "ArchiveBars": Reader(self.archive.bars, stage.archive_window_s, made_good=True),
+            "ArchiveForecasts": Reader(self.archive.forecasts, stage.forecast_window_s, made_good=True),
+            "ScoreForecasts": Reader(self.scores.function, stage.score_window_s, made_good=True),
         }
         Monitoring(
             self,

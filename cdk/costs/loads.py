@@ -29,6 +29,10 @@ TRADES_PER_CPU_S: Final = {"ingest": 762_097, "aggregate": 2_953_182}
 """README, ingest_trades_per_s and aggregate_trades_per_s."""
 SHARD_BYTES_PER_S: Final = 500_000
 """Half of what a shard takes: history may fill the other half."""
+FULL_BYTES: Final = 500_000
+"""Gathered trades are sent when they have come to this much (btc.aws.streams)."""
+POLLS_A_MINUTE: Final = 60
+"""Of a shard: records that come oftener share an invocation."""
 TAPE_BYTES: Final = 24.1
 """In the lake, a trade."""
 DAY_BYTES: Final = {"bars": 81_600, "forecasts": 168_000}
@@ -56,8 +60,7 @@ class Used(NamedTuple):
 
 USED: Final = {
     "aggregate_bars trades": Used(reads=6, writes=1, calls=7, log_bytes=357, cpu_ms=7.0),
-    "aggregate_bars watermark": Used(reads=1, calls=1, log_bytes=357, cpu_ms=1.0),
-    "aggregate_bars closing": Used(reads=6, writes=4, calls=10, log_bytes=358, cpu_ms=8.0),
+    "aggregate_bars closing": Used(reads=6, writes=4, calls=10, log_bytes=358, cpu_ms=8.3),
     "archive_trades 300 trades": Used(puts=1, calls=1, log_bytes=360, cpu_ms=11.0),
     "archive_bars day": Used(reads=42, puts=1, gets=1, calls=3, log_bytes=356, cpu_ms=66.0),
     "archive_forecasts two hours": Used(reads=69, puts=1, gets=1, calls=6, log_bytes=363, cpu_ms=105.0),
@@ -100,7 +103,7 @@ class Load:
     """A month."""
     retrainings: float = HOURS / 24 / 7
     """A month."""
-    batch_s: float = 0.25
+    batch_s: float = 5.0
 
     @property
     def trades(self) -> float:
@@ -108,10 +111,20 @@ class Load:
         return self.trades_per_s * self.symbols
 
     @property
+    def gathered_s(self) -> float:
+        """From one sending of all that was gathered to the next: the first trade waits, or there is much of it."""
+        return min(self.batch_s + 1 / self.trades, FULL_BYTES / (self.trades * TRADE_BYTES))
+
+    @property
+    def closings(self) -> float:
+        """Sendings a minute because one has ended: the markets' at once, or each its own, as their venue tells."""
+        return min(self.symbols, POLLS_A_MINUTE)
+
+    @property
     def records(self) -> float:
-        """A second, at most: batches by age or by size, and a watermark a second."""
-        batches = max(min(self.trades_per_s, 1 / self.batch_s), self.trades_per_s * TRADE_BYTES / 25_000)
-        return self.symbols * (batches + 1)
+        """A second, at most: batches by age or by size, and with each minute's end a watermark behind a short batch."""
+        batches = max(self.trading(self.gathered_s) / self.gathered_s, self.trades * TRADE_BYTES / 25_000)
+        return batches + 2 * self.symbols / 60
 
     @property
     def bytes_per_s(self) -> float:
@@ -198,12 +211,11 @@ def _each(used: Used, invocations: float, symbols: int) -> Work:
 
 
 def _aggregate(load: Load, window_s: float) -> Work:
-    invocations = SECONDS / window_s * load.shards
-    trading = load.trading(window_s) / load.shards
-    quiet = load.symbols / load.shards - trading
-    trades, mark, closing = (USED[f"aggregate_bars {name}"] for name in ("trades", "watermark", "closing"))
-    closings = Used(*(late - usual for late, usual in zip(closing, trades, strict=True)))
-    used = total(of(trades, invocations * trading), of(mark, invocations * quiet), of(closings, MINUTES * load.symbols))
+    """A sending is merged by an invocation of its own, but for those of one window."""
+    apart_s = max(load.gathered_s, window_s)
+    trades, closing = (USED[f"aggregate_bars {name}"] for name in ("trades", "closing"))
+    used = total(of(trades, SECONDS / apart_s * load.trading(apart_s)), of(closing, MINUTES * load.symbols))
+    invocations = load.shards * min(SECONDS / apart_s + MINUTES * load.closings, SECONDS / window_s)
     folding_ms = 1000 * load.trades * SECONDS / TRADES_PER_CPU_S["aggregate"]
     return Work(invocations, used._replace(log_bytes=trades.log_bytes * invocations, cpu_ms=used.cpu_ms + folding_ms))
 

@@ -22,12 +22,12 @@ GROWTH: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
 )
 SETTINGS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("shards=2", {"shards": 2}),
-    ("aggregate_window_s=1", {"aggregate_window_s": 1}),
-    ("aggregate_window_s=10", {"aggregate_window_s": 10}),
+    ("batch_ms=1000", {"batch_ms": 1000}),
+    ("batch_ms=10000", {"batch_ms": 10_000}),
     ("archive_window_s=60", {"archive_window_s": 60}),
     ("forecast_window_s=60", {"forecast_window_s": 60}),
     ("score_window_s=0", {"score_window_s": 0}),
-    ("audit_minutes=30", {"audit_minutes": 30}),
+    ("audit_minutes=15", {"audit_minutes": 15}),
     ("detailed_metrics=True", {"detailed_metrics": True}),
     ("keep_data=True (recovery to a point in time)", {"keep_data": True}),
     ("forecast_retention_days=365", {"forecast_retention_days": 365}),

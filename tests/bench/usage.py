@@ -106,13 +106,11 @@ def of_the_stream() -> Invocations:
     def aggregated(*entries: Any) -> Callable[[], object]:
         return lambda: aggregate.handler(kinesis_event(entries), CALL)
 
-    def mark(second: int, last: int) -> Watermark:
-        return Watermark(BTC, NOON + second * SECOND, FIRST + TRADES + last)
-
     yield "aggregate_bars warm", aggregated(trades(0, 5))
-    yield "aggregate_bars trades", aggregated(trades(5, 5), mark(9, 9))
-    yield "aggregate_bars watermark", aggregated(mark(10, 9))
-    yield "aggregate_bars closing", aggregated(trades(10, 54), mark(63, 63))
+    yield "aggregate_bars trades", aggregated(trades(5, 6))
+    yield "aggregate_bars until the last warm", aggregated(trades(11, 46))
+    mark = Watermark(BTC, NOON + MINUTE, FIRST + TRADES + 60)
+    yield "aggregate_bars closing", aggregated(trades(57, 6), mark)
 
     tape = loaded("archive_trades", ArchiveTrades(lake_bucket="lake"))
     for name, first in (("warm", 0), ("300 trades", 300)):
@@ -149,7 +147,7 @@ def of_the_forecasts(held: Sequence[Bar]) -> Invocations:
     yield "score_forecasts bar", lambda: score.handler(changed(held[-30]), CALL)
 
     of_audit = {"stream": "trades", "markets": (str(BTC),), "rest_url": ""}
-    audit = loaded("audit_bars", AuditBars(**TOLD, **of_audit, look_back_days=1, every_minutes=15))
+    audit = loaded("audit_bars", AuditBars(**TOLD, **of_audit, look_back_days=1, every_minutes=30))
     yield "audit_bars warm", lambda: audit.handler({}, CALL)
     yield "audit_bars day", lambda: audit.handler({}, CALL)
 

@@ -226,7 +226,7 @@ def said_and_come() -> list[Any]:
 
 # --- what AWS measures
 
-STREAMED = ("aggregate_bars", "archive_trades", "archive_bars", "archive_forecasts", "score_forecasts")
+STREAMED = ("aggregate_bars", "archive_trades")
 CAUSED = (
     *("FeedSilent", "VenueHalted", "RecordsUnreadable", "BTCUSDUnproven"),
     *("BTCUSDForecastsLate", "ModelOld", "CoverageDrifts", "SkillDrifts"),

@@ -23,10 +23,10 @@ def allowed(assembly: Assembly, role: str) -> dict[str, str]:
     return rights
 
 
-def test_bars_are_audited_each_quarter_of_an_hour_by_a_role_that_can_do_nothing_else(dev: Assembly) -> None:
+def test_bars_are_audited_each_half_hour_by_a_role_that_can_do_nothing_else(dev: Assembly) -> None:
     made = schedule(dev)
 
-    assert made["ScheduleExpression"] == "rate(15 minutes)"
+    assert made["ScheduleExpression"] == "rate(30 minutes)"
     assert made["FlexibleTimeWindow"] == {"Mode": "OFF"}
     role = made["Target"]["RoleArn"].removeprefix("<").removesuffix(".Arn>")
     assert allowed(dev, role) == {"lambda:InvokeFunction": made["Target"]["Arn"]}
@@ -44,7 +44,7 @@ def test_the_audit_reads_bars_and_state_and_sends_trades_and_no_more(dev: Assemb
 
 
 def test_a_run_is_over_before_the_next_begins(dev: Assembly, local: Assembly) -> None:
-    for assembly, minutes in ((dev, 15), (local, 5)):
+    for assembly, minutes in ((dev, 30), (local, 5)):
         function = assembly.functions["audit_bars"]["Properties"]
         assert function["Environment"]["Variables"]["EVERY_MINUTES"] == str(minutes)
     assert dev.functions["audit_bars"]["Properties"]["Timeout"] < 15 * 60

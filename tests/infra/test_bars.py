@@ -32,5 +32,5 @@ def test_trades_are_aggregated_in_their_order_from_the_first_on(dev: Assembly) -
     assert source["StartingPosition"] == "TRIM_HORIZON"
     assert source["ParallelizationFactor"] == 1
     assert source["BatchSize"] == 10_000
-    assert source["MaximumBatchingWindowInSeconds"] == 5
+    assert source["MaximumBatchingWindowInSeconds"] == 0
     assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
-from cdk.costs import readme
+from btc.aws import streams
+from cdk.costs import loads, readme
 from cdk.costs.bills import Bill, UnpricedError
 from cdk.costs.free import FREE
-from cdk.costs.loads import Load
+from cdk.costs.loads import MINUTES, Load
 from cdk.costs.prices import PRICES
 from cdk.costs.rivals import on_kafka
+from cdk.settings import DEV
 from tests.infra.assembly import ROOT, Assembly, Json
 
 
@@ -104,6 +106,19 @@ def test_shards_and_the_task_grow_where_the_load_asks_for_it() -> None:
     assert needs == [(1, 256), (1, 256)]
     assert crowd.shards * 1_000_000 > 1_000_000 * 9
     assert crowd.task_cpu == 4096
+
+
+def test_the_load_is_of_the_stage_and_of_the_streams_own_limit() -> None:
+    """How long trades are gathered, and how much of them is enough."""
+    assert Load().batch_s == DEV.batch_ms / 1000
+    assert loads.FULL_BYTES == streams.FULL_BYTES
+
+
+def test_trades_that_are_gathered_longer_cost_less_and_a_minutes_end_is_paid_for(bill: Bill) -> None:
+    totals = [replace(bill, load=replace(bill.load, batch_s=seconds)).total for seconds in (0.25, 1, 5, 30)]
+
+    assert totals == sorted(totals, reverse=True)
+    assert replace(bill, load=replace(bill.load, batch_s=59)).works["aggregate_bars"].invocations >= 2 * MINUTES
 
 
 def test_longer_waits_cost_less(bill: Bill) -> None:
