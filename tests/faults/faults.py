@@ -8,6 +8,7 @@ from random import Random
 from typing import Final
 
 RATES: Final[Mapping[str, float]] = {
+    "late trade": 0.05,
     "ids missing": 0.15,
     "reordering": 0.3,
     "malformed frame": 0.06,

@@ -23,7 +23,7 @@ from btc.aws.state import StateTable
 from btc.aws.tables import BarTable, bar_of
 from btc.settings import AggregateBars, IngestTrades
 from btc.tape import Watermark
-from btc.times import FOREVER, MINUTE, SECOND
+from btc.times import FOREVER, MINUTE, SECOND, minute_of
 from btc.trades import Market, Trades
 from tests.faults import laws
 from tests.faults.dialects import DIALECTS
@@ -46,6 +46,8 @@ _ENVIRONMENT = {
 }
 _PAST = 2
 """Minutes that the venue has traded before the first start."""
+_LATEST = 4 * SECOND
+"""How much later (µs) than watermarks wait a late trade is shown, at most, beside what they wait."""
 _PATIENCE_S = 120.0
 """How long after the last fault and the last trade everything may take to become quiet."""
 
@@ -85,7 +87,13 @@ class Scene:
         forever = self.end + 60 * MINUTE
         self.expected = {market: expected_bars(trades, forever) for market, trades in self.tapes.items()}
         for market, trades in self.tapes.items():
-            self.venue.list(market, trades, [random.randrange(self.lag) for _ in trades])
+            self.venue.list(market, trades, [self._delay() for _ in trades])
+        # No watermark can know of what was shown after it waited, and no bar says then what it will hold.
+        late = {market: self.venue.late(market, self.lag) for market in markets}
+        self.in_time = {
+            market: [trade for trade in trades if trade not in late[market]] for market, trades in self.tapes.items()
+        }
+        self.surprised = {market: {minute_of(trade.time) for trade in late[market]} for market in markets}
         self.services = Services(self.world, self.faults)
         self.verdict = Verdict()
         self.poison: list[bytes] = []
@@ -98,6 +106,11 @@ class Scene:
             for begin, end in self.venue.halts
         ]
         return draw_tape(self.random, market, minutes, halts)
+
+    def _delay(self) -> int:
+        """From a trade to its showing (µs): within the lag, or now and then beyond all that watermarks wait for."""
+        beyond = self.random.randrange(_LATEST) if self.faults.strikes("late trade") else 0
+        return self.random.randrange(self.lag) + (self.lag + beyond if beyond else 0)
 
     def run(self, audit: Audit | None) -> None:
         """Let it all happen, until the law holds or nobody would wait any longer."""
@@ -185,11 +198,12 @@ class Scene:
     def _hear(self, table: str, item: dict[str, Any]) -> None:
         if table == "bars":
             bar = bar_of(item)
-            laws.judge_proof(bar, self.expected[bar.market].get(bar.start), self.verdict)
+            if bar.start not in self.surprised[bar.market]:
+                laws.judge_proof(bar, self.expected[bar.market].get(bar.start), self.verdict)
         if table == "state":
             market = Market.parse(item["name"]["S"].removeprefix("watermark:"))
             mark = Watermark(market, int(item["alive_until"]["N"]), int(item["last_id"]["N"]))
-            laws.judge_stored_claim(mark, self.tapes, self.services.tables, self.verdict)
+            laws.judge_stored_claim(mark, self.in_time, self.services.tables, self.verdict)
 
     def _wait(self) -> None:
         quiet = max(self.venue.moment(self.end + MINUTE + self.lag), self.faults.calm) + 1.0
@@ -210,7 +224,7 @@ class Scene:
 
     def _judge(self) -> None:
         self._judge_bars(self.verdict)
-        laws.judge_claims(self.tapes, self.services.shard, self.loaded, self.verdict)
+        laws.judge_claims(self.in_time, self.services.shard, self.loaded, self.verdict)
         laws.judge_poison(self.poison, self.poller.given_up, self.verdict)
         for error in self.service.died:
             self.verdict.unproven += 1

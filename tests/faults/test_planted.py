@@ -16,7 +16,7 @@ from btc.trades import Trades
 from tests.faults import schedules
 from tests.faults.schedules import Outcome
 
-SEEDS = range(1, 41)
+SEEDS = range(1, 161)
 ENOUGH = 2
 
 

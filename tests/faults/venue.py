@@ -56,6 +56,12 @@ class Venue:
             shown.append(max(self.moment(trade.time + delay), shown[-1] if shown else -1e9))
         self.listings[market] = Listing(trades, shown)
 
+    def late(self, market: Market, lag: int) -> set[Trade]:
+        """Trades that are shown, from the start on, more than `lag` µs after they were made."""
+        held = self.listings[market]
+        rows = zip(held.trades, held.shown, strict=True)
+        return {trade for trade, shown in rows if shown > max(self.moment(trade.time + lag), 0.0)}
+
     def shown(self, behind: float = 0.0) -> Mapping[Market, Sequence[Trade]]:
         """What the public knew `behind` seconds ago."""
         at = self.world.now - behind
