@@ -47,6 +47,8 @@ class Options:
     picture: Path | None = None
     """Where to draw the first forecast."""
     history_days: int = 7
+    ingest: Mapping[str, str] = field(default_factory=dict)
+    """What the ingest task is told in place of what its container is."""
     parameters: Mapping[str, str] = field(
         default_factory=lambda: {"Trials": "2", "TestDays": "2", "TrainSeconds": "20"}
     )
@@ -105,7 +107,8 @@ class Session:
             self.invocations = self.stack.start_invocations()
             phase.tell(self.served.url)
         with self.screen.phase(f"start the feed ({self.options.feed})"):
-            self.stack.start_ingest({"HISTORY_DAYS": str(self.options.history_days), **simulated})
+            days = {"HISTORY_DAYS": str(self.options.history_days)}
+            self.stack.start_ingest({**days, **simulated, **self.options.ingest})
 
     def fill(self) -> None:
         """Wait until bars reach the present and the lake holds them. Raises StackError when they never do."""

@@ -22,6 +22,7 @@ SUITES = (
     "bench_cold_starts",
     "bench_api",
     "bench_api_load",
+    "bench_close",
 )
 
 
