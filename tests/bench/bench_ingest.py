@@ -26,6 +26,7 @@ from btc.feeds.connection import Connection, ReadAhead
 from btc.feeds.continuity import Continuity
 from btc.feeds.kraken import Kraken
 from btc.trades import Market, Trades
+from cdk.settings import DEV
 from tests.bench.measure import Row, best_seconds
 
 if TYPE_CHECKING:
@@ -217,17 +218,17 @@ def plain_websocket_client() -> Iterator[None]:
 
 
 def _units_per_trade(texts: Sequence[bytes]) -> float:
-    """Records a trade at 1,000 trades a second with a watermark each second; a record fits one unit of 25 KB."""
-    sink, now, feed, sent = Sink(), 0.0, Kraken(), 0
-    stream = TradeStream(cast("KinesisClient", sink), "trades", batch_s=0.2, clock=lambda: now)
-    continuity, marked = Continuity(Market("kraken", "BTC-USD")), 0
-    for trades in feed.read(texts[:5000]):
+    """Records a trade at 1,000 trades a second with a watermark each minute; a record fits one unit of 25 KB."""
+    sink, now, feed, sent = Sink(), 30.0, Kraken(), 0
+    stream = TradeStream(cast("KinesisClient", sink), "trades", batch_s=DEV.batch_ms / 1000, clock=lambda: now)
+    continuity, marked = Continuity(Market("kraken", "BTC-USD")), 0.0
+    for trades in feed.read(texts):
         assert isinstance(trades, Trades)
         for first in range(0, len(trades), 10):
             stream.put(continuity.add(trades[first : first + 10]))
             now, sent = now + 0.01, sent + 10
-            if int(now) > marked and (mark := continuity.watermark(continuity.time - 1)):
-                marked = int(now)
+            if now // 60 > marked and (mark := continuity.watermark(continuity.time - 1)):
+                marked = now // 60
                 stream.put(mark)
             stream.pump()
     stream.flush(1)
