@@ -18,7 +18,9 @@ class Stage:
     batch_ms: int = 5000
     """How long trades are gathered before they are sent, unless a minute ends: what is sent at once costs one write of
     its bar, and the bar under way is as old as this."""
-    watermark_lag_ms: int = 2000
+    watermark_lag_ms: int = 1000
+    """How long after a minute's end on the venue's clock its trades are waited for. Of 19,904 recorded ones the slowest
+    took 0.22 s longer than the quickest; a later one changes its closed bar, but no forecast that was made of it."""
     websocket_url: str = ""
     rest_url: str = ""
     spot: bool = True
