@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import boto3
 import pyarrow as pa
 from botocore.exceptions import BotoCoreError, ClientError
 
 from btc import lake, parquet
+from btc.aws.lake import Lake
 from btc.rebuild import Comparison, compare
 from btc.times import DAY, MINUTE
 from btc.trades import Market
 from local.running import running
 from local.streams import Emulator
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
 
 SETTLED: Final = 15 * MINUTE
 """How long after midnight the last objects of a day may still be on their way."""
@@ -58,9 +55,9 @@ def rebuild(place: str | None, market: Market, day: int, now: int) -> Comparison
 def _objects(place: str | None) -> Objects:
     if place is None:
         stack = running()
-        return partial(_in_bucket, Emulator(stack.endpoint).client("s3"), stack.outputs["LakeBucket"])
+        return Lake(stack.outputs["LakeBucket"], Emulator(stack.endpoint).client("s3")).objects
     if place.startswith("s3://"):
-        return partial(_in_bucket, boto3.client("s3"), place.removeprefix("s3://").rstrip("/"))
+        return Lake(place.removeprefix("s3://").rstrip("/"), boto3.client("s3")).objects
     folder = Path(place)
     if not folder.is_dir():
         raise LakeError(f"{place}: no such folder; a bucket is named s3://BUCKET")
@@ -69,14 +66,3 @@ def _objects(place: str | None) -> Objects:
 
 def _in_folder(folder: Path, prefix: str) -> Iterator[bytes]:
     return (path.read_bytes() for path in sorted((folder / prefix).glob("*.parquet")))
-
-
-def _in_bucket(client: S3Client, bucket: str, prefix: str) -> Iterator[bytes]:
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
-
-    def content(key: str) -> bytes:
-        return client.get_object(Bucket=bucket, Key=key)["Body"].read()
-
-    with ThreadPoolExecutor(8) as pool:  # a day's tape is some three hundred small objects
-        yield from pool.map(content, keys)

@@ -1,6 +1,7 @@
-"""The lake's objects that are rewritten: each only over what was read of it."""
+"""The lake's objects: read by the day, and those that are rewritten, each only over what was read of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 _OUTRUN: Final = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"})
 """What a conditional write is answered when the object is no longer the one that was read."""
 
+_READERS: Final = 8
+
 
 class _Stored(NamedTuple):
     content: bytes
@@ -26,6 +29,19 @@ class Lake:
 
     bucket: str
     client: "S3Client"
+
+    def objects(self, prefix: str) -> Iterator[bytes]:
+        """The contents of all objects below the prefix, in the order of their keys: a day's tape is some 300 small
+        ones.
+        """
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
+
+        def content(key: str) -> bytes:
+            return self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+
+        with ThreadPoolExecutor(_READERS) as pool:
+            yield from pool.map(content, keys)
 
     def rewrite(self, key: str, remake: Callable[[bytes | None], bytes | None]) -> bool:
         """Put what `remake` makes of the object's content in its place; whether anything had to be written.

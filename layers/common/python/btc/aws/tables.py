@@ -57,11 +57,17 @@ def bar_of(item: Item) -> Bar:
     )
 
 
-def put_if(
-    client: "DynamoDBClient", table: str, item: Mapping[str, Any], condition: str, values: Item | None = None
+def put_if(  # noqa: PLR0913, PLR0917 - a conditional write has that many sides
+    client: "DynamoDBClient",
+    table: str,
+    item: Item,
+    condition: str,
+    values: Item | None = None,
+    names: Mapping[str, str] | None = None,
 ) -> bool:
     """Put the item where the condition holds; False where it does not, and nothing was written."""
     bound: dict[str, Any] = {"ExpressionAttributeValues": values} if values else {}
+    bound |= {"ExpressionAttributeNames": names} if names else {}
     try:
         client.put_item(TableName=table, Item=item, ConditionExpression=condition, **bound)
     except ClientError as error:

@@ -1,0 +1,94 @@
+"""A copy's items come back where the table lost them, and nowhere that something newer is."""
+
+import time
+from dataclasses import replace
+
+import boto3
+import pytest
+
+from btc.aws import clients
+from btc.aws.restoring import PutBack, put_back
+from btc.aws.state import StateTable
+from btc.aws.tables import BarTable
+from btc.bars import Bar
+from btc.tape import Watermark
+from btc.times import MINUTE, SECOND
+from functions.restore.__main__ import main
+from tests.unit.aws import aws, fold
+from tests.unit.market import BTC, NOON
+from tests.unit.test_tables import trade
+
+pytestmark = pytest.mark.usefixtures("aws")
+__all__ = ["aws"]
+
+
+def copied(table: str) -> str:
+    """As AWS restores a table to a point in time; moto's is of the moment it is asked in."""
+    clients.dynamodb().restore_table_to_point_in_time(
+        SourceTableName=table, TargetTableName=f"{table}-copy", UseLatestRestorableTime=True
+    )
+    return f"{table}-copy"
+
+
+def bars() -> list[Bar]:
+    return BarTable("bars", clients.dynamodb()).between(BTC, NOON, NOON + 60 * MINUTE)
+
+
+def spoilt(bar: Bar) -> None:
+    table = BarTable("bars", clients.dynamodb())
+    stored = table.around(BTC, bar.start, bar.start)
+    assert table.replace([replace(bar, close=1)], stored, time.time_ns() // 1000 + MINUTE)
+
+
+def test_what_differs_is_put_over_only_where_that_is_asked_for():
+    fold([trade(1, 0), trade(2, 1), trade(3, 2)], Watermark(BTC, NOON + 3 * MINUTE, 3))
+    before, copy = bars(), copied("bars")
+    spoilt(before[1])
+
+    assert put_back(clients.dynamodb(), copy, "bars", replace=False) == PutBack(0, 0, 3)
+    assert bars()[1].close == 1
+    assert put_back(clients.dynamodb(), copy, "bars", replace=True) == PutBack(0, 1, 2)
+    assert bars() == before
+    fold([trade(4, 2)])  # the live path goes on from the version that was put back
+    assert bars()[2].trade_count == 2
+
+
+def test_a_minute_that_was_open_then_is_left_to_the_tape():
+    fold([trade(1, 0)])
+    copy = copied("bars")
+    fold([trade(2, 0)])
+
+    assert put_back(clients.dynamodb(), copy, "bars", replace=True) == PutBack(0, 0, 1)
+    assert bars()[0].ranges == ((1, 2),)
+
+
+def test_what_has_expired_since_does_not_come_back():
+    fold([trade(1, 0)], Watermark(BTC, NOON + MINUTE, 1), expires=int(time.time() - 60) * SECOND)
+    copy = copied("bars")
+    [item] = clients.dynamodb().scan(TableName="bars")["Items"]
+    clients.dynamodb().delete_item(TableName="bars", Key={name: item[name] for name in ("market", "start")})
+
+    assert put_back(clients.dynamodb(), copy, "bars", replace=False) == PutBack(0, 0, 1)
+    assert not bars()
+
+
+def test_any_table_is_put_back_whatever_its_key_is_called(capsys):
+    state = StateTable("state", clients.dynamodb())
+    state.advance(Watermark(BTC, NOON, 7), NOON)
+    copy = copied("state")
+    clients.dynamodb().delete_item(TableName="state", Key={"name": {"S": f"watermark:{BTC}"}})
+
+    assert main(["items", "--table", "state", "--copy", copy]) == 0
+    assert state.watermark(BTC) == Watermark(BTC, NOON, 7)
+    assert capsys.readouterr().out == "1 items added to state, 0 replaced, 0 left as they are\n"
+
+
+def test_a_copy_or_a_stack_that_is_not_there_is_told_in_one_line(capsys):
+    assert boto3.client("dynamodb").list_tables()["TableNames"]
+
+    assert main(["items", "--table", "bars", "--copy", "nowhere"]) == 1
+    assert main(["items", "--table", "bars", "--copy", "nowhere", "--stack", "Another"]) == 1
+    assert main(["bars", "--market", "kraken:BTC-USD"], {}) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[0] for line in said] == ["stopped"] * 3
+    assert "LAKE_BUCKET is not set" in said[2]
