@@ -127,6 +127,14 @@ def watch_forecasts(alarms: Alarms, markets: Iterable[Market], model_warning_day
         threshold=model_warning_days,
     )
     alarms.add(
+        "ModelUnreadable",
+        alarms.told("ModelUnreadable", "forecast", "Sum", FIVE_MINUTES),
+        "The champion is of a format that the deployed version does not read, or its artefact is gone: the baseline "
+        "serves",
+        "start the pipeline, whose model this version reads; or deploy the version before, or approve a package of "
+        "the format that the log of forecast names.",
+    )
+    alarms.add(
         "CoverageDrifts",
         alarms.told("DriftDetected", "score_forecasts", "Maximum", HOUR, cause="coverage"),
         "The 90 % interval no longer covers what it promises, by more than chance over a week",

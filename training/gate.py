@@ -156,14 +156,17 @@ def _champion(arguments: argparse.Namespace) -> Model | None:
     if not arguments.state_table:
         return None
     from btc.aws import clients  # noqa: PLC0415 - by hand the gate needs no AWS
-    from btc.aws.models import download  # noqa: PLC0415
+    from btc.aws.models import NoArtefactError, download  # noqa: PLC0415
     from btc.aws.state import StateTable  # noqa: PLC0415
 
     champion = StateTable(arguments.state_table, clients.dynamodb()).champion()
     if champion is None:
         return None
     with TemporaryDirectory() as folder:
-        return Model.open(download(clients.s3(), champion.artefact, Path(folder)))
+        try:
+            return Model.open(download(clients.s3(), champion.artefact, Path(folder)))
+        except NoArtefactError as error:
+            raise ModelError(str(error)) from error
 
 
 def main(arguments: Sequence[str] | None = None) -> Decision:

@@ -16,12 +16,13 @@ from btc.aws import clients
 from btc.aws.calibrations import CalibrationTable, gather
 from btc.aws.forecasts import ForecastTable
 from btc.aws.metrics import add_details
-from btc.aws.models import download
+from btc.aws.models import NoArtefactError, download
 from btc.aws.state import StateTable
 from btc.aws.tables import BarTable, changed_bars
 from btc.bars import Bar
 from btc.champions import Champion, unusable
 from btc.features import LOOK_BACK
+from btc.forecasts import Reason
 from btc.minutes import Minutes
 from btc.settings import Forecast
 from btc.times import DAY, MINUTE, SECOND, parse_iso
@@ -49,8 +50,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
 def forecast(bar: Bar, now: int) -> list[bool]:
     """For each new forecast of a time still to come, as of the bar's close: whether it is the baseline's."""
     champion = StateTable(settings().state_table, clients.dynamodb()).champion()
-    reason = unusable(champion, now, settings().max_model_age_days)
-    model = load(champion.artefact) if champion and not reason else None
+    model, reason = serving_model(champion, now)
     bars = BarTable(settings().bars_table, clients.dynamodb())
     kept = CalibrationTable(settings().state_table, clients.dynamodb())
     calibration = None
@@ -66,6 +66,19 @@ def forecast(bar: Bar, now: int) -> list[bool]:
     added = [each.baseline for each in current if table.add(each, settings().retention_days)]
     tell(bar, champion, now)
     return added
+
+
+def serving_model(champion: Champion | None, now: int) -> tuple[models.Model | None, Reason | None]:
+    """The model that may be asked, or why none may: one that an older version left gives way to the baseline."""
+    reason = unusable(champion, now, settings().max_model_age_days)
+    if champion is None or reason:
+        return None, reason
+    try:
+        return load(champion.artefact), None
+    except (models.ModelError, NoArtefactError) as error:
+        metrics.add_metric("ModelUnreadable", MetricUnit.Count, 1)
+        logger.error("champion unreadable", extra={"model_version": champion.model_version, "cause": str(error)})  # noqa: TRY400
+        return None, Reason.UNREADABLE
 
 
 def tell(bar: Bar, champion: Champion | None, now: int) -> None:

@@ -181,6 +181,17 @@ def test_a_model_that_has_grown_old_is_told_once_a_day(days, expected, deployed,
     assert not [each for each in forecast_from(deployed, monkeypatch, MIDNIGHT) if each[1] == "ModelAge"]
 
 
+def test_a_champion_that_the_deployed_version_cannot_read_is_told(deployed, monkeypatch, tmp_path):
+    goes = of("ModelUnreadable", deployed)
+    clients.s3().put_object(Bucket="lake", Key="1", Body=artefact(tmp_path, NOON))
+    champion = Champion(VERSION, "bitcoin/1", "s3://lake/1", iso(NOON), iso(NOON))
+    StateTable("state", clients.dynamodb()).promote(champion, {})
+
+    assert goes(forecast_from(deployed, monkeypatch, NOON)) == "OK"
+    StateTable("state", clients.dynamodb()).promote(champion._replace(artefact="s3://lake/gone"), {})
+    assert goes(forecast_from(deployed, monkeypatch, NOON + MINUTE)) == "ALARM"
+
+
 @pytest.mark.parametrize(
     ("week", "gone"),
     [({}, None), ({"covered": 48}, "CoverageDrifts"), ({"skill": -0.01}, "SkillDrifts")],
@@ -229,7 +240,7 @@ def said_and_come() -> list[Any]:
 STREAMED = ("aggregate_bars", "archive_trades")
 CAUSED = (
     *("FeedSilent", "VenueHalted", "RecordsUnreadable", "BTCUSDUnproven"),
-    *("BTCUSDForecastsLate", "ModelOld", "CoverageDrifts", "SkillDrifts"),
+    *("BTCUSDForecastsLate", "ModelOld", "ModelUnreadable", "CoverageDrifts", "SkillDrifts"),
 )
 
 

@@ -3,6 +3,7 @@
 import io
 import math
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import boto3
@@ -45,10 +46,16 @@ def artefact(folder: Path, trained_until: int) -> bytes:
     offsets = {horizon: np.zeros(len(LEVELS)) for horizon in HORIZONS}
     rolling = dict.fromkeys(HORIZONS, Offsets.none(np.linspace(1e-4, 1e-3, 100)))
     models.write(folder, heads, offsets, rolling, rows[:3], {"trained_until": iso(trained_until)})
+    return packed({file.name: file.read_bytes() for file in sorted(folder.iterdir())})
+
+
+def packed(files: Mapping[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        for file in sorted(folder.iterdir()):
-            archive.add(file, arcname=file.name)
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
     return buffer.getvalue()
 
 
@@ -195,6 +202,23 @@ def test_a_new_champion_serves_without_a_deployment_and_an_older_one_again_after
         served.append(state.champion().artefact)
 
     assert served == ["s3://lake/1.tar.gz", "s3://lake/2.tar.gz", "s3://lake/1.tar.gz"]
+
+
+@pytest.mark.parametrize("left", ["of an older format", "gone"])
+def test_a_champion_that_this_version_cannot_read_gives_way_to_the_baseline_and_is_told(  # noqa: PLR0917
+    left, forecast, promote, history, tmp_path, caplog
+):
+    bar = store(history)
+    promote(register(artefact(tmp_path, NOON), "model.tar.gz"))
+    older = (tmp_path / models.DESCRIPTION).read_text().replace(f'"{models.FORMAT}"', '"model/3"')
+    clients.s3().put_object(Bucket="lake", Key="model.tar.gz", Body=packed({models.DESCRIPTION: older.encode()}))
+    if left == "gone":
+        clients.s3().delete_object(Bucket="lake", Key="model.tar.gz")
+    made = forecast(bar)
+
+    assert {(each.baseline, each.baseline_reason) for each in made} == {(True, Reason.UNREADABLE)}
+    [told] = [each for each in caplog.records if each.message == "champion unreadable"]
+    assert ("is not there" if left == "gone" else f"this code reads {models.FORMAT}: train anew") in told.cause
 
 
 def test_a_damaged_artefact_is_refused_and_the_champion_stays(promote, tmp_path):

@@ -141,11 +141,20 @@ def test_what_is_missing_or_cut_is_refused(folder, tmp_path):
         Model.open(tmp_path / "cut.tar.gz")
 
 
-@pytest.mark.parametrize(("name", "value"), [("features", ["return_1"]), ("levels", [0.5]), ("format", "model/9")])
+@pytest.mark.parametrize(("name", "value"), [("features", ["return_1"]), ("levels", [0.5])])
 def test_a_model_made_for_other_features_or_levels_is_refused(folder, name, value):
     describe(folder, **{name: value})
 
     with pytest.raises(ModelError, match=f"other {name}"):
+        Model.open(folder)
+
+
+@pytest.mark.parametrize("older", ["model/1", "model/2", "model/3", None])
+def test_a_model_of_another_format_is_refused_by_its_format_before_anything_of_it_is_read(folder, older):
+    description = {"model_version": "2025-11-01-abc"} if older is None else {"format": older}
+    (folder / models.DESCRIPTION).write_text(json.dumps(description))
+
+    with pytest.raises(ModelError, match=f"of the format {older}; this code reads {models.FORMAT}: train anew"):
         Model.open(folder)
 
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from io import BytesIO
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from btc import bars, forecasts, lake, parquet, scores
 from btc.bars import Bar, Source
 from btc.forecasts import HORIZONS, LEVELS, Reason, Scored
+from btc.formats import UnknownFormatError
 from btc.tape import Watermark
 from btc.times import MINUTE
 from btc.trades import Trades
@@ -82,6 +84,31 @@ def test_forecasts_come_back_with_and_without_their_outcomes():
     rows = [replace(first, outcome=scores.outcome(first.forecast, 60_100.5)), *rest]
 
     assert parquet.forecasts_of(parquet.forecasts(rows), BTC) == rows
+
+
+def test_forecasts_of_the_first_layout_are_read_and_joined():
+    """It had the baseline's loss in a column of its own, which nothing ever filled."""
+    rows = [replace(each, forecast=replace(each.forecast, baselines={}, baseline_reason=None)) for each in made()]
+    later = ["baseline_reason", "baselines", "below", "covered_50", "direction", "baseline_losses"]
+    earlier = BytesIO()
+    table = pq.ParquetFile(BytesIO(parquet.forecasts(rows))).read().drop_columns(later)
+    pq.write_table(table.append_column("baseline_pinball_loss", pa.nulls(len(rows), pa.float64())), earlier)
+
+    assert parquet.forecasts_of(earlier.getvalue(), BTC) == rows
+    assert lake.join_forecasts(made(), parquet.forecasts_of(earlier.getvalue(), BTC)) == rows, "what was said stays"
+
+
+@pytest.mark.parametrize(
+    ("read", "kept"),
+    [("bars_of", parquet.bars([])), ("forecasts_of", parquet.forecasts([]))],
+    ids=["bars", "forecasts"],
+)
+def test_an_object_without_what_every_version_wrote_is_refused(read, kept):
+    cut = BytesIO()
+    pq.write_table(pq.ParquetFile(BytesIO(kept)).read().drop_columns([pq.read_schema(BytesIO(kept)).names[0]]), cut)
+
+    with pytest.raises(UnknownFormatError, match="object of the lake is of a format that this version does not know"):
+        getattr(parquet, read)(cut.getvalue(), BTC)
 
 
 @pytest.mark.parametrize(

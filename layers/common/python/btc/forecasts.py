@@ -23,6 +23,7 @@ class Reason(StrEnum):
 
     NO_CHAMPION = "no model has been promoted"
     EXPIRED = "the champion is too old"
+    UNREADABLE = "the champion cannot be read by this version"
     INCOMPLETE = "too many minutes of the look-back are unproven or absent"
 
 
@@ -46,8 +47,8 @@ class Forecast:
     model_version: str
     baseline: bool
     """No promoted model could be used: this is the calibrated baseline."""
-    baseline_reason: Reason | None = None
-    """Why it is the baseline's; None where it is a model's."""
+    baseline_reason: str | None = None
+    """Why it is the baseline's: a Reason, or one that a later version gave; None where it is a model's."""
     baselines: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """What each baseline says of the same price, as `quantiles`, by name: known at `as_of` as the forecast was."""
 

@@ -62,6 +62,7 @@ class Model:
         try:
             files = _folder(path) if path.is_dir() else unpacked(path)
             description = json.loads(files[DESCRIPTION])
+            _require_format(path, description)
             model = cls(description, _read(files, description))
             model._check(path)
         except ModelError:
@@ -129,7 +130,6 @@ class Model:
 
     def _check(self, path: Path) -> None:
         told = {
-            "format": (self.description.get("format"), FORMAT),
             "features": (tuple(self.description.get("features", ())), features.NAMES),
             "levels": (tuple(self.description.get("levels", ())), LEVELS),
         }
@@ -144,6 +144,12 @@ class Model:
             raise ModelError(f"{path}: rolling calibration has the shapes {shapes}, not {(REGIMES, len(LEVELS))}")
         if not self.version.endswith(_identity(self.description, self.description["trained_until"])):
             raise ModelError(f"{path}: {DESCRIPTION} is not what {self.version} was written with: fetch it again")
+
+
+def _require_format(path: Path, description: Mapping[str, Any]) -> None:
+    """Before anything else of it is read: each format has other parts."""
+    if (found := description.get("format")) != FORMAT:
+        raise ModelError(f"{path} is of the format {found}; this code reads {FORMAT}: train anew, or deploy the other")
 
 
 def write(  # noqa: PLR0913, PLR0917 - what an artefact holds

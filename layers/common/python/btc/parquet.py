@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from decimal import Decimal
 from io import BytesIO
 from typing import Any, Final
@@ -12,7 +13,8 @@ import pyarrow.parquet as pq
 
 from btc import lake
 from btc.bars import Bar, Source
-from btc.forecasts import Forecast, Outcome, Reason, Scored
+from btc.forecasts import Forecast, Outcome, Scored
+from btc.formats import UnknownFormatError
 from btc.lake import Columns
 from btc.ranges import read, spell
 from btc.trades import Market, Trades
@@ -31,6 +33,11 @@ _TYPES: Final = {
 _DECIMAL: Final = re.compile(r"decimal\((\d+),(\d+)\)")
 _OF_A_BAR: Final = ("open", "high", "low", "close", "volume", "buy_volume", "turnover")
 _MAPS: Final = [name for name, kind in lake.FORECASTS.items() if kind.startswith("map<")]
+_ADDED: Final = {
+    *("baseline_reason", "baselines"),
+    *("below", "covered_50", "direction", "baseline_losses"),
+}
+"""What forecasts' first objects did not have yet."""
 _OF_A_FORECAST: Final = [name for name in lake.FORECASTS if name not in Outcome.__dataclass_fields__]
 
 
@@ -53,7 +60,10 @@ def bars(rows: Sequence[Bar]) -> bytes:
 
 
 def bars_of(content: bytes, market: Market) -> list[Bar]:
-    """The bars that `bars` was given; objects written before bars had a source hold those made of trades."""
+    """The bars that `bars` was given; objects written before bars had a source hold those made of trades.
+
+    Raises UnknownFormatError, as the others do.
+    """
     return [
         Bar(
             market=market,
@@ -63,7 +73,7 @@ def bars_of(content: bytes, market: Market) -> list[Bar]:
             ranges=read(row["ranges"]),
             source=Source(row.get("source", Source.TRADES)),
         )
-        for row in _rows(content)
+        for row in _rows(content, lake.BARS.keys() - {"source"})
     ]
 
 
@@ -81,7 +91,7 @@ def trades(rows: Trades) -> pa.Table:
 
 def trades_of(contents: Iterable[bytes], market: Market) -> Trades:
     """The trades of the tape's objects, by id, each id once."""
-    rows = [row for content in contents for row in _rows(content)]
+    rows = [row for content in contents for row in _rows(content, lake.TAPE.keys())]
     return Trades(
         market,
         ids=[row["trade_id"] for row in rows],
@@ -104,17 +114,16 @@ def forecasts(rows: Sequence[Scored]) -> bytes:
 
 
 def forecasts_of(content: bytes, market: Market) -> list[Scored]:
-    """What `forecasts` was given."""
+    """What `forecasts` was given; objects of the first layout hold no baselines, no reasons and no outcomes."""
 
     def scored(row: Mapping[str, Any]) -> Scored:
-        said = {name: row[name] for name in _OF_A_FORECAST} | {"quantiles": tuple(row["quantiles"])}
-        said["baselines"] = {name: tuple(prices) for name, prices in row["baselines"]}
-        said["baseline_reason"] = Reason(row["baseline_reason"]) if row["baseline_reason"] else None
-        known = {name: row[name] for name in Outcome.__dataclass_fields__}
-        known["baseline_losses"] = dict(row["baseline_losses"] or ())
+        said = {name: row.get(name) for name in _OF_A_FORECAST} | {"quantiles": tuple(row["quantiles"])}
+        said["baselines"] = {name: tuple(prices) for name, prices in row.get("baselines") or ()}
+        known = {name: row.get(name) for name in Outcome.__dataclass_fields__}
+        known["baseline_losses"] = dict(row.get("baseline_losses") or ())
         return Scored(Forecast(market, **said), None if known["realised_price"] is None else Outcome(**known))
 
-    return [scored(row) for row in _rows(content)]
+    return [scored(row) for row in _rows(content, lake.FORECASTS.keys() - _ADDED)]
 
 
 def _encoded(columns: Columns, values: Mapping[str, list[Any]]) -> bytes:
@@ -123,12 +132,14 @@ def _encoded(columns: Columns, values: Mapping[str, list[Any]]) -> bytes:
     return sink.getvalue()
 
 
-def _rows(content: bytes) -> list[dict[str, Any]]:
-    """Rows with times as µs.
+def _rows(content: bytes, needed: AbstractSet[str]) -> list[dict[str, Any]]:
+    """Rows with times as µs; raises UnknownFormatError without the columns that every version has written.
 
     Not by `read_table`: the threads that it reads ahead with now and then abort a process that ends meanwhile.
     """
     table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
+    if missing := sorted(needed - set(table.column_names)):
+        raise UnknownFormatError("an object of the lake", KeyError(*missing))
     for place, field in enumerate(table.schema):
         if pa.types.is_timestamp(field.type):
             times = table[field.name].cast(_TYPES["timestamp"]).cast(pa.int64())

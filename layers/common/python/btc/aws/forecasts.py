@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from btc import times
 from btc.aws.tables import Item, put_if, update_if
-from btc.forecasts import HORIZONS, Forecast, Outcome, Reason, Scored
+from btc.forecasts import HORIZONS, Forecast, Outcome, Scored
+from btc.formats import UnknownFormatError
 from btc.times import HOUR, MINUTE, day_of, iso, parse_iso
 from btc.trades import Market
 
@@ -149,20 +150,24 @@ def _scored(market: Market, horizon: int, pages: Iterable[Mapping[str, Any]]) ->
 
 
 def _forecast_of(market: Market, horizon: int, item: Item) -> Forecast:
-    return Forecast(
-        market=market,
-        as_of=parse_iso(item["as_of"]["S"]),
-        horizon=horizon,
-        target_time=parse_iso(item["target_time"]["S"]),
-        reference_price=float(item["reference_price"]["N"]),
-        predicted_price=float(item["predicted_price"]["N"]),
-        quantiles=_floats(item["quantiles"]),
-        probability_up=float(item["probability_up"]["N"]),
-        model_version=item["model_version"]["S"],
-        baseline=item["baseline"]["BOOL"],
-        baseline_reason=Reason(item["baseline_reason"]["S"]) if "baseline_reason" in item else None,
-        baselines={name: _floats(prices) for name, prices in item.get("baselines", {"M": {}})["M"].items()},
-    )
+    try:
+        return Forecast(
+            market=market,
+            as_of=parse_iso(item["as_of"]["S"]),
+            horizon=horizon,
+            target_time=parse_iso(item["target_time"]["S"]),
+            reference_price=float(item["reference_price"]["N"]),
+            predicted_price=float(item["predicted_price"]["N"]),
+            quantiles=_floats(item["quantiles"]),
+            probability_up=float(item["probability_up"]["N"]),
+            model_version=item["model_version"]["S"],
+            baseline=item["baseline"]["BOOL"],
+            baseline_reason=item["baseline_reason"]["S"] if "baseline_reason" in item else None,
+            baselines={name: _floats(prices) for name, prices in item.get("baselines", {"M": {}})["M"].items()},
+        )
+    except (KeyError, ValueError) as error:
+        place = f"the forecast {_series(market, horizon)} {item.get('target_time')}"
+        raise UnknownFormatError(place, error) from error
 
 
 def _outcome_item(outcome: Outcome) -> dict[str, Any]:

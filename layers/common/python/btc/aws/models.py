@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlparse
 
+from botocore.exceptions import ClientError
+
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker import SageMakerClient
@@ -49,10 +51,18 @@ def require_approved(package: Package, group: str) -> None:
 
 
 def download(client: "S3Client", uri: str, folder: Path) -> Path:
-    """The artefact at an s3:// address as a file in `folder`."""
+    """The artefact at an s3:// address as a file in `folder`; raises NoArtefactError where there is none.
+
+    To who may not list a bucket S3 says of what is not there that it is forbidden.
+    """
     address = urlparse(uri)
     if address.scheme != "s3" or not address.path.strip("/"):
         raise NoArtefactError(f"{uri!r} is no address of an object in S3")
     target = folder / Path(address.path).name
-    client.download_file(address.netloc, address.path.lstrip("/"), str(target))
+    try:
+        client.download_file(address.netloc, address.path.lstrip("/"), str(target))
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("404", "NoSuchKey", "403", "AccessDenied"):
+            raise NoArtefactError(f"{uri} is not there, or may not be read: {error}") from error
+        raise
     return target

@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from btc import ranges, times
 from btc.bars import Bar, Source
+from btc.formats import UnknownFormatError
 from btc.times import MINUTE, iso, parse_iso
 from btc.trades import Market
 
@@ -44,17 +45,20 @@ def bar_item(bar: Bar) -> dict[str, Any]:
 
 
 def bar_of(item: Item) -> Bar:
-    """The bar an item holds: what `bar_item` was given."""
-    told: dict[str, Any] = {name: int(item[name]["N"]) if name in item else None for name in _TOLD}
-    return Bar(
-        market=Market.parse(item["market"]["S"]),
-        start=parse_iso(item["start"]["S"]),
-        **{name: int(item[name]["N"]) for name in _NUMBERS},
-        **told,
-        ranges=ranges.read(item["ranges"]["S"]),
-        closed=item["closed"]["BOOL"],
-        source=Source(item["source"]["S"]) if "source" in item else Source.TRADES,
-    )
+    """The bar an item holds: what `bar_item` was given, or an earlier one. Raises UnknownFormatError."""
+    try:
+        told: dict[str, Any] = {name: int(item[name]["N"]) if name in item else None for name in _TOLD}
+        return Bar(
+            market=Market.parse(item["market"]["S"]),
+            start=parse_iso(item["start"]["S"]),
+            **{name: int(item[name]["N"]) for name in _NUMBERS},
+            **told,
+            ranges=ranges.read(item["ranges"]["S"]),
+            closed=item["closed"]["BOOL"],
+            source=Source(item["source"]["S"]) if "source" in item else Source.TRADES,
+        )
+    except (KeyError, ValueError) as error:
+        raise UnknownFormatError(f"the bar {item.get('market')} {item.get('start')}", error) from error
 
 
 def put_if(  # noqa: PLR0913, PLR0917 - a conditional write has that many sides
