@@ -7,13 +7,14 @@ import json
 import sys
 import time
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any, Final
 
 from cdk import bootstrap
 from local.processes import ProcessError
 from local.screen import Screen
 from tests.rehearsal.apart import Apart, refused
-from tests.rehearsal.app import WHOLE, revised, rewrite
+from tests.rehearsal.app import WHOLE, deployed, revised, rewrite
 from tests.rehearsal.emulator import ACCOUNT, BUILD, REGION, Emulator, RehearsalError, started
 from tests.rehearsal.inventory import inventory
 from tests.rehearsal.trip import Trip
@@ -65,12 +66,16 @@ class Rehearsal:
         }.items():
             with step(title) as phase:
                 phase.tell(do())
+        whole, first = deployed(ASSEMBLY), {name: each["Description"] for name, each in self._functions().items()}
         with step("cdk deploy, another version") as phase:
             rewrite(ASSEMBLY, lambda template: revised(template, SECOND))
-            if self._deploy(*AS_IT_IS) != outputs:
-                raise RehearsalError("an update gave something another name: what it held is gone")
-            phase.tell(self._updated())
+            phase.tell(self._changed(outputs, dict.fromkeys(first, SECOND)))
         with step("a late trade, old bars kept") as phase:
+            phase.tell(f"{trip.send_one_more()}: {trip.expect_bars()}")
+        with step("cdk deploy, the version before") as phase:
+            rewrite(ASSEMBLY, lambda _: whole)
+            phase.tell(self._changed(outputs, first))
+        with step("another late trade, all bars kept") as phase:
             phase.tell(f"{trip.send_one_more()}: {trip.expect_bars()}")
         apart.delete()
         declared = {each["PhysicalResourceId"] for each in self._resources().values()}
@@ -112,17 +117,20 @@ class Rehearsal:
         listed = ", ".join(f"{count} {kind}" for kind, count in sorted(apart.items()))
         return f"{len(made & set(declared))} of {len(declared)} resources created; apart: {listed}"
 
-    def _updated(self) -> str:
-        functions = [
-            each["PhysicalResourceId"]
-            for each in self._resources().values()
-            if each["ResourceType"] == "AWS::Lambda::Function"
-        ]
+    def _functions(self) -> dict[str, dict[str, Any]]:
+        """Their configurations by physical name."""
         asked = self._emulator.client("lambda").get_function_configuration
-        old = [name for name in functions if asked(FunctionName=name)["Description"] != SECOND]
-        if old:
-            raise RehearsalError(f"still of the first version: {', '.join(old)}")
-        return f"{len(functions)} functions of the new version, every output as before"
+        resources = [each for each in self._resources().values() if each["ResourceType"] == "AWS::Lambda::Function"]
+        return {each["PhysicalResourceId"]: asked(FunctionName=each["PhysicalResourceId"]) for each in resources}
+
+    def _changed(self, outputs: Mapping[str, str], expected: Mapping[str, str]) -> str:
+        """Deploy what lies in the assembly: every function then says what is expected, and nothing has another name."""
+        if self._deploy(*AS_IT_IS) != outputs:
+            raise RehearsalError("a deployment gave something another name: what it held is gone")
+        found = {name: each["Description"] for name, each in self._functions().items()}
+        if found != expected:
+            raise RehearsalError(f"of another version: {sorted(found.items() ^ expected.items())}")
+        return f"{len(found)} functions of that version, every output as before"
 
     def _apart(self) -> Apart:
         whole = json.loads((ASSEMBLY / WHOLE).read_text())

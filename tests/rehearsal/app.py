@@ -61,6 +61,13 @@ def rewrite(assembly: Path, change: Callable[[Json], Json]) -> None:
     manifest.write_text(manifest.read_text().replace(old, new))
 
 
+def deployed(assembly: Path) -> Json:
+    """The template that is deployed from there."""
+    [path] = assembly.glob("*.template.json")
+    template: Json = json.loads(path.read_text())
+    return template
+
+
 def main() -> None:
     assembly = Path(build(replace(DEV, layers="local"), validate=False).synth().directory)
     [path] = assembly.glob("*.template.json")
