@@ -9,11 +9,12 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from btc import tape
+from btc import correlation, tape
 from btc.aws import clients, folding
 from btc.aws.metrics import add_details
 from btc.aws.state import StateTable
 from btc.aws.tables import BarTable
+from btc.bars import Bar
 from btc.settings import AggregateBars
 from btc.times import DAY
 from btc.trades import Market
@@ -32,19 +33,19 @@ def settings() -> AggregateBars:
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     batch = tape.read(event["Records"])
     expires = time.time_ns() // 1000 + settings().retention_days * DAY
-    changed = sum(aggregate(batch, market, expires) for market in batch.markets)
+    bars = [bar for market in batch.markets for bar in aggregate(batch, market, expires)]
     trades = sum(len(part) for parts in batch.trades.values() for part in parts)
-    add_details(metrics, {"Trades": trades, "BarsWritten": changed})
-    logger.info("aggregated", extra={"records": batch.records, "trades": trades, "bars": changed})
+    add_details(metrics, {"Trades": trades, "BarsWritten": len(bars)})
+    minutes = correlation.minutes((bar.market, bar.start) for bar in bars)
+    logger.info("aggregated", extra={"records": batch.records, "trades": trades, "bars": len(bars), "minutes": minutes})
     if batch.unread:
         metrics.add_metric("UnreadableRecords", MetricUnit.Count, 1)
         logger.error("unreadable record", extra={"sequence_number": batch.unread, "cause": batch.cause})
     return batch.failures()
 
 
-def aggregate(batch: tape.Batch, market: Market, expires: int) -> int:
-    """How many bars of the market changed."""
+def aggregate(batch: tape.Batch, market: Market, expires: int) -> list[Bar]:
+    """The bars of the market that changed."""
     table = BarTable(settings().bars_table, clients.dynamodb())
     state = StateTable(settings().state_table, clients.dynamodb())
-    changed = folding.fold(table, state, batch.trades.get(market, []), batch.watermarks.get(market, []), expires)
-    return len(changed)
+    return folding.fold(table, state, batch.trades.get(market, []), batch.watermarks.get(market, []), expires)

@@ -7,6 +7,7 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from btc import correlation
 from btc.aws import archiving, clients
 from btc.aws.lake import Lake
 from btc.aws.metrics import add_details
@@ -28,7 +29,9 @@ def settings() -> ArchiveBars:
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
     table = BarTable(settings().bars_table, clients.dynamodb())
     lake = Lake(settings().lake_bucket, clients.s3())
-    days = sorted({(bar.market, day_of(bar.start)) for bar in changed_bars(event["Records"])})
+    changed = changed_bars(event["Records"])
+    days = sorted({(bar.market, day_of(bar.start)) for bar in changed})
     written = sum(archiving.archive_bars(lake, table, market, day) for market, day in days)
     add_details(metrics, {"DaysWritten": written})
-    logger.info("archived", extra={"records": len(event["Records"]), "days": len(days), "written": written})
+    minutes = correlation.minutes((bar.market, bar.start) for bar in changed)
+    logger.info("archived", extra={"records": len(event["Records"]), "written": written, "minutes": minutes})

@@ -7,8 +7,9 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from btc import correlation
 from btc.aws import archiving, clients
-from btc.aws.forecasts import ForecastTable, changed_hours
+from btc.aws.forecasts import ForecastTable, changed_hours, minutes_of
 from btc.aws.lake import Lake
 from btc.aws.metrics import add_details
 from btc.settings import ArchiveForecasts
@@ -30,4 +31,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
     days = changed_hours(event["Records"])
     written = sum(archiving.archive_forecasts(lake, table, *day, hours) for day, hours in sorted(days.items()))
     add_details(metrics, {"DaysWritten": written})
-    logger.info("archived", extra={"records": len(event["Records"]), "days": len(days), "written": written})
+    minutes = correlation.minutes(minutes_of(event["Records"]))
+    logger.info("archived", extra={"records": len(event["Records"]), "written": written, "minutes": minutes})

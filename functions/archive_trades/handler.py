@@ -8,10 +8,11 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from btc import tape
+from btc import correlation, tape
 from btc.aws.metrics import add_details
 from btc.aws.tape import Tape
 from btc.settings import ArchiveTrades
+from btc.times import minute_of
 from btc.trades import Trades
 
 logger = Logger()
@@ -31,7 +32,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     markets = [Trades.chain(parts) for parts in batch.trades.values()]
     keys = [key for trades in markets for key in archive.add(trades)]
     add_details(metrics, {"TradesArchived": sum(map(len, markets))})
-    logger.info("archived", extra={"records": batch.records, "trades": sum(map(len, markets)), "objects": len(keys)})
+    told = {"records": batch.records, "trades": sum(map(len, markets)), "objects": len(keys)}
+    minutes = ((trades.market, minute_of(time)) for trades in markets for time in trades.times)
+    logger.info("archived", extra={**told, "minutes": correlation.minutes(minutes)})
     if batch.unread:
         metrics.add_metric("UnreadableRecords", MetricUnit.Count, 1)
         logger.error("unreadable record", extra={"sequence_number": batch.unread, "cause": batch.cause})

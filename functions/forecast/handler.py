@@ -11,7 +11,7 @@ from aws_lambda_powertools import Logger, Metrics, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from btc import models, serving
+from btc import correlation, models, serving
 from btc.aws import clients
 from btc.aws.calibrations import CalibrationTable, gather
 from btc.aws.forecasts import ForecastTable
@@ -44,7 +44,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
     fresh = [bar for bar in newest.values() if now - bar.end <= settings().max_bar_age_s * SECOND]
     made = [made for bar in fresh for made in forecast(bar, now)]
     add_details(metrics, {"Forecasts": len(made), "BaselineForecasts": sum(made)})
-    logger.info("forecast", extra={"records": len(event["Records"]), "markets": len(fresh), "forecasts": len(made)})
+    minutes = correlation.minutes((bar.market, bar.start) for bar in fresh)
+    logger.info("forecast", extra={"records": len(event["Records"]), "forecasts": len(made), "minutes": minutes})
 
 
 def forecast(bar: Bar, now: int) -> list[bool]:

@@ -71,6 +71,10 @@ class Ingestion:
         self._pings = Pings(self.lag)
         self._repairs = Repairs(self.history, self.log, self.tally, self.clock, self._pass_on)
 
+    @property
+    def markets(self) -> list[Market]:
+        return list(self._tracks)
+
     def catch_up(self, market: Market, last_id: int | None, since: int) -> None:
         """Send the trades above `last_id`, or all, from `since` (µs) up to the venue's present. Raises HistoryError."""
         track = self._tracks[market] = Track(Continuity(market, last_id, since))

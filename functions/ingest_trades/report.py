@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Final
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
+from btc import correlation
 from btc.aws.metrics import add_details
+from btc.times import MINUTE, minute_of
 
 if TYPE_CHECKING:
     from btc.aws.streams import Counters
@@ -34,6 +36,7 @@ class Report:
     """In the namespace that the environment names."""
     every_s: float = EVERY_S
     _last: float = 0.0
+    _begun: int = 0
     _sent: dict[str, int] = field(default_factory=dict)
 
     def tick(self) -> None:
@@ -48,7 +51,8 @@ class Report:
         """Log the figures and publish the metrics."""
         tally, stream = self.ingestion.tally, self.ingestion.stream
         counters = asdict(stream.counters)
-        self.logger.info("ingested", extra={**asdict(tally), "stream": counters, "buffered": stream.buffered_bytes})
+        told = {"stream": counters, "buffered": stream.buffered_bytes, "minutes": self._minutes(tally.venue_time)}
+        self.logger.info("ingested", extra={**asdict(tally), **told})
         sums = {name: int(getattr(tally, attribute)) for name, attribute in _SUMS.items()}
         sums |= {"StreamRetries": counters["retries"], "StreamBytes": counters["bytes"]}
         add_details(self.metrics, self._since_the_last(sums))
@@ -74,6 +78,15 @@ class Report:
             add_details(self.metrics, {"TradesPerRecord": more["sealed"] / more["batches"]})
         if more["requests"]:
             add_details(self.metrics, {"RecordsPerRequest": more["sent"] / more["requests"]})
+
+    def _minutes(self, now: int) -> list[str]:
+        """Those that have begun since the last report by the venue's clock (µs): one line names each."""
+        if not now:
+            return []
+        first, last = self._begun + MINUTE if self._begun else minute_of(now), minute_of(now)
+        self._begun = last
+        starts = range(first, last + MINUTE, MINUTE)
+        return correlation.minutes((market, start) for market in self.ingestion.markets for start in starts)
 
     def _since_the_last(self, sums: dict[str, int]) -> dict[str, int]:
         more = {name: total - self._sent.get(name, 0) for name, total in sums.items()}

@@ -9,7 +9,7 @@ from aws_lambda_powertools import Logger, Metrics, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from btc import drifts, scores
+from btc import correlation, drifts, scores
 from btc.aws import clients, retraining
 from btc.aws.forecasts import ForecastTable
 from btc.aws.metrics import add_details, detailed
@@ -44,13 +44,17 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
         ForecastTable(settings().forecasts_table, clients.dynamodb()),
         ScoreTable(settings().scores_table, clients.dynamodb()),
     )
-    hours = scores.due(changed_bars(event["Records"]), now, settings().catch_up_hours)
+    changed = changed_bars(event["Records"])
+    hours = scores.due(changed, now, settings().catch_up_hours)
     scored = [(market, score(tables, market, hour, settings().retention_days)) for market, hour in hours]
     for market in sorted({market for market, new in scored if new}):
         watch(tables.scores, market, now)
     total = sum(new for _, new in scored)
     add_details(metrics, {"ForecastsScored": total})
-    logger.info("scored", extra={"records": len(event["Records"]), "hours": len(hours), "scored": total})
+    minutes = correlation.minutes((bar.market, bar.start) for bar in changed)
+    logger.info(
+        "scored", extra={"records": len(event["Records"]), "hours": len(hours), "scored": total, "minutes": minutes}
+    )
 
 
 def watch(table: ScoreTable, market: Market, now: int) -> None:

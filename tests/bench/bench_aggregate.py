@@ -71,7 +71,7 @@ def handler() -> Any:
 def handler_with_pandas() -> Any:
     module = handler()
 
-    def aggregate(batch: tape.Batch, market: Market, expires: int) -> int:
+    def aggregate(batch: tape.Batch, market: Market, expires: int) -> list[Bar]:
         return with_pandas.aggregate(batch, market, expires, module.clients.dynamodb())
 
     module.aggregate = aggregate

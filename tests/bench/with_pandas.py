@@ -17,11 +17,11 @@ from btc.tape import Batch
 from btc.trades import Market, Trades
 
 
-def aggregate(batch: Batch, market: Market, expires: int, client: Any) -> int:
-    """How many bars changed."""
+def aggregate(batch: Batch, market: Market, expires: int, client: Any) -> list[Bar]:
+    """The bars that changed."""
     table, state = BarTable("bars", client), StateTable("state", client)
     made = resampled(market, batch.trades[market])
-    changed: set[int] = set()
+    changed: dict[int, Bar] = {}
     while True:
         alive = state.watermark(market)
         stored = table.around(market, min(made), max(made))
@@ -30,8 +30,8 @@ def aggregate(batch: Batch, market: Market, expires: int, client: Any) -> int:
         proven = bars.prove(merged, [alive] if alive else [])
         new = [bar for start, bar in proven.items() if bar != known.get(start)]
         if not new:
-            return len(changed)
-        changed |= {bar.start for bar in table.replace(new, stored, expires)}
+            return list(changed.values())
+        changed |= {bar.start: bar for bar in table.replace(new, stored, expires)}
 
 
 def merge(known: Bar | None, bar: Bar) -> Bar:

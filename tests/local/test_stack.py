@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from btc.times import MINUTE
+from btc import correlation
+from btc.times import MINUTE, parse_iso
 from local.callers import Call, read_calls
 from local.screen import Screen
 from local.session import Options, Session, Summary
@@ -88,6 +89,30 @@ def test_a_forecast_is_scored_when_its_minute_is_over(run: Run) -> None:
     assert 0 <= day["coverage_90"] <= 1
     assert day["loss_bp"] > 0
     assert one["model_version"] in {each["model_version"] for each in run.summary.forecast["forecasts"]}
+
+
+def test_one_id_leads_from_the_feed_to_what_became_of_a_forecast(run: Run) -> None:
+    """An answer tells its minute; all logs name it, each in a line that tells what was done with it."""
+    stack, as_of = run.session.stack, parse_iso(run.summary.forecast["as_of"])
+    [minute] = correlation.minutes([(run.session.market, as_of - MINUTE)])
+    done = {
+        "ingest_trades": "ingested",
+        **dict.fromkeys(("archive_trades", "archive_bars", "archive_forecasts"), "archived"),
+        "aggregate_bars": "aggregated",
+        "forecast": "forecast",
+        "score_forecasts": "scored",
+    }
+    until = time.monotonic() + 120
+    while left := {name for name, what in done.items() if not _told(stack.log(name), what, minute)}:
+        stack.check()
+        assert time.monotonic() < until, f"{minute} is not in the logs of {', '.join(sorted(left))}"
+        time.sleep(1)
+
+
+def _told(log: Path, message: str, minute: str) -> list[dict[str, Any]]:
+    """The structured lines that name the minute."""
+    lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{") and minute in line]
+    return [line for line in lines if line.get("message") == message and minute in line["minutes"]]
 
 
 def test_the_model_that_trained_is_in_the_registry(run: Run) -> None:

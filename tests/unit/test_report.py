@@ -9,13 +9,17 @@ import pytest
 from aws_lambda_powertools import Logger, Metrics
 
 from btc.aws.streams import Counters
+from btc.times import MINUTE, SECOND
 from functions.ingest_trades.report import Report
 from functions.ingest_trades.tracks import Tally
+from tests.unit.market import BTC, NOON
 
 
 @pytest.fixture
 def ingestion() -> Any:
-    return SimpleNamespace(tally=Tally(), stream=SimpleNamespace(counters=Counters(), buffered_bytes=0, lag=-1.0))
+    return SimpleNamespace(
+        tally=Tally(), markets=[BTC], stream=SimpleNamespace(counters=Counters(), buffered_bytes=0, lag=-1.0)
+    )
 
 
 @pytest.fixture
@@ -73,6 +77,19 @@ def test_an_interval_without_requests_tells_of_no_batch_sizes(ingestion, report,
 
     assert quiet["Trades"] == 0
     assert not quiet.keys() & {"TradesPerRecord", "RecordsPerRequest"}
+
+
+def test_each_minute_of_the_venues_clock_is_named_by_one_line(ingestion, report, caplog):
+    for now in (0, NOON + SECOND, NOON + 59 * SECOND, NOON + 2 * MINUTE):
+        ingestion.tally.venue_time = now
+        report.send()
+
+    assert [line.minutes for line in caplog.records] == [
+        [],
+        ["kraken:BTC-USD 2025-11-10T12:00:00Z"],
+        [],
+        ["kraken:BTC-USD 2025-11-10T12:01:00Z", "kraken:BTC-USD 2025-11-10T12:02:00Z"],
+    ]
 
 
 def test_only_what_an_alarm_watches_is_a_metric_unless_more_is_asked_for(ingestion, report, monkeypatch, capsys):

@@ -1,6 +1,6 @@
 """The online store of forecasts in DynamoDB."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +28,14 @@ def changed_hours(records: Iterable[Mapping[str, Any]]) -> dict[tuple[Market, in
         first, last = spans.get(key, (start, start + HOUR))
         spans[key] = min(first, start), max(last, start + HOUR)
     return spans
+
+
+def minutes_of(records: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Market, int]]:
+    """The market and the minute (µs of its start) that each record's forecast was made from the close of."""
+    for record in records:
+        if image := record["dynamodb"].get("NewImage"):
+            market, _, horizon = image["series"]["S"].rpartition(":")
+            yield Market.parse(market), parse_iso(image["target_time"]["S"]) - (int(horizon) + 1) * MINUTE
 
 
 _SERVED: Final = (
