@@ -119,6 +119,7 @@ class Api(Construct):
                 stage_name="live",
                 throttling_rate_limit=stage.total_rate_per_s,
                 throttling_burst_limit=stage.total_rate_per_s,
+                tracing_enabled=stage.tracing,
                 access_log_destination=apigateway.LogGroupLogDestination(log_group(self, "AccessLogs", stage=stage)),
                 access_log_format=apigateway.AccessLogFormat.json_with_standard_fields(
                     caller=False,

@@ -33,6 +33,7 @@ WRITERS = (
     "Scores/ScoreForecastsRole",
     "Training/PromoteModelRole",
 )
+TRACED = (*WRITERS, "Audits/AuditBarsRole", "Api/FunctionRole")
 LISTERS = (
     "Forecasts/ForecastRole",
     "Archive/ArchiveBarsRole",
@@ -73,6 +74,8 @@ def known(stack: Stack, stage: Stage) -> list[Known]:
     ]
     if not stage.keep_data:
         rights += [("Training/EmptyRegistry/Role", packages, "All of the group's packages go with it")]
+    if stage.tracing:
+        rights += [(role, "Resource::*", NO_RESOURCE + "a trace's segments") for role in TRACED if role not in LISTERS]
     if stage.mlflow:
         kept = ("Training/Tracking/Role", "Training/Role")
         rights += [(role, f"{models}/mlflow/*", "MLflow names a folder after each training to come") for role in kept]

@@ -120,6 +120,7 @@ class PythonFunction(lambda_.Function):
             timeout=Duration.seconds(timeout_s),
             on_failure=on_failure,
             log_group=logged,
+            tracing=lambda_.Tracing.ACTIVE if stage.tracing else None,
             snap_start=lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if snap_start else None,
         )
         # Not the managed policy: a function that may create log groups creates its own anew after it was deleted.

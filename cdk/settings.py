@@ -96,6 +96,10 @@ class Stage:
     detailed_metrics: bool = False
     """Every figure of every function as a metric, each of which is billed by the month; False: in the logs alone."""
 
+    tracing: bool = False
+    """X-Ray follows requests through the API and its function, and each invocation of the others through its calls of
+    AWS; traces are billed. Across a stream the minute in each log line leads on (btc.correlation)."""
+
     keep_data: bool = False
     """What holds data survives the stack, can be restored to a point in time, and is protected from deletion."""
     own_key: bool = False

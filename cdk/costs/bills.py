@@ -161,6 +161,16 @@ def _function(bill: Bill, name: str, properties: Json) -> Iterator[Row]:
     yield bill.row(name, "objects got", work.used.gets, "s3_get")
     yield bill.row(name, "log", (work.used.log_bytes + PLATFORM_LOG_BYTES * work.invocations) / GB, "log_gb")
     yield from _metrics(bill, name, called, properties["Environment"]["Variables"])
+    if properties.get("TracingConfig", {}).get("Mode") == "Active":
+        yield bill.row(name, "traces", traced(work.invocations), "trace")
+
+
+def traced(invocations: float) -> float:
+    """Of so many a month, spread evenly: X-Ray records the first of a second, and a twentieth of the others.
+
+    The API and the function behind it share a trace.
+    """
+    return min(invocations, SECONDS) + max(0.0, invocations - SECONDS) / 20
 
 
 def _metrics(bill: Bill, name: str, called: str, environment: Json) -> Iterator[Row]:

@@ -59,13 +59,13 @@ class Used(NamedTuple):
 
 
 USED: Final = {
-    "aggregate_bars trades": Used(reads=6, writes=1, calls=7, log_bytes=357, cpu_ms=7.0),
-    "aggregate_bars closing": Used(reads=6, writes=4, calls=10, log_bytes=358, cpu_ms=8.3),
-    "archive_trades 300 trades": Used(puts=1, calls=1, log_bytes=360, cpu_ms=11.0),
-    "archive_bars day": Used(reads=42, puts=1, gets=1, calls=3, log_bytes=356, cpu_ms=66.0),
-    "archive_forecasts two hours": Used(reads=69, puts=1, gets=1, calls=6, log_bytes=363, cpu_ms=105.0),
-    "forecast bar": Used(reads=85, writes=4, calls=6, log_bytes=633, cpu_ms=83.0),
-    "score_forecasts bar": Used(reads=83, writes=17, calls=15, log_bytes=2034, cpu_ms=110.0),
+    "aggregate_bars trades": Used(reads=6, writes=1, calls=7, log_bytes=411, cpu_ms=7.0),
+    "aggregate_bars closing": Used(reads=6, writes=4, calls=10, log_bytes=449, cpu_ms=8.3),
+    "archive_trades 300 trades": Used(puts=1, calls=1, log_bytes=566, cpu_ms=11.0),
+    "archive_bars day": Used(reads=42, puts=1, gets=1, calls=3, log_bytes=399, cpu_ms=66.0),
+    "archive_forecasts two hours": Used(reads=69, puts=1, gets=1, calls=6, log_bytes=404, cpu_ms=105.0),
+    "forecast bar": Used(reads=85, writes=4, calls=6, log_bytes=667, cpu_ms=83.0),
+    "score_forecasts bar": Used(reads=83, writes=17, calls=15, log_bytes=2109, cpu_ms=110.0),
     "audit_bars day": Used(reads=86, calls=3, log_bytes=771, cpu_ms=81.0),
     "api forecasts": Used(reads=1.5, calls=3, cpu_ms=5.0),
 }

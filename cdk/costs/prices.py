@@ -73,6 +73,7 @@ PRICES: Final[Mapping[str, Price]] = {
     "s3_get": Price(0.0004e-3, "S3 GET", _S3),
     "ml.m5.xlarge": Price(0.269, "ml.m5.xlarge-hour", _INSTANCE),
     "ml_spot": Price(0.3, "of the instance's price, on Spot, which varies", _unread("sagemaker")),
+    "trace": Price(5.00e-6, "X-Ray trace recorded", _unread("xray")),
     "schedule": Price(1.00e-6, "EventBridge Scheduler invocation", _unread("eventbridge")),
     "kms": Price(0.03e-4, "KMS request", _unread("kms")),
     "secret": Price(0.40, "secret a month", _unread("secrets-manager")),

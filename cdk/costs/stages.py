@@ -28,6 +28,7 @@ SETTINGS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("forecast_window_s=60", {"forecast_window_s": 60}),
     ("score_window_s=0", {"score_window_s": 0}),
     ("audit_minutes=15", {"audit_minutes": 15}),
+    ("tracing=True", {"tracing": True}),
     ("detailed_metrics=True", {"detailed_metrics": True}),
     ("keep_data=True (recovery to a point in time)", {"keep_data": True}),
     ("forecast_retention_days=365", {"forecast_retention_days": 365}),

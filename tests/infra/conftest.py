@@ -41,6 +41,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
 
 @pytest.fixture(scope="session")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
-    """With every setting of the API that is off by default."""
-    stage = replace(DEV, name="guarded", cors_origin="https://a.example", signed=True, firewall=True, snap_start=True)
+    """With every setting of the API that is off by default, and traced."""
+    options = {"signed": True, "firewall": True, "snap_start": True, "tracing": True}
+    stage = replace(DEV, name="guarded", cors_origin="https://a.example", **options)
     return synthesised(stage, tmp_path_factory.mktemp("guarded"))

@@ -11,9 +11,9 @@ import pytest
 
 from btc.aws import streams
 from cdk.costs import loads, readme
-from cdk.costs.bills import Bill, UnpricedError
+from cdk.costs.bills import Bill, UnpricedError, traced
 from cdk.costs.free import FREE
-from cdk.costs.loads import MINUTES, Load
+from cdk.costs.loads import MINUTES, SECONDS, Load
 from cdk.costs.prices import PRICES
 from cdk.costs.rivals import on_kafka
 from cdk.settings import DEV
@@ -91,6 +91,16 @@ LOADS: tuple[Mapping[str, Any], ...] = (
 @pytest.mark.parametrize("more", LOADS, ids=lambda more: next(iter(more)))
 def test_the_bill_rises_with_each_part_of_the_load(more: Mapping[str, Any], bill: Bill) -> None:
     assert replace(bill, load=replace(bill.load, **more)).total > bill.total
+
+
+def test_traces_cost_by_the_invocation_and_those_beyond_one_a_second_a_twentieth(bill: Bill) -> None:
+    traced_bill = changed(bill, "Lambda::Function", TracingConfig={"Mode": "Active"})
+    rows = {row.resource: row.quantity for row in traced_bill.rows if row.item == "traces"}
+
+    assert not [row for row in bill.rows if row.item == "traces"]
+    assert rows["ApiFunction"] == bill.load.api_calls
+    assert traced_bill.total - bill.total == pytest.approx(5e-6 * sum(rows.values()))
+    assert (traced(SECONDS), traced(3 * SECONDS)) == (SECONDS, SECONDS + 2 * SECONDS / 20)
 
 
 def test_ten_times_the_trades_cost_far_less_than_ten_times(bill: Bill) -> None:

@@ -1,5 +1,6 @@
 """What is true of every function: it is told what it asks for, fits, loads, and loses nothing it could not handle."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -127,6 +128,16 @@ def test_no_function_can_make_logs_that_outlive_the_stack(stage: str, request: p
         assert "AWSLambdaBasicExecutionRole" not in str(role["Properties"].get("ManagedPolicyArns"))
     pipeline = [policy for policy in policies if "logs:CreateLogGroup" in str(policy)]
     assert len(pipeline) == 1, "SageMaker's jobs log to groups of its own"
+
+
+def test_traces_are_recorded_only_where_that_is_asked_for(dev: Assembly, guarded: Assembly) -> None:
+    def modes(assembly: Assembly) -> set[str]:
+        return {each["Properties"].get("TracingConfig", {}).get("Mode", "-") for each in assembly.functions.values()}
+
+    assert (modes(dev), modes(guarded)) == ({"-"}, {"Active"})
+    assert dev.one("ApiGateway::Stage")["TracingEnabled"] is False
+    assert guarded.one("ApiGateway::Stage")["TracingEnabled"] is True
+    assert "xray:" not in json.dumps(dev.template)
 
 
 def failures(assembly: Assembly) -> str:

@@ -1,6 +1,7 @@
 """cdk-nag finds nothing that is not known, and everything that is said to be known."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def findings(stage: Stage, folder: Path, *, acknowledged: bool) -> set[tuple[str
     }
 
 
-@pytest.mark.parametrize("stage", [DEV, PROD], ids=lambda stage: stage.name)
+@pytest.mark.parametrize("stage", [replace(DEV, tracing=True), PROD], ids=lambda stage: stage.name)
 def test_what_is_found_is_known_and_what_is_known_is_found(stage: Stage, tmp_path: Path) -> None:
     from cdk.app import build  # noqa: PLC0415
     from cdk.nag import known  # noqa: PLC0415
