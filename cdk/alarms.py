@@ -129,7 +129,7 @@ def watch_forecasts(alarms: Alarms, markets: Iterable[Market], model_warning_day
     alarms.add(
         "ModelUnreadable",
         alarms.told("ModelUnreadable", "forecast", "Sum", FIVE_MINUTES),
-        "The baseline serves, for the deployed version cannot read the champion: its format is another, or it is gone",
+        "The baseline serves, since the deployed version does not read the champion's format or the champion is gone",
         "start the pipeline, whose model this version reads; or deploy the version before, or approve a package of "
         "the format that the log of forecast names.",
     )

@@ -2,11 +2,17 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from math import ceil
 from typing import Any
 
 from tests.infra.assembly import Json, resolved
 
-STATISTICS = {"Maximum": max, "Minimum": min, "Sum": sum}
+STATISTICS = {
+    "Maximum": max,
+    "Minimum": min,
+    "Sum": sum,
+    "p99": lambda values: sorted(values)[ceil(0.99 * len(values)) - 1],
+}
 COMPARISONS = {
     "GreaterThanOrEqualToThreshold": lambda value, threshold: value >= threshold,
     "LessThanThreshold": lambda value, threshold: value < threshold,
@@ -51,5 +57,5 @@ def _is_of(alarm: Json, sample: Sample) -> bool:
 def _breaches(alarm: Json, values: list[float]) -> bool:
     if not values:
         return bool({"breaching": True, "notBreaching": False}[alarm["TreatMissingData"]])
-    value = STATISTICS[alarm["Statistic"]](values)
+    value = STATISTICS[alarm.get("Statistic") or alarm["ExtendedStatistic"]](values)
     return bool(COMPARISONS[alarm["ComparisonOperator"]](value, alarm["Threshold"]))

@@ -1,7 +1,8 @@
 """Each alarm goes off by the metric that the code prints when its fault is caused, and stays off without it.
 
-What AWS itself measures (streams, the API, rules) cannot be caused here: of those alarms the metric's name, its
-dimensions and the threshold are held against what AWS documents.
+What AWS itself measures (streams, the API, rules) no code prints: of those alarms the metric's name, its dimensions
+and the threshold are held against what AWS documents, and tests/infra/test_alarms_of_aws.py causes their faults on the
+local stack.
 """
 
 import os
