@@ -225,14 +225,14 @@ def _name(logical: str, resource: Json) -> str | None:
     """What a resource is called here; None for one that is not drawn."""
     if resource["Type"] not in _KINDS:
         return None
-    properties = resource["Properties"]
-    if resource["Type"] == "AWS::Lambda::Function":
-        name: str | None = properties.get("Environment", {}).get("Variables", {}).get("POWERTOOLS_SERVICE_NAME")
-        return name
-    if resource["Type"] == "AWS::ECS::TaskDefinition":
-        [container] = properties["ContainerDefinitions"]
-        return next(each["Value"] for each in container["Environment"] if each["Name"] == "POWERTOOLS_SERVICE_NAME")
-    return re.sub(r"[0-9A-F]{8}$", "", logical)
+    name: str | None = re.sub(r"[0-9A-F]{8}$", "", logical)
+    told = resource["Properties"]
+    if resource["Type"] == "AWS::Lambda::Function":  # the CDK's own have no such variable
+        name = told.get("Environment", {}).get("Variables", {}).get("POWERTOOLS_SERVICE_NAME")
+    elif resource["Type"] == "AWS::ECS::TaskDefinition":
+        variables = {each["Name"]: each["Value"] for each in told["ContainerDefinitions"][0]["Environment"]}
+        name = variables["POWERTOOLS_SERVICE_NAME"]
+    return name
 
 
 def _references(value: Any) -> set[str]:

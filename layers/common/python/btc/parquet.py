@@ -119,7 +119,7 @@ def forecasts_of(content: bytes, market: Market) -> list[Scored]:
     def scored(row: Mapping[str, Any]) -> Scored:
         said = {name: row.get(name) for name in _OF_A_FORECAST} | {"quantiles": tuple(row["quantiles"])}
         said["baselines"] = {name: tuple(prices) for name, prices in row.get("baselines") or ()}
-        known = {name: row.get(name) for name in Outcome.__dataclass_fields__}
+        known: dict[str, Any] = {name: row.get(name) for name in Outcome.__dataclass_fields__}
         known["baseline_losses"] = dict(row.get("baseline_losses") or ())
         return Scored(Forecast(market, **said), None if known["realised_price"] is None else Outcome(**known))
 
