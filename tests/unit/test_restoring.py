@@ -1,5 +1,6 @@
 """A copy's items come back where the table lost them, and nowhere that something newer is."""
 
+import json
 import time
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from btc.aws.restoring import PutBack, put_back
 from btc.aws.state import StateTable
 from btc.aws.tables import BarTable
 from btc.bars import Bar
+from btc.settings import FillHistory
 from btc.tape import Watermark
 from btc.times import MINUTE, SECOND
 from functions.restore.__main__ import main
@@ -81,6 +83,26 @@ def test_any_table_is_put_back_whatever_its_key_is_called(capsys):
     assert main(["items", "--table", "state", "--copy", copy]) == 0
     assert state.watermark(BTC) == Watermark(BTC, NOON, 7)
     assert capsys.readouterr().out == "1 items added to state, 0 replaced, 0 left as they are\n"
+
+
+def test_a_deployed_stack_tells_what_its_tables_and_lake_are_called(capsys):
+    names = FillHistory(stream="trades", bars_table="bars", state_table="state", retention_days=9, bytes_per_s=1)
+    told = {"FillHistoryEnvironment": " ".join(f"{name}={value}" for name, value in names.to_env().items())}
+    outputs = {**told, "LakeBucket": "lake", "ForecastsTable": "forecasts"}
+    template = {
+        "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
+        "Outputs": {name: {"Value": value} for name, value in outputs.items()},
+    }
+    clients.cloudformation.cache_clear()
+    clients.cloudformation().create_stack(StackName="Deployed", TemplateBody=json.dumps(template))
+
+    day = ["--from", "2025-11-10", "--until", "2025-11-11"]
+    assert main(["bars", "--stack", "Deployed", "--market", str(BTC), *day]) == 0
+    assert main(["items", "--stack", "Deployed", "--table", "forecasts", "--copy", copied("forecasts")]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "2025-11-10  0 bars of the lake, 0 from 0 trades of the tape"
+    assert said[-2:] == ["0 writes to bars", "0 items added to forecasts, 0 replaced, 0 left as they are"]
+    clients.cloudformation.cache_clear()
 
 
 def test_a_copy_or_a_stack_that_is_not_there_is_told_in_one_line(capsys):
