@@ -121,7 +121,7 @@ sam-api: synth  ## the REST API in Lambda's containers (needs Docker or Finch)
 	@python -m tests.sam api
 
 .PHONY: rehearse
-rehearse: layers  ## bootstrap, deploy, a trade's round trip, update and destroy on an emulator
+rehearse: layers  ## bootstrap, deploy, a trade's round trip, update, the way back and destroy on an emulator
 	@python -m tests.rehearsal
 
 .PHONY: image
