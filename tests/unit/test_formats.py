@@ -1,7 +1,8 @@
 """A version that is deployed over another reads what that one left; what it cannot read it refuses by name.
 
-What earlier versions wrote stands here word for word, as it lies in tables and streams. (Objects of the lake:
-tests/unit/test_parquet.py; artefacts: tests/unit/test_models.py, and what serves then: tests/unit/test_forecast.py.)
+Items stand here with the attributes that earlier versions' code gave them, written out by hand; records are today's
+bytes, which later versions have to read. (Objects of the lake: tests/unit/test_parquet.py; artefacts:
+tests/unit/test_models.py, and what serves then: tests/unit/test_forecast.py.)
 """
 
 from binascii import a2b_hex
@@ -109,7 +110,7 @@ def test_scores_that_lack_a_sum_or_have_one_more_are_read():
     assert found == {NOON: {"m": Sums(2, covered=1, duels={"har": Duel(2, 5, 9)})}}
 
 
-def test_records_of_the_first_layout_are_read_and_those_of_an_unknown_one_refused():
+def test_records_of_this_layout_stay_readable_and_those_of_an_unknown_one_refused():
     trades = [Trade(BTC, 7 + row, NOON + row, 10**11 + row, 10**8 + row, row == 0) for row in range(2)]
 
     assert tape.decode(a2b_hex(RECORDS["trades"])) == Trades.of(BTC, trades)
