@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import parse_qs, unquote
 
 _CREDENTIAL: Final = re.compile(r"Credential=([^/]+)/\d{8}/[^/]+/([^/]+)/")
@@ -33,14 +33,30 @@ class Call:
     resource: str
 
 
+class Note(Protocol):
+    """Takes calls as they are made."""
+
+    def __call__(self, *calls: Call) -> None: ...
+
+
+def noting(log: Path) -> Note:
+    """Writes calls down."""
+    lock = threading.Lock()
+
+    def note(*calls: Call) -> None:
+        with lock, log.open("a", encoding="utf-8") as lines:
+            lines.writelines(json.dumps(asdict(call)) + "\n" for call in calls)
+
+    return note
+
+
 def recording(application: Application, log: Path) -> Application:
     """The same application, which first writes down what it is asked."""
-    lock = threading.Lock()
+    note = noting(log)
 
     def recorded(environ: Environ, start_response: Any) -> Iterable[bytes]:
         if calls := _calls(environ):
-            with lock, log.open("a", encoding="utf-8") as lines:
-                lines.writelines(json.dumps(asdict(call)) + "\n" for call in calls)
+            note(*calls)
         return application(environ, start_response)
 
     return recorded

@@ -12,13 +12,15 @@ from typing import Any
 
 from local.gateway_responses import GatewayResponse
 from local.intrinsics import TemplateError
-from local.lambdas import FunctionSpec
+from local.lambdas import FunctionSpec, Invoke
 from local.mappings import Mapping
 from local.objects import StoredObject
 from local.resources import Deployed, Resource, parsed
+from local.sockets import SocketApi
 
 _INVOKED = re.compile(r"/functions/(arn:[^/]+)/invocations")
 _QUERY = "method.request.querystring."
+_SOCKET_QUERY = "route.request.querystring."
 _ASSET_KEY = re.compile(r"([0-9a-f]{16,64})(?:\.\w+)*$")
 
 
@@ -44,6 +46,28 @@ class Api:
     keys: tuple[str, ...]
     responses: tuple[GatewayResponse, ...]
     compressed_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredSockets:
+    """The WebSocket API: its id, its stage, the functions behind it by their ARNs, and the parameters of the query that
+    its authorizer asks for."""
+
+    identity: str
+    stage: str
+    authorizer: str
+    connect: str
+    disconnect: str
+    asked: tuple[str, ...]
+
+    @property
+    def function_arns(self) -> set[str]:
+        return {self.authorizer, self.connect, self.disconnect}
+
+    def bound(self, functions: Map[str, Invoke]) -> SocketApi:
+        """With the functions themselves."""
+        behind = (functions[self.authorizer], functions[self.connect], functions[self.disconnect])
+        return SocketApi(self.identity, self.stage, self.asked, *behind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +142,7 @@ def api(deployed: Deployed) -> Api:
     for method in deployed.of_type("AWS::ApiGateway::Method"):
         properties = method.properties
         integration = properties.get("Integration", {})
-        invoked = _INVOKED.search(str(integration.get("Uri", "")))
-        behind = invoked.group(1) if invoked else StoredObject.from_properties(integration)
+        behind = _invoked(integration.get("Uri", "")) or StoredObject.from_properties(integration)
         if behind is None:
             raise TemplateError(f"{method.logical_id}: an integration of this kind cannot be served here")
         endpoints.append(
@@ -141,6 +164,32 @@ def api(deployed: Deployed) -> Api:
             for response in deployed.of_type("AWS::ApiGateway::GatewayResponse")
         ),
         rest.properties.get("MinimumCompressionSize"),
+    )
+
+
+def sockets(deployed: Deployed) -> DeclaredSockets | None:
+    """The WebSocket API, where there is one."""
+    if not deployed.of_type("AWS::ApiGatewayV2::Api"):
+        return None
+    authorizer = deployed.only("AWS::ApiGatewayV2::Authorizer").properties
+    behind = {
+        integration.created.ref: _invoked(integration.properties["IntegrationUri"])
+        for integration in deployed.of_type("AWS::ApiGatewayV2::Integration")
+    }
+    routes = {
+        route.properties["RouteKey"]: behind[str(route.properties["Target"]).removeprefix("integrations/")]
+        for route in deployed.of_type("AWS::ApiGatewayV2::Route")
+    }
+    asked = _invoked(authorizer["AuthorizerUri"])
+    if set(routes) != {"$connect", "$disconnect"} or not all((asked, *routes.values())):
+        raise TemplateError("a WebSocket API here has a function for $connect, one for $disconnect, and an authorizer")
+    return DeclaredSockets(
+        deployed.only("AWS::ApiGatewayV2::Api").created.ref,
+        deployed.only("AWS::ApiGatewayV2::Stage").properties["StageName"],
+        authorizer=asked,
+        connect=routes["$connect"],
+        disconnect=routes["$disconnect"],
+        asked=tuple(name.removeprefix(_SOCKET_QUERY) for name in authorizer["IdentitySource"]),
     )
 
 
@@ -187,6 +236,12 @@ def task_environment(deployed: Deployed, name: str) -> dict[str, str]:
         if told.get("POWERTOOLS_SERVICE_NAME") == name:
             return told
     raise TemplateError(f"no task definition is of {name}")
+
+
+def _invoked(uri: Any) -> str:
+    """The ARN of the function that a gateway's URI stands for; empty for any other."""
+    found = _INVOKED.search(str(uri))
+    return found.group(1) if found else ""
 
 
 def _required(deployed: Deployed, method: Map[str, Any]) -> tuple[str, ...]:

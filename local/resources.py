@@ -75,6 +75,11 @@ DECLARED: Final = frozenset(
         "AWS::ApiGateway::Stage",
         "AWS::ApiGateway::UsagePlan",
         "AWS::ApiGateway::UsagePlanKey",
+        "AWS::ApiGatewayV2::Api",
+        "AWS::ApiGatewayV2::Authorizer",
+        "AWS::ApiGatewayV2::Integration",
+        "AWS::ApiGatewayV2::Route",
+        "AWS::ApiGatewayV2::Stage",
         "AWS::ECS::TaskDefinition",
         "AWS::Events::Rule",
         "AWS::Lambda::Alias",
@@ -121,22 +126,27 @@ class Deployed:
         return found[0]
 
 
-def deploy(assembly: Assembly, emulator: Emulator, tell: Callable[[str], None] = lambda _: None) -> Deployed:
+def deploy(
+    assembly: Assembly, emulator: Emulator, tell: Callable[[str], None] = lambda _: None, *, sockets: str = ""
+) -> Deployed:
     """Create everything the template declares; `tell` hears each logical id as it is created.
+
+    `sockets` is where a WebSocket API that it declares is to be found.
 
     Raises TemplateError on what cannot be resolved, on references in a circle and on types not known here.
     """
-    return _Deployment(assembly, emulator, tell).run()
+    return _Deployment(assembly, emulator, tell, sockets).run()
 
 
 class _Deployment:
     """Creates resources as they are first referred to, so that each finds what it needs."""
 
-    def __init__(self, assembly: Assembly, emulator: Emulator, tell: Callable[[str], None]) -> None:
+    def __init__(self, assembly: Assembly, emulator: Emulator, tell: Callable[[str], None], sockets: str) -> None:
         self._assembly = assembly
         self._declared: Mapping[str, Any] = assembly.template["Resources"]
         self._emulator = emulator
         self._tell = tell
+        self._sockets = sockets
         self._deployed = Deployed(assembly)
         self._under_way: list[str] = []
         self._resolver = Resolver(
@@ -183,6 +193,8 @@ class _Deployment:
             created = creators.CREATORS[kind](creators.Request(self._emulator, name, ACCOUNT, properties))
         else:
             created = declaration(kind, name, self._named(entry), self._emulator.region, properties)
+        if kind == "AWS::ApiGatewayV2::Api":
+            created = Created(name, {"ApiEndpoint": self._sockets})
         return Resource(logical_id, kind, properties, created)
 
     def _named(self, entry: Mapping[str, Any]) -> str | None:

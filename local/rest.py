@@ -7,7 +7,7 @@ import hmac
 import logging
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -38,19 +38,20 @@ class Route:
 
 class Gateway:
     """Serves `routes` under /`stage`, as the deployed API does. `keys` are the values of the API keys in its usage
-    plans. `gateway_responses` are the template's own words for errors; see GatewayResponse.from_properties. Answers of
-    `compressed_bytes` and more are compressed for those who accept it; None: none are."""
+    plans, looked at with each request. `gateway_responses` are the template's own words for errors; see
+    GatewayResponse.from_properties. Answers of `compressed_bytes` and more are compressed for those who accept it;
+    None: none are."""
 
     def __init__(
         self,
         routes: Sequence[Route],
-        keys: Sequence[str],
+        keys: Collection[str],
         stage: str,
         gateway_responses: Sequence[GatewayResponse] = (),
         compressed_bytes: int | None = None,
     ) -> None:
         self._resources = _resources(routes)
-        self._keys = [key.encode() for key in keys]
+        self._keys = keys
         self._stage = stage
         self._compressed_bytes = compressed_bytes
         self._responses = Responses(gateway_responses)
@@ -132,7 +133,7 @@ class Gateway:
 
     def _is_known(self, key: str | None) -> bool:
         given = (key or "").encode()
-        return any(hmac.compare_digest(given, known) for known in self._keys)
+        return any(hmac.compare_digest(given, known.encode()) for known in self._keys)
 
     def _refuse(self, call: Call, failure: Failure, told: str = "") -> Answer:
         context = {

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from local import declarations, events, interrupts, pipeline
+from local.callers import noting
 from local.delivery import Delivery
 from local.events import Bus
 from local.intrinsics import Created, Resolver
@@ -27,6 +28,7 @@ from local.resources import Deployed, deploy, pseudo_parameters
 from local.rest import Gateway, Route
 from local.runtime import managed_runtime
 from local.schedules import Scheduler
+from local.sockets import Sockets
 from local.streams import Emulator
 from local.template import ROOT, Assembly
 
@@ -63,7 +65,12 @@ class Stack:
         self.deliveries: dict[str, Delivery] = {}
         """By the name of the function they feed."""
         self.processes: dict[str, Process] = {}
+        self.keys: set[str] = set()
+        """That open the API: one that is taken out is revoked."""
+        self.sockets = Sockets(noting(self.log("calls")))
+        """Where the WebSocket API answers: its address stands in the template, so that it is the first of all parts."""
         self._parts = ExitStack()
+        self._parts.callback(self.sockets.stop)
         self._parts.callback(shutil.rmtree, self.folder, ignore_errors=True)
         self._revive: Callable[[], Process]
         self._emulator: Emulator | None = None
@@ -102,7 +109,7 @@ class Stack:
     def deploy(self, assembly: Assembly, tell: Tell = silent) -> Deployed:
         """Create what the template declares, and upload the assets that are files, which jobs fetch from S3."""
         self._upload(assembly)
-        self._deployed = deploy(assembly, self.emulator, tell)
+        self._deployed = deploy(assembly, self.emulator, tell, sockets=self.sockets.endpoint)
         return self._deployed
 
     def start_functions(self, only: Sequence[str] = (), overrides: Mapping[str, str] | None = None) -> None:
@@ -137,9 +144,10 @@ class Stack:
         self._parts.callback(self._scheduler.stop)
 
     def start_api(self) -> Served:
-        """Serve the REST API of the template over HTTP."""
+        """Serve the REST API of the template over HTTP, and its WebSocket API where its functions run."""
         api = declarations.api(self.deployed)
         by_arn = {function.spec.arn: function.invoke for function in self.functions.values()}
+        self.keys.update(api.keys)
         client = self.emulator.client("s3")
         routes = [
             Route(
@@ -151,9 +159,13 @@ class Stack:
             )
             for each in api.endpoints
         ]
-        gateway = Gateway(routes, api.keys, api.stage, api.responses, api.compressed_bytes)
+        gateway = Gateway(routes, self.keys, api.stage, api.responses, api.compressed_bytes)
         url = gateway.start()
         self._parts.callback(gateway.stop)
+        sockets = declarations.sockets(self.deployed)
+        if sockets and sockets.function_arns <= set(by_arn):
+            self.sockets.start(sockets.bound(by_arn))
+            self._parts.callback(self.sockets.stop)
         return Served(url, api.keys[0])
 
     def start_invocations(self) -> str:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+import boto3
 import pytest
+from botocore.config import Config
 
 from local.gateway_responses import GatewayResponse
 from local.lambdas import FunctionError, Result
 from local.rest import Gateway, Route
+from local.sockets import Sockets
 
 KEY = "a-key-of-twenty-characters"
 
@@ -27,6 +31,35 @@ class Reply:
     @property
     def json(self) -> Any:
         return json.loads(self.body)
+
+
+LARGE = b"x" * 128 * 1024
+"""The longest message that a WebSocket API posts."""
+
+
+def management(sockets: Sockets, attempts: int = 1) -> Any:
+    """A client of the WebSocket API's connections."""
+    return boto3.client(
+        "apigatewaymanagementapi",
+        endpoint_url=sockets.endpoint.replace("ws", "http", 1) + "/live",
+        region_name="us-east-1",
+        aws_access_key_id="push_forecasts",
+        aws_secret_access_key="local",
+        config=Config(retries={"mode": "standard", "total_max_attempts": attempts}),
+    )
+
+
+def fill(client: Any, connection: str, message: bytes = LARGE) -> int:
+    """Post until neither the buffers of a client that does not read nor the gateway's take more; how many then wait."""
+    posted = refused = 0
+    while refused < 3:
+        try:
+            client.post_to_connection(ConnectionId=connection, Data=message)
+            posted, refused = posted + 1, 0
+        except client.exceptions.LimitExceededException:
+            refused += 1
+            time.sleep(0.1)  # the gateway may be passing on what it has taken
+    return posted
 
 
 Ask = Callable[..., Reply]
