@@ -14,6 +14,7 @@ from btc.settings import Api as ApiSettings
 from cdk.bars import Bars
 from cdk.firewall import Firewall
 from cdk.forecasts import Forecasts
+from cdk.live import Live
 from cdk.logs import log_group
 from cdk.python_function import Layers, PythonFunction
 from cdk.removal import removal_policy
@@ -73,6 +74,7 @@ class Api(Construct):
         bars: Bars,
         forecasts: Forecasts,
         scores: Scores,
+        live: Live | None,
     ) -> None:
         super().__init__(scope, construct_id)
         self.function = PythonFunction(
@@ -87,6 +89,8 @@ class Api(Construct):
                 state_table=bars.state.table_name,
                 markets=tuple(str(market) for market in stage.markets),
                 cors_origin=stage.cors_origin,
+                channel_url=live.url if live else "",
+                listeners_table=live.listeners.table_name if live else "",
             ),
             layers=layers.named("common", "powertools"),
             stage=stage,

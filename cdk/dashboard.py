@@ -30,7 +30,9 @@ SAFE: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-"""Beside the page's own Content-Security-Policy."""
+"""Beside the page's own Content-Security-Policy, which is written before anybody knows the host of the channel: it lets
+through its own origin and any WebSocket. A second one, in a header, takes from that all WebSockets but the channel's;
+`http:`, which is https too, leaves the first its say on the rest. Both have to agree."""
 FOR_GOOD: Final = "public, max-age=31536000, immutable"
 """Names carry a hash of what they name; the page alone does not."""
 TAGGED: Final = "If-None-Match"
@@ -50,7 +52,7 @@ def files() -> dict[str, Path]:
 class Dashboard(Construct):
     """The built page's files as open routes of the API."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, api: apigateway.RestApi) -> None:
+    def __init__(self, scope: Construct, construct_id: str, *, api: apigateway.RestApi, channel: str) -> None:
         super().__init__(scope, construct_id)
         self._role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("apigateway.amazonaws.com"))
         for path, file in files().items():
@@ -61,11 +63,13 @@ class Dashboard(Construct):
                     actions=["s3:GetObject"], resources=[asset.bucket.arn_for_objects(asset.s3_object_key)]
                 )
             )
-            self._serve(api, path, file, asset)
+            self._serve(api, path, file, asset, channel)
 
-    def _serve(self, api: apigateway.RestApi, path: str, file: Path, asset: assets.Asset) -> None:
+    def _serve(self, api: apigateway.RestApi, path: str, file: Path, asset: assets.Asset, channel: str) -> None:
         kept = "no-cache" if file.name == PAGE else FOR_GOOD
         headers = {"Content-Type": KINDS[file.suffix], "Cache-Control": kept, **SAFE}
+        if file.name == PAGE:
+            headers["Content-Security-Policy"] = f"connect-src http: {channel}".rstrip()
         fixed = {f"method.response.header.{name}": f"'{value}'" for name, value in headers.items()}
         etag = {"method.response.header.ETag": "integration.response.header.ETag"}
         told = {**fixed, **etag}

@@ -31,14 +31,16 @@ WRITERS = (
     "Archive/ArchiveBarsRole",
     "Archive/ArchiveForecastsRole",
     "Scores/ScoreForecastsRole",
+    "Live/PushForecastsRole",
     "Training/PromoteModelRole",
 )
-TRACED = (*WRITERS, "Audits/AuditBarsRole", "Api/FunctionRole")
+TRACED = (*WRITERS, "Audits/AuditBarsRole", "Api/FunctionRole", "Live/ConnectListenersRole")
 LISTERS = (
     "Forecasts/ForecastRole",
     "Archive/ArchiveBarsRole",
     "Archive/ArchiveForecastsRole",
     "Scores/ScoreForecastsRole",
+    "Live/PushForecastsRole",
 )
 
 
@@ -76,6 +78,12 @@ def known(stack: Stack, stage: Stage) -> list[Known]:
         rights += [("Training/EmptyRegistry/Role", packages, "All of the group's packages go with it")]
     if stage.tracing:
         rights += [(role, "Resource::*", NO_RESOURCE + "a trace's segments") for role in TRACED if role not in LISTERS]
+    if stage.live:
+        connections = (
+            "Resource::arn:<AWS::Partition>:execute-api:<AWS::Region>:<AWS::AccountId>:"
+            f"<{_logical_id(stack, 'Live/Api')}>/live/POST/@connections/*"
+        )
+        rights.append(("Live/PushForecastsRole", connections, "The gateway names connections as they come"))
     if stage.mlflow:
         kept = ("Training/Tracking/Role", "Training/Role")
         rights += [(role, f"{models}/mlflow/*", "MLflow names a folder after each training to come") for role in kept]
@@ -118,6 +126,7 @@ PLAIN = (
     ),
     Known("Api/Rest/Default", "AwsSolutions-APIG4", "Callers are known by an API key and a usage plan; health is open"),
     Known("Api/Rest/Default", "AwsSolutions-COG4", "Machines call, with keys; there are no users who could sign in"),
+    Known("Live/Api/$disconnect-Route", "AwsSolutions-APIG4", "Who leaves was let in: only $connect can be authorised"),
     Known("Ingestion/Network", "AwsSolutions-VPC7", "One task, which nothing can reach; flow logs would cost as much"),
     *(
         Known(f"{task}/Task", "AwsSolutions-ECS2", "The variables are names and numbers; none of them is a secret")

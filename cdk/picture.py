@@ -40,12 +40,16 @@ PLACES: Final[Mapping[str, tuple[float, float]]] = {
     "TrainingGroup": (2, 4),
     "TrainingPipeline": (3, 4),
     "BarsState": (4, 4),
+    "LiveApi": (6, 1),
+    "push_forecasts": (6, 2),
+    "connect_listeners": (5, 3),
+    "LiveListeners": (6, 3),
     "FailuresBucket": (5, 4),
 }
 """Column and row of each part."""
 WRITES: Final = {
     *("kinesis:PutRecords", "dynamodb:PutItem", "dynamodb:UpdateItem", "s3:PutObject"),
-    *("sagemaker:StartPipelineExecution", "sagemaker:CreateModelPackage"),
+    *("sagemaker:StartPipelineExecution", "sagemaker:CreateModelPackage", "execute-api:ManageConnections"),
 }
 READS: Final = {"dynamodb:Query", "dynamodb:GetItem", "dynamodb:BatchGetItem", "s3:GetObject"}
 MARKS: Final = {"BarsState": "S", "FailuresBucket": "F"}
@@ -112,7 +116,9 @@ class Parts:
             if resource["Type"] == "AWS::Lambda::EventSourceMapping":
                 yield from self._between(properties["EventSourceArn"], properties["FunctionName"])
             elif resource["Type"] == "AWS::ApiGateway::Method":
-                yield from self._between(properties.get("Integration"), properties["RestApiId"])
+                yield from self._between(properties.get("Integration", {}).get("Uri"), properties["RestApiId"])
+            elif resource["Type"] == "AWS::ApiGatewayV2::Integration":
+                yield from self._between(properties["IntegrationUri"], properties["ApiId"])
             elif "ModelPackageGroupName" in properties.get("EventPattern", {}).get("detail", {}):
                 yield from (Arrow("TrainingGroup", target) for target in self._meant(properties["Targets"]))
 
@@ -155,6 +161,7 @@ class Parts:
         told, kind = resource["Properties"], resource["Type"].removeprefix("AWS::")
         fixed = {"S3::Bucket": "S3", "SageMaker::ModelPackageGroup": "Model Registry"}
         fixed |= {"ApiGateway::RestApi": "API Gateway, HTTPS", "SageMaker::Pipeline": "SageMaker pipeline"}
+        fixed |= {"ApiGatewayV2::Api": "Gateway, WebSocket"}
         fixed |= {"Athena::WorkGroup": f"{self._count('Glue::Table')} tables in Glue"}
         fixed |= {"SNS::Topic": f"{self._count('CloudWatch::Alarm')} alarms, budget"}
         if kind == "Lambda::Function":
@@ -192,6 +199,7 @@ class Parts:
 
 _KINDS: Final = {
     "AWS::ApiGateway::RestApi": "edge",
+    "AWS::ApiGatewayV2::Api": "edge",
     "AWS::Athena::WorkGroup": "edge",
     "AWS::DynamoDB::Table": "data",
     "AWS::ECS::TaskDefinition": "compute",
@@ -211,6 +219,8 @@ _TITLES: Final = {
     "ForecastsTable": "forecasts",
     "LakeBucket": "lake",
     "LakeWorkgroup": "Athena",
+    "LiveApi": "push API",
+    "LiveListeners": "listeners",
     "MonitoringTopic": "alarms' topic",
     "ScoresTable": "scores",
     "TrainingGroup": "versions",

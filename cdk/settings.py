@@ -73,6 +73,9 @@ class Stage:
     requests_per_day: int = 100_000
     total_rate_per_s: int = 50
     """Of all keys and of those who need none: what the open path can cost at most."""
+    live: bool = True
+    """Push forecasts over a WebSocket API. None of it is billed by the hour; that a function looks once a minute who
+    listens costs some cents a month."""
     cors_origin: str = ""
     """Whose pages may read the API's answers: an origin, `*`, or nobody's but its own."""
     signed: bool = False

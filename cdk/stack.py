@@ -16,6 +16,7 @@ from cdk.forecasts import Forecasts
 from cdk.history import History
 from cdk.ingestion import Ingestion, Trades
 from cdk.lake import Lake, grant_get
+from cdk.live import Live
 from cdk.monitoring import Monitoring, Reader, Watched
 from cdk.python_function import Layers
 from cdk.scores import Scores
@@ -66,6 +67,7 @@ class PredictBitcoin(Stack):
             lake=self.lake,
             on_failure=self.failures.events,
         )
+        self.live = self._live(stage, layers)
         self.api = Api(
             self,
             "Api",
@@ -74,14 +76,25 @@ class PredictBitcoin(Stack):
             bars=self.bars,
             forecasts=self.forecasts,
             scores=self.scores,
+            live=self.live,
         )
-        self.dashboard = Dashboard(self, "Dashboard", api=self.api.api)
+        self.dashboard = Dashboard(
+            self, "Dashboard", api=self.api.api, channel=self.live.api.api_endpoint if self.live else ""
+        )
         self.ingestion = Ingestion(self, "Ingestion", stage=stage, trades=self.trades, state=self.bars.state)
         self.history = History(self, "History", stage=stage, trades=self.trades, bars=self.bars)
         log_emptying(self, stage=stage)
         self._grant()
         self._watch(stage)
         self._tell(stage)
+
+    def _live(self, stage: Stage, layers: Layers) -> Live | None:
+        if not stage.live:
+            return None
+        failures = self.failures.batches
+        return Live(
+            self, "Live", stage=stage, layers=layers, bars=self.bars, forecasts=self.forecasts, failures=failures
+        )
 
     def _grant(self) -> None:
         """Who may do what to whom, beside reading the stream that a function is fed from."""
@@ -137,6 +150,20 @@ class PredictBitcoin(Stack):
         state.grant(api, "dynamodb:GetItem")
         forecasts.grant(api, "dynamodb:Query", "dynamodb:BatchGetItem")
         scores.grant(api, "dynamodb:Query")
+
+        if self.live:
+            self._grant_live(self.live)
+
+    def _grant_live(self, live: Live) -> None:
+        bars, forecasts, listeners = self.bars.table, self.forecasts.table, live.listeners
+        live.grant_issue(self.api.function)
+        listeners.grant(live.connect, "dynamodb:PutItem", "dynamodb:DeleteItem")
+        listeners.grant(live.push, "dynamodb:Query", "dynamodb:DeleteItem")
+        forecasts.grant(live.push, "dynamodb:Query", "dynamodb:BatchGetItem")
+        bars.grant(live.push, "dynamodb:Query")
+        live.grant_post(live.push)
+        if account := self.api.api.node.try_find_child("Account"):
+            live.stage.node.add_dependency(account)  # its role writes the access log
 
     def _watch(self, stage: Stage) -> None:
         readers = {

@@ -35,7 +35,14 @@ PRESENT_S: Final = 150
 FIRST_FORECAST_S: Final = 150.0
 HISTORY_S: Final = 900.0
 AGGREGATE: Final = "aggregate_bars"
-READERS: Final = ("archive_bars", "archive_forecasts", "archive_trades", "forecast", "score_forecasts")
+READERS: Final = (
+    "archive_bars",
+    "archive_forecasts",
+    "archive_trades",
+    "forecast",
+    "push_forecasts",
+    "score_forecasts",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ _INPUTS = (
     "build/dashboard",
     "cdk",
     "functions",
+    "layers/common/python/btc/forecasts.py",
     "layers/common/python/btc/lake.py",
     "layers/common/python/btc/requests.py",
     "layers/common/python/btc/routes.py",

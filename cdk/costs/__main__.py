@@ -32,6 +32,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--stage", type=stage_named, default="dev")
     parser.add_argument("--trades-per-s", type=float, default=usual.trades_per_s, help="of each symbol")
     parser.add_argument("--symbols", type=int, default=usual.symbols)
+    parser.add_argument("--listeners", type=int, default=usual.listeners, help="connected all month")
     parser.add_argument("--api-calls", type=int, default=usual.api_calls, help="a month")
     parser.add_argument("--retrainings", type=float, default=usual.retrainings, help="a month")
     parser.add_argument("--json", action="store_true", help="one object, for a machine")
@@ -46,6 +47,7 @@ def main() -> int:
         trades_per_s=told.trades_per_s,
         symbols=told.symbols,
         api_calls=told.api_calls,
+        listeners=told.listeners,
         retrainings=told.retrainings,
     )
     try:
@@ -89,7 +91,7 @@ def by_resource(bill: Bill) -> Table:
         "for",
         "$ a month",
         title=f"us-east-1, {load.symbols} symbol, {load.trades_per_s:g} trade/s each, {load.api_calls:,} API calls, "
-        f"{load.retrainings:.2f} retrainings a month, no free tier",
+        f"{load.listeners} listener, {load.retrainings:.2f} retrainings a month, no free tier",
     )
     table.columns[2].justify = "right"
     groups: dict[str, list[Row]] = defaultdict(list)

@@ -236,6 +236,14 @@ def _api(bill: Bill, name: str, properties: Json) -> Iterator[Row]:  # noqa: ARG
     yield bill.row(name, "access log", calls * 400 / GB, "log_gb")
 
 
+def _sockets(bill: Bill, name: str, properties: Json) -> Iterator[Row]:  # noqa: ARG001
+    """Each listens to one symbol, a message a minute; they come anew every two hours, which is little."""
+    minutes = bill.load.listeners * MINUTES
+    yield bill.row(name, "connections", minutes, "connection_minute")
+    yield bill.row(name, "messages", minutes, "message")
+    yield bill.row(name, "forecasts", minutes * ANSWER_BYTES / GB, "out_gb")
+
+
 def _alarm(bill: Bill, name: str, properties: Json) -> Iterator[Row]:
     count = sum("MetricStat" in each for each in properties.get("Metrics", ())) or 1
     yield bill.row(name, "alarm", count, "alarm")
@@ -278,6 +286,7 @@ def _monthly(item: str, price: str) -> Callable[[Bill, str, Json], Iterator[Row]
 
 _PRICED: Final[Mapping[str, Callable[[Bill, str, Json], Iterator[Row]]]] = {
     "AWS::ApiGateway::RestApi": _api,
+    "AWS::ApiGatewayV2::Api": _sockets,
     "AWS::CloudWatch::Alarm": _alarm,
     "AWS::CloudWatch::Dashboard": _dashboard,
     "AWS::DynamoDB::Table": _table,

@@ -67,7 +67,10 @@ USED: Final = {
     "forecast bar": Used(reads=85, writes=4, calls=6, log_bytes=667, cpu_ms=83.0),
     "score_forecasts bar": Used(reads=83, writes=17, calls=15, log_bytes=2109, cpu_ms=110.0),
     "audit_bars day": Used(reads=86, calls=3, log_bytes=771, cpu_ms=81.0),
-    "api forecasts": Used(reads=1.5, calls=3, cpu_ms=5.0),
+    "connect_listeners visit": Used(writes=4, calls=4, log_bytes=352, cpu_ms=2.3),
+    "push_forecasts nobody": Used(reads=0.5, calls=1, log_bytes=378, cpu_ms=0.7),
+    "push_forecasts one": Used(reads=5.5, calls=5, log_bytes=378, cpu_ms=6.3),
+    "api forecasts": Used(reads=3, calls=3, cpu_ms=5.0),
 }
 
 PROMOTION: Final = Used(writes=1, gets=1, calls=3, cpu_ms=500)
@@ -86,6 +89,7 @@ DETAILS: Final = {
     "archive_bars": (1, 0),
     "archive_forecasts": (1, 0),
     "forecast": (2, 0),
+    "push_forecasts": (3, 0),
     "score_forecasts": (1, 2 * HORIZONS),
     "audit_bars": (0, 5),
 }
@@ -101,6 +105,8 @@ class Load:
     symbols: int = 1
     api_calls: int = 100_000
     """A month."""
+    listeners: int = 1
+    """Connected all month, each to one symbol."""
     retrainings: float = HOURS / 24 / 7
     """A month."""
     batch_s: float = 5.0
@@ -201,6 +207,8 @@ def works(load: Load, windows: Windows) -> dict[str, Work]:
             symbols,
         ),
         "api": Work(load.api_calls, of(USED["api forecasts"], load.api_calls)),
+        "connect_listeners": _visits(load),
+        "push_forecasts": _push(load),
         "promote_model": Work(load.retrainings, of(PROMOTION, load.retrainings)),
     }
 
@@ -227,6 +235,21 @@ def _tape(load: Load, window_s: float) -> Work:
     used = USED["archive_trades 300 trades"]
     objects = invocations * min(load.symbols, load.trading(SECONDS / invocations))
     return Work(invocations, of(used, objects)._replace(log_bytes=used.log_bytes * invocations))
+
+
+def _visits(load: Load) -> Work:
+    """A ticket is bought and redeemed, a connection comes and goes: the gateway ends each after two hours."""
+    visits = load.listeners * HOURS / 2
+    return Work(3 * visits, of(USED["connect_listeners visit"], visits))
+
+
+def _push(load: Load) -> Work:
+    """As if all listened to the same symbol; each beyond the first is one more post."""
+    heard = MINUTES if load.listeners else 0
+    silent = MINUTES * load.symbols - heard
+    posts = MINUTES * max(load.listeners - 1, 0)
+    used = total(of(USED["push_forecasts nobody"], silent), of(USED["push_forecasts one"], heard), Used(calls=posts))
+    return Work(MINUTES * load.symbols, used)
 
 
 def _score(load: Load, window_s: float) -> Work:

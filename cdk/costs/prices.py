@@ -39,6 +39,7 @@ _METRIC = Source("signoz.io/guides/cloudwatch-pricing", "2026-02-15")
 _ALARM = Source("c3x.dev/resources/aws/aws_cloudwatch_metric_alarm", "2026")
 _CLOUDWATCH = Source("www.factualminds.com/blog/amazon-cloudwatch-pricing-metrics-logs-alarms-dashboards", "2026-06-13")
 _API = Source("docs.aws.amazon.com/whitepapers/latest/best-practices-api-gateway-private-apis-integration", "2024")
+_SOCKET = Source("www.wring.co/blog/aws-api-gateway-pricing-guide", "2026")
 _OUT = Source("www.apigatewaycost.com/aws", "2026")
 _S3 = Source("devnotes.tech/understanding-aws-s3-pricing-a-complete-cost-breakdown-with-examples", "2024")
 _INSTANCE = Source(
@@ -67,6 +68,8 @@ PRICES: Final[Mapping[str, Price]] = {
     "log_gb": Price(0.50, "GB of logs taken in", _CLOUDWATCH),
     "log_stored_gb": Price(0.03, "GB-month of logs", _unread("cloudwatch")),
     "api_call": Price(3.50e-6, "REST API call", _API),
+    "message": Price(1.00e-6, "message of 32 KB over a WebSocket", _SOCKET),
+    "connection_minute": Price(0.25e-6, "minute of a WebSocket", _SOCKET),
     "out_gb": Price(0.09, "GB to the internet", _OUT),
     "s3_gb": Price(0.023, "GB-month, S3 Standard", _S3),
     "s3_put": Price(0.005e-3, "S3 PUT", _S3),

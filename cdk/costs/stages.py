@@ -31,6 +31,7 @@ SETTINGS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("tracing=True", {"tracing": True}),
     ("detailed_metrics=True", {"detailed_metrics": True}),
     ("keep_data=True (recovery to a point in time)", {"keep_data": True}),
+    ("live=False", {"live": False}),
     ("forecast_retention_days=365", {"forecast_retention_days": 365}),
 )
 

@@ -16,12 +16,13 @@ from btc import caching, intervals, problems, requests, routes, views
 from btc.answers import Answer
 from btc.aws import clients
 from btc.aws.forecasts import ForecastTable
+from btc.aws.listeners import TICKET_S, ListenerTable
 from btc.aws.newest import LiveScores, NewestForecasts
 from btc.aws.scores import ScoreTable
 from btc.aws.state import StateTable
 from btc.aws.tables import BarTable
 from btc.forecasts import HORIZONS
-from btc.problems import Problem, problem_of
+from btc.problems import NothingPushedError, Problem, problem_of
 from btc.requests import BarsQuery, HistoryQuery, MarketQuery, Query
 from btc.routes import Route
 from btc.settings import Api
@@ -115,6 +116,15 @@ def get_forecasts(query: MarketQuery, symbol: str) -> Told:
     market = requests.market_of(symbol, query, markets())
     found = newest().of(market, now())
     return Told(views.forecasts(market, found.forecasts, found.last, now()), found.as_of >= minute_of(now()))
+
+
+@serves(routes.LIVE)
+def get_live(query: MarketQuery, symbol: str) -> Told:
+    market = requests.market_of(symbol, query, markets())
+    if not settings().channel_url:
+        raise NothingPushedError("nothing is pushed here: ask for the forecasts as each minute closes")
+    ticket = ListenerTable(settings().listeners_table, clients.dynamodb()).issue(market, now())
+    return Told(views.live(market, settings().channel_url, ticket, TICKET_S, now()), settled=False)
 
 
 @serves(routes.HISTORY)

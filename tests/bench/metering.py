@@ -88,6 +88,13 @@ class Meter:
                 items = answer.get("Items", [answer["Item"]] if "Item" in answer else [])
                 units = max(1, ceil(sum(map(item_bytes, items)) / 4096))
                 used.read_units += units if told.get("ConsistentRead") else units / 2
+            case "BatchGetItem":
+                for table, items in answer["Responses"].items():
+                    consistent = told["RequestItems"][table].get("ConsistentRead")
+                    units = sum(ceil(item_bytes(item) / 4096) for item in items)
+                    used.read_units += units if consistent else units / 2
+            case "DeleteItem":
+                used.write_units += 1  # of what is small
             case "PutItem":
                 used.write_units += ceil(item_bytes(told["Item"]) / 1024)
             case "UpdateItem":

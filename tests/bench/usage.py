@@ -18,6 +18,7 @@ from moto import mock_aws
 from btc import scores
 from btc.aws import clients
 from btc.aws.forecasts import ForecastTable
+from btc.aws.listeners import ListenerTable
 from btc.aws.tables import bar_item
 from btc.bars import Bar
 from btc.settings import (
@@ -27,7 +28,9 @@ from btc.settings import (
     ArchiveForecasts,
     ArchiveTrades,
     AuditBars,
+    ConnectListeners,
     Forecast,
+    PushForecasts,
     ScoreForecasts,
     Settings,
 )
@@ -39,6 +42,8 @@ from tests.bench.metering import Meter, Used
 from tests.unit.aws import CONTEXT, create_tables, kinesis_event, load
 from tests.unit.market import BTC, NOON
 
+CHANNEL: Final[dict[str, Any]] = {"channel_url": "wss://c1.execute-api.us-east-1.amazonaws.com/live"}
+CHANNEL["listeners_table"] = "listeners"
 TOLD: Final[dict[str, Any]] = {"bars_table": "bars", "state_table": "state"}
 CALL: Final = SimpleNamespace(**vars(CONTEXT), get_remaining_time_in_millis=lambda: 600_000)
 
@@ -154,14 +159,46 @@ def of_the_forecasts(held: Sequence[Bar]) -> Invocations:
 
 def of_requests() -> Invocations:
     tables = {"forecasts_table": "forecasts", "scores_table": "scores"}
-    api = loaded("api", Api(**TOLD, **tables, markets=(str(BTC),), cors_origin=""))
+    api = loaded("api", Api(**TOLD, **tables, markets=(str(BTC),), cors_origin="", **CHANNEL))
 
     def asked(path: str) -> object:
         api.newest.cache_clear()  # as in the first request of a minute, which most are
         return api.handler(request(f"/v1/{path}/BTC-USD"), CALL)
 
+    yield from of_listeners(api)
+
     for name, path in (("warm", "forecasts"), ("forecasts", "forecasts"), ("scores", "scores"), ("bars", "bars")):
         yield f"api {name}", lambda path=path: asked(path)
+
+
+def of_listeners(api: ModuleType) -> Invocations:
+    connecting = loaded("connect_listeners", ConnectListeners(listeners_table="listeners"))
+    pushing = loaded("push_forecasts", PushForecasts(**CHANNEL, bars_table="bars", forecasts_table="forecasts"))
+    newest = {"Records": [{"dynamodb": {"Keys": key_of(said(NOON)[-1])}}]}
+    visitor = {"connectionId": "first", "authorizer": {"market": str(BTC)}}
+
+    def visit() -> None:
+        answer = msgspec.json.decode(api.handler(request("/v1/forecasts/BTC-USD/live"), CALL)["body"])
+        ticket = answer["url"].partition("=")[2]
+        admitted = {"type": "REQUEST", "methodArn": "arn", "queryStringParameters": {"ticket": ticket}}
+        for event in (
+            admitted,
+            {"requestContext": {**visitor, "eventType": "CONNECT"}},
+            {"requestContext": {**visitor, "eventType": "DISCONNECT"}},
+        ):
+            connecting.handler(event, CALL)
+
+    def pushed() -> None:
+        pushing.newest.cache_clear()
+        pushing.handler(newest, CALL)
+
+    yield "connect_listeners warm", visit
+    yield "connect_listeners visit", visit
+    yield "push_forecasts warm", pushed
+    yield "push_forecasts nobody", pushed
+    yield "push_forecasts first warm", lambda: ListenerTable("listeners", clients.dynamodb()).add(BTC, "second", NOON)
+    yield "push_forecasts one warm", pushed
+    yield "push_forecasts one", pushed
 
 
 def request(path: str) -> dict[str, Any]:

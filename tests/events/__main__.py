@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from websockets.sync.client import connect
+
 from local.declarations import schedules
 from local.lambdas import Function, Result
 from local.schedules import scheduled_event
@@ -18,6 +20,8 @@ from local.screen import Screen
 from local.session import Options, Session
 from local.stack import Stack
 
+APART: Final = ("api", "audit_bars", "connect_listeners")
+"""Fed by no stream and no bus."""
 LARGE: Final = 4000
 LIMIT_S: Final = 180
 API_PATHS: Final = {
@@ -69,13 +73,15 @@ def main() -> int:
         session.fill()
         session.first_forecast(session.train())
         wait_for(heard)
+        with connect(session.get("/v1/forecasts/BTC-USD/live")["url"], open_timeout=30):
+            keep("connect_listeners", dict(heard["connect_listeners"].events[0]))
         for name, path in API_PATHS.items():
             session.get(path)
             keep(name, heard["api"].short())
         [schedule] = schedules(stack.deployed)
         keep("audit_bars", scheduled_event(schedule, datetime.now(UTC)))
     for name, overheard in heard.items():
-        if name not in ("api", "audit_bars"):
+        if name not in APART:
             keep(name, overheard.short())
     return 0
 
@@ -83,7 +89,7 @@ def main() -> int:
 def wait_for(heard: Mapping[str, Overheard]) -> None:
     """Until every function that is fed has been given something: the next minute brings it."""
     deadline = time.monotonic() + LIMIT_S
-    fed = [overheard for name, overheard in heard.items() if name not in ("api", "audit_bars")]
+    fed = [overheard for name, overheard in heard.items() if name not in APART]
     while not all(overheard.events for overheard in fed):
         if time.monotonic() > deadline:
             raise TimeoutError(f"not all functions were given an event within {LIMIT_S} s")

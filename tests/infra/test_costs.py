@@ -84,6 +84,7 @@ LOADS: tuple[Mapping[str, Any], ...] = (
     {"trades_per_s": 10.0},
     {"symbols": 2},
     {"api_calls": 200_000},
+    {"listeners": 2},
     {"retrainings": 30.0},
 )
 

@@ -17,7 +17,9 @@ SETTINGS: dict[str, type[settings.Settings]] = {
     "archive_forecasts": settings.ArchiveForecasts,
     "archive_trades": settings.ArchiveTrades,
     "audit_bars": settings.AuditBars,
+    "connect_listeners": settings.ConnectListeners,
     "forecast": settings.Forecast,
+    "push_forecasts": settings.PushForecasts,
     "score_forecasts": settings.ScoreForecasts,
     "promote_model": settings.PromoteModel,
     "api": settings.Api,
@@ -86,7 +88,15 @@ def test_a_function_runs_the_python_and_the_machine_its_layers_were_built_for(na
         assert layer["Properties"]["CompatibleArchitectures"] == ["arm64"]
 
 
-STREAMED = ["aggregate_bars", "archive_bars", "archive_forecasts", "archive_trades", "forecast", "score_forecasts"]
+STREAMED = [
+    "aggregate_bars",
+    "archive_bars",
+    "archive_forecasts",
+    "archive_trades",
+    "forecast",
+    "push_forecasts",
+    "score_forecasts",
+]
 
 
 @pytest.mark.parametrize("name", STREAMED)

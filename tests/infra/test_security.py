@@ -23,6 +23,8 @@ RULES: tuple[Rule, ...] = (answers_plain_http, open_to_the_public, logs_for_good
 STAGES = pytest.mark.parametrize("stage", ["dev", "prod"])
 NAMED = {
     "AWS::ApiGateway::RestApi": {"Name"},  # a name twice is allowed
+    "AWS::ApiGatewayV2::Api": {"Name"},  # the same
+    "AWS::ApiGatewayV2::Authorizer": {"Name"},
     "AWS::Athena::NamedQuery": {"Name"},
     "AWS::Athena::WorkGroup": {"Name"},
     "AWS::Glue::Table": {"Name"},

@@ -39,6 +39,7 @@ BY_AWS: Final = {
 RARE: Final = {
     ("archive_bars", "s3:ListBucket"): "without it S3 refuses a day that is not there, instead of saying so",
     ("archive_forecasts", "s3:ListBucket"): "the same",
+    ("push_forecasts", "dynamodb:DeleteItem"): "of those who are gone: tests/local/test_live.py",
     ("audit_bars", "kinesis:PutRecords"): "for holes alone: tests/unit/test_audit_bars.py",
     **dict.fromkeys(
         (

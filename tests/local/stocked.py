@@ -1,7 +1,7 @@
 """The API of the template as the local stack serves it, over tables that hold three hours of everything it tells of."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,12 +28,12 @@ RIVALS = {"naive": QUANTILES, "ewma": QUANTILES, "har": QUANTILES}
 
 
 @contextmanager
-def stocked() -> Iterator[tuple[Stack, Served]]:
-    """The stack with nothing but the API running, and where that answers."""
+def stocked(only: Sequence[str] = ("api",)) -> Iterator[tuple[Stack, Served]]:
+    """The stack with these functions running, the API among them, and where that answers."""
     with Stack() as stack:
         stack.start_emulator()
         stack.deploy(synthesised())
-        stack.start_functions(only=["api"])
+        stack.start_functions(only=only)
         stock(stack.emulator.client("dynamodb"), Api.from_env(stack.functions["api"].spec.environment))
         yield stack, stack.start_api()
 

@@ -38,7 +38,16 @@ def test_every_function_has_an_event() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["aggregate_bars", "archive_bars", "archive_forecasts", "archive_trades", "score_forecasts", "audit_bars"]
+    "name",
+    [
+        "aggregate_bars",
+        "archive_bars",
+        "archive_forecasts",
+        "archive_trades",
+        "score_forecasts",
+        "audit_bars",
+        "push_forecasts",
+    ],
 )
 def test_a_function_takes_its_event(name: str, stack: Stack) -> None:
     result = stack.functions[name].invoke(event(name))
@@ -75,6 +84,13 @@ def test_a_model_that_the_registry_lacks_is_not_promoted(stack: Stack) -> None:
     assert "ModelPackage" in result.error.message
     champion = stack.emulator.client("dynamodb").scan(TableName=stack.deployed.outputs["StateTable"])
     assert not [item for item in champion["Items"] if "champion" in item["name"]["S"]]
+
+
+def test_a_ticket_that_was_never_issued_opens_nothing(stack: Stack) -> None:
+    result = stack.functions["connect_listeners"].invoke(event("connect_listeners"))
+
+    assert result.error is None
+    assert result.payload["policyDocument"]["Statement"][0]["Effect"] == "Deny"
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in EVENTS.glob("api*.json")))

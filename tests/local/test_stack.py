@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.sync.client import connect
 
 from btc import correlation
 from btc.times import MINUTE, parse_iso
@@ -123,6 +124,17 @@ def test_the_model_that_trained_is_in_the_registry(run: Run) -> None:
     assert package["ModelApprovalStatus"] in ("Approved", "Rejected")
     champion = run.session.state().champion()
     assert (champion is not None) == (package["ModelApprovalStatus"] == "Approved")
+
+
+def test_a_forecast_is_pushed_as_it_is_made(run: Run) -> None:
+    """While it comes, the functions that let listeners in and post to them show what they need to be allowed."""
+    before = run.session.get("/v1/forecasts/BTC-USD")["as_of"]
+    with connect(run.session.get("/v1/forecasts/BTC-USD/live")["url"], open_timeout=30) as client:
+        pushed = json.loads(client.recv(timeout=150))
+    answer = run.session.get("/v1/forecasts/BTC-USD")
+
+    assert pushed["as_of"] > before
+    assert pushed["forecasts"] == answer["forecasts"]
 
 
 def test_without_a_key_nothing_is_told(run: Run) -> None:

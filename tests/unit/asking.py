@@ -25,6 +25,8 @@ SETTINGS = Api(
     state_table="state",
     markets=("kraken:BTC-USD",),
     cors_origin="",
+    channel_url="wss://channel.example/live",
+    listeners_table="listeners",
 )
 
 

@@ -38,6 +38,7 @@ CONTEXT = SimpleNamespace(
 KEYS = {
     "bars": ("market", "start"),
     "forecasts": ("series", "target_time"),
+    "listeners": ("audience", "id"),
     "scores": ("series", "day"),
     "state": ("name",),
 }

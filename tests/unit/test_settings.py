@@ -44,6 +44,8 @@ SCORE = ScoreForecasts(
             state_table="state",
             markets=("kraken:BTC-USD",),
             cors_origin="https://example.org",
+            channel_url="wss://channel.example.org/live",
+            listeners_table="listeners",
         ),
         SCORE,
     ],

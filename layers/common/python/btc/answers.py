@@ -71,6 +71,13 @@ class Forecasts(MarketAnswer, frozen=True, kw_only=True):
     forecasts: list[Forecast]
 
 
+class Live(MarketAnswer, frozen=True, kw_only=True):
+    """A WebSocket that sends each new `Forecasts` as text; it takes nothing."""
+
+    url: Annotated[str, Meta(description="Opens once: it carries a ticket")]
+    expires_s: Annotated[int, Meta(description="How long it may be opened")]
+
+
 class History(MarketAnswer, frozen=True, kw_only=True):
     """Forecasts of one horizon, newest first."""
 

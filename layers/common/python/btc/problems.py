@@ -40,9 +40,13 @@ class BadRequestError(ValueError):
     """A parameter that does not read as what it should be."""
 
 
+class NothingPushedError(LookupError):
+    """This deployment has no channel that forecasts are pushed over."""
+
+
 def problem_of(error: Exception) -> Problem:
     """The problem an exception stands for; what has no name of its own is ours to mend and tells nothing of itself."""
-    if isinstance(error, UnknownMarketError):
+    if isinstance(error, UnknownMarketError | NothingPushedError):
         return Problem(404, "Not Found", str(error))
     if isinstance(error, BadRequestError):
         return Problem(400, "Bad Request", str(error))

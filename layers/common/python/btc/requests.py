@@ -16,6 +16,8 @@ MAX_BARS: Final = 1500
 """Bars one answer may hold."""
 MAX_MINUTES: Final = 10 * 1440
 """Minutes one answer may be cut from."""
+TICKET: Final = "ticket"
+"""The parameter of the WebSocket's address that opens it."""
 DEFAULT_BARS: Final = 60
 MAX_FORECASTS: Final = 200
 """Forecasts one page may hold."""

@@ -42,6 +42,14 @@ FORECASTS: Final = Route(
     answers.Forecasts,
     requests.MarketQuery,
 )
+LIVE: Final = Route(
+    "/v1/forecasts/{symbol}/live",
+    "get_live",
+    "Where its forecasts are pushed as they are made; 404 where a deployment pushes none",
+    answers.Live,
+    requests.MarketQuery,
+    cached=False,
+)
 HISTORY: Final = Route(
     "/v1/forecasts/{symbol}/history",
     "get_history",
@@ -61,4 +69,4 @@ MODEL: Final = Route("/v1/models/current", "get_model", "The model that serves, 
 HEALTH: Final = Route("/health", "get_health", "The age of each feed", answers.Health, keyed=False, cached=False)
 OPENAPI: Final = Route("/openapi.json", "get_openapi", "This document", None, keyed=False)
 
-ROUTES: Final = (FORECASTS, HISTORY, SCORES, BARS, MODEL, HEALTH, OPENAPI)
+ROUTES: Final = (FORECASTS, LIVE, HISTORY, SCORES, BARS, MODEL, HEALTH, OPENAPI)

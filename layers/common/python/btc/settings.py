@@ -149,6 +149,20 @@ class ScoreForecasts(Settings):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ConnectListeners(Settings):
+    listeners_table: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PushForecasts(Settings):
+    bars_table: str
+    forecasts_table: str
+    listeners_table: str
+    channel_url: str
+    """Where clients connect; connections are managed at the same address over HTTPS."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PromoteModel(Settings):
     state_table: str
     model_package_group: str
@@ -164,6 +178,9 @@ class Api(Settings):
     """`venue:SYMBOL`; the first venue of a symbol is the one a request without `venue` means."""
     cors_origin: str
     """Whose pages may read the answers: an origin, `*`, or nobody's but its own where it is empty."""
+    channel_url: str
+    """Where forecasts are pushed; empty: nowhere."""
+    listeners_table: str
 
 
 def _text(value: object) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from btc import answers
+from btc import answers, requests
 from btc.bars import Bar
 from btc.champions import Promoted, card
 from btc.forecasts import LEVELS, Forecast, Outcome, Scored
@@ -37,6 +37,14 @@ def forecasts(market: Market, found: Sequence[Forecast], last: Bar | None, now: 
         staleness_s=_age_s(as_of, now),
         complete=last.complete if last else None,
         forecasts=[answers.Forecast(**_told(each)) for each in found],
+    )
+
+
+def live(market: Market, channel_url: str, ticket: str, expires_s: int, now: int) -> answers.Live:
+    """Where to listen, as of now."""
+    url = f"{channel_url}?{requests.TICKET}={ticket}"
+    return answers.Live(
+        symbol=market.symbol, venue=market.venue, as_of=iso(now), staleness_s=0.0, url=url, expires_s=expires_s
     )
 
 

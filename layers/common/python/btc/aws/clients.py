@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 if TYPE_CHECKING:
     from botocore.config import Config
     from mypy_boto3_apigateway import APIGatewayClient
+    from mypy_boto3_apigatewaymanagementapi import ApiGatewayManagementApiClient
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_kinesis import KinesisClient
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 FAILURES: Final = (BotoCoreError, ClientError)
 """What a call to AWS may raise once no retry is left."""
 
+POSTS_AT_ONCE: Final = 32
+"""Messages on their way to connections: each is mostly waiting."""
+
 # Standard mode retries throttling and broken connections with jitter; what still fails goes to the caller, whose
 # batch is then delivered again.
 _OPTIONS: Final = {"retries": {"mode": "standard", "max_attempts": 5}, "connect_timeout": 3, "read_timeout": 10}
@@ -32,6 +36,21 @@ _OPTIONS: Final = {"retries": {"mode": "standard", "max_attempts": 5}, "connect_
 @cache
 def apigateway() -> "APIGatewayClient":
     client: APIGatewayClient = _made("apigateway")
+    return client
+
+
+@cache
+def connections(url: str) -> "ApiGatewayManagementApiClient":
+    """Of the WebSocket API's stage at `url`. A client that does not take its message in time gets the next one."""
+    config = _config(
+        retries={"mode": "standard", "total_max_attempts": 3},
+        connect_timeout=2,
+        read_timeout=3,
+        max_pool_connections=POSTS_AT_ONCE,
+    )
+    client: ApiGatewayManagementApiClient = _session().create_client(
+        "apigatewaymanagementapi", endpoint_url=url, config=config
+    )
     return client
 
 

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
+def changed_markets(records: Iterable[Mapping[str, Any]]) -> set[Market]:
+    """The markets whose forecasts the records of the table's stream are of."""
+    return {_market_of(record["dynamodb"]["Keys"]) for record in records}
+
+
 def changed_hours(records: Iterable[Mapping[str, Any]]) -> dict[tuple[Market, int], tuple[int, int]]:
     """By market and day, from when to when (µs) the whole hours reach whose forecasts the records of the table's stream
     changed; expired ones change none.
@@ -23,7 +28,7 @@ def changed_hours(records: Iterable[Mapping[str, Any]]) -> dict[tuple[Market, in
     spans: dict[tuple[Market, int], tuple[int, int]] = {}
     for image in images:
         target = parse_iso(image["target_time"]["S"])
-        key = Market.parse(image["series"]["S"].rpartition(":")[0]), day_of(target)
+        key = _market_of(image), day_of(target)
         start = target - target % HOUR
         first, last = spans.get(key, (start, start + HOUR))
         spans[key] = min(first, start), max(last, start + HOUR)
@@ -82,7 +87,7 @@ class ForecastTable:
         key["target_time"] = {"S": iso(forecast.target_time)}
         return update_if(self.client, self.name, key, _outcome_item(outcome), "attribute_exists(target_time)")
 
-    def latest(self, market: Market, horizon: int) -> Forecast | None:
+    def latest(self, market: Market, horizon: int, *, consistent: bool = False) -> Forecast | None:
         """The forecast that reaches furthest, without its baselines."""
         page = self.client.query(
             TableName=self.name,
@@ -91,24 +96,25 @@ class ForecastTable:
             ExpressionAttributeValues={":series": {"S": _series(market, horizon)}},
             ScanIndexForward=False,
             Limit=1,
+            ConsistentRead=consistent,
         )
         return _forecast_of(market, horizon, page["Items"][0]) if page["Items"] else None
 
-    def newest(self, market: Market) -> list[Forecast]:
+    def newest(self, market: Market, *, consistent: bool = False) -> list[Forecast]:
         """The newest forecast of each horizon that has one, by horizon: two requests where all are of one minute.
 
-        They come without their baselines.
+        They come without their baselines. What has just been written is surely among them if they are `consistent`.
 
         The longest horizon is written last, and the one that is never too late to be worth it.
         """
-        furthest = self.latest(market, HORIZONS[-1])
+        furthest = self.latest(market, HORIZONS[-1], consistent=consistent)
         if furthest is None:
             return [made for horizon in HORIZONS if (made := self.latest(market, horizon))]
         keys = [
             {"series": {"S": _series(market, horizon)}, "target_time": {"S": iso(furthest.as_of + horizon * MINUTE)}}
             for horizon in HORIZONS[:-1]
         ]
-        asked: Any = {"Keys": keys, **_PROJECTED}
+        asked: Any = {"Keys": keys, "ConsistentRead": consistent, **_PROJECTED}
         told = self.client.batch_get_item(RequestItems={self.name: asked})
         items = {item["series"]["S"]: item for item in told["Responses"][self.name]}
         found = {
@@ -151,6 +157,10 @@ class ForecastTable:
 
 def _series(market: Market, horizon: int) -> str:
     return f"{market}:{horizon}"
+
+
+def _market_of(key: Item) -> Market:
+    return Market.parse(key["series"]["S"].rpartition(":")[0])
 
 
 def _scored(market: Market, horizon: int, pages: Iterable[Mapping[str, Any]]) -> list[Scored]:

@@ -30,13 +30,15 @@ class NewestForecasts:
 
     table: ForecastTable
     bars: BarTable
+    consistent: bool = False
+    """For those who have heard that there is a newer one."""
     _held: dict[Market, Found] = field(default_factory=dict)
 
     def of(self, market: Market, now: int) -> Found:
         held = self._held.get(market)
         if held and held.as_of >= minute_of(now) and held.last and held.last.complete:
             return held
-        forecasts = self.table.newest(market)
+        forecasts = self.table.newest(market, consistent=self.consistent)
         as_of = Found(forecasts, None).as_of
         last = self.bars.between(market, as_of - MINUTE, as_of) if forecasts else []
         self._held[market] = found = Found(forecasts, last[0] if last else None)
