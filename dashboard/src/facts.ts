@@ -41,16 +41,18 @@ export interface Feed {
   alive_s: number | null;
   forecast_s: number | null;
   answered: number;
+  pushed: boolean;
   bars: Bar[];
   minutes: number;
 }
 
-export function feedCard({ alive_s, forecast_s, answered, bars, minutes }: Feed): HTMLElement {
+export function feedCard({ alive_s, forecast_s, answered, pushed, bars, minutes }: Feed): HTMLElement {
   const { proven, closed, holes } = proof(bars, minutes);
   const told = holes.length ? make("ul", "holes", ...holes.slice(-4).map((hole) => make("li", "", hole))) : "none in view";
   return facts(
     ["Feed last alive", alive_s === null ? "never" : `${span(alive_s)} ago`],
     ["Forecast as of", forecast_s === null ? "none yet" : `${span(forecast_s)} ago`],
+    ["Forecasts come", pushed ? "as they are made" : "when asked for"],
     ["Bars proven complete", closed ? `${proven} of ${closed} in view` : NONE],
     ["Gaps", told],
     ["API last answered", answered ? `${clock(answered, true)} UTC` : "not yet"],

@@ -1,8 +1,9 @@
 /** What is known of the market, kept fresh for as long as somebody looks. */
 
+import { Channel } from "./channel";
 import { Client, KeyRefusedError, RefusedError, TooManyError } from "./client";
 import { Loop, untilMinute } from "./loops";
-import type { Bar, Bars, Forecast, Forecasts, History, Model, PastForecast, Scores } from "./types";
+import type { Bar, Bars, Forecast, Forecasts, History, Listening, Model, PastForecast, Scores } from "./types";
 
 export const INTERVALS = { "1m": 1, "5m": 5, "15m": 15, "1h": 60, "4h": 240 } as const;
 export type Interval = keyof typeof INTERVALS;
@@ -19,6 +20,8 @@ const MODEL_EVERY = 600_000;
 const FORECAST_AFTER = 1_200;
 const FORECAST_AGAIN = 1_000;
 const FORECAST_HURRY = 20_000;
+/** ms after a full minute: when one that should have been pushed is asked for all the same. */
+const PUSH_MISSED = 20_000;
 const OUTCOME_AFTER = 5_000;
 
 export interface Market {
@@ -55,10 +58,13 @@ export class Live {
   #horizon: number;
   #interval: Interval;
   #allBarsAt = 0;
+  #asOf = "";
   readonly #loops: Loop[];
   readonly #bars: Loop;
   readonly #past: Loop;
   readonly #model: Loop;
+  readonly #forecasts: Loop;
+  readonly #channel: Channel;
 
   constructor(
     private readonly client: Client,
@@ -71,9 +77,16 @@ export class Live {
     this.#bars = this.#loop(() => this.#readBars());
     this.#past = this.#loop(() => this.#readPast());
     this.#model = this.#loop(() => this.#read("model", "v1/models/current", {}, MODEL_EVERY));
-    const forecasts = this.#loop(() => this.#readForecasts());
+    this.#forecasts = this.#loop(() => this.#readForecasts());
     const scores = this.#loop(() => this.#read("scores", `v1/scores/${market.symbol}`, this.#venue, SCORES_EVERY));
-    this.#loops = [this.#bars, this.#past, this.#model, forecasts, scores];
+    this.#loops = [this.#bars, this.#past, this.#model, this.#forecasts, scores];
+    // Once it is open the newest is asked for: what is made between the two is pushed. Once it is not, all is asked for.
+    this.#channel = new Channel(() => this.#ticket(), (message) => this.#hear(message), () => void this.#forecasts.now());
+  }
+
+  /** Whether forecasts come as they are made. */
+  get pushed(): boolean {
+    return this.#channel.since !== null;
   }
 
   look(horizon: number, interval: Interval): void {
@@ -91,6 +104,7 @@ export class Live {
   }
 
   stop(): void {
+    this.#channel.stop();
     for (const loop of this.#loops) loop.stop();
   }
 
@@ -131,14 +145,38 @@ export class Live {
     return OPEN_BAR_EVERY;
   }
 
-  /** As soon after a full minute as its forecast is there. */
+  async #ticket(): Promise<string> {
+    return (await this.#get<Listening>(`v1/forecasts/${this.market.symbol}/live`, this.#venue)).url;
+  }
+
+  #hear(message: string): void {
+    this.#take(JSON.parse(message) as Forecasts);
+    this.#forecasts.later(untilMinute(this.client.now(), PUSH_MISSED));
+  }
+
+  /** Whether it is newer than what was known; what is older comes from an answer that was overtaken. */
+  #take(answer: Forecasts): boolean {
+    const [before, asOf] = [this.#asOf, answer.as_of ?? ""];
+    if (asOf < before) return false;
+    const model = this.known.forecasts?.[0]?.model_version;
+    this.#asOf = asOf;
+    this.known.forecasts = answer.forecasts.toSorted((one, other) => one.horizon - other.horizon);
+    if (model && this.known.forecasts[0]?.model_version !== model) void this.#model.now();
+    this.changed();
+    return asOf > before;
+  }
+
+  /** As soon after a full minute as its forecast is there, unless it will be pushed. */
   async #readForecasts(): Promise<number> {
     const answer = await this.#get<Forecasts>(`v1/forecasts/${this.market.symbol}`, this.#venue);
-    const before = this.known.forecasts?.[0]?.model_version;
-    this.known.forecasts = answer.forecasts.toSorted((one, other) => one.horizon - other.horizon);
-    if (before && this.known.forecasts[0]?.model_version !== before) void this.#model.now();
-    this.changed();
+    const newer = this.#take(answer);
     const now = this.client.now();
+    const { since } = this.#channel;
+    if (since !== null) {
+      // A channel that has brought nothing for longer than that is open in name only.
+      if (newer && Date.now() - since > 60_000) this.#channel.close();
+      return untilMinute(now, PUSH_MISSED);
+    }
     const expected = now - (now % 60_000);
     if (answer.as_of && Date.parse(answer.as_of) >= expected) return untilMinute(now, FORECAST_AFTER);
     return now - expected < FORECAST_HURRY ? FORECAST_AGAIN : OPEN_BAR_EVERY;

@@ -36,6 +36,13 @@ export class Loop {
     if (round === this.#round && !this.#stopped) this.#timer = setTimeout(() => void this.now(), wait);
   }
 
+  /** Put the next step off; an answer that is under way still counts. */
+  later(wait: number): void {
+    ++this.#round;
+    clearTimeout(this.#timer);
+    if (!this.#stopped) this.#timer = setTimeout(() => void this.now(), wait);
+  }
+
   stop(): void {
     this.#stopped = true;
     clearTimeout(this.#timer);

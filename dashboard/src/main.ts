@@ -175,7 +175,7 @@ function tick(): void {
   const newest = known.forecasts?.[0];
   const forecast_s = newest ? (now - Date.parse(newest.as_of)) / 1000 : null;
   element("feed").replaceChildren(
-    known.bars ? feedCard({ alive_s, forecast_s, answered: known.answered, bars: known.bars, minutes: INTERVALS[known.interval] }) : make("p", "skeleton block"),
+    known.bars ? feedCard({ alive_s, forecast_s, answered: known.answered, pushed: live.pushed, bars: known.bars, minutes: INTERVALS[known.interval] }) : make("p", "skeleton block"),
   );
   judge(alive_s, forecast_s);
 }

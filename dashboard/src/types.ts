@@ -38,6 +38,11 @@ export interface Forecasts {
   forecasts: Forecast[];
 }
 
+/** Where forecasts are pushed; opens once. */
+export interface Listening {
+  url: string;
+}
+
 export interface Outcome {
   realised_price: number;
   covered_90: boolean;

@@ -69,7 +69,7 @@ def run(chromium: Browser, screenshots: Path) -> Iterator[Run]:
         stack.start_ingest({"HISTORY_DAYS": str(session.options.history_days), **simulated})
         _wait(session, "history never reached the present", lambda: _is_fresh(session))
         _remember(session)
-        stack.start_deliveries(only=["forecast", "score_forecasts"])
+        stack.start_deliveries(only=["forecast", "push_forecasts", "score_forecasts"])
         _wait(session, "no forecast came", lambda: bool(session.get("/v1/forecasts/BTC-USD")["forecasts"]))
         yield Run(session, beginning)
 

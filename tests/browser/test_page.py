@@ -102,10 +102,10 @@ def test_candles_and_fan_are_those_of_the_api(look: Look, session: Session) -> N
     page = ready(look(session.served.key))
     told = session.get("/v1/forecasts/BTC-USD")
     expect(page.locator("#candles")).to_have_attribute("data-fan", told["as_of"])
+    label = page.locator("#candles").get_attribute("aria-label") or ""
     bars = session.get("/v1/bars/BTC-USD")["bars"]
     expect(page.locator("#candles")).to_have_attribute("data-bars", bars[-1]["start"])
 
-    label = page.locator("#candles").get_attribute("aria-label") or ""
     for forecast in told["forecasts"]:
         assert f"{forecast['quantiles']['0.05']:,.1f} and {forecast['quantiles']['0.95']:,.1f}" in label
     box = page.locator("#candles").bounding_box()
