@@ -4,6 +4,7 @@
 
 asks at BTC_API_URL with the key in BTC_API_KEY, or as --url and --key say; a key in an option can be read by others
 on the same machine. Prints a table, or with --json what the API answered. Exits 1 with the reason where it refuses.
+`watch` goes on until it is interrupted, with --json a line each.
 """
 
 import argparse
@@ -52,16 +53,25 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
         parser.error("where is the API? set BTC_API_URL, or give --url https://…/live")
     try:
         with Api(told.url, told.key, timeout_s=told.timeout) as api:
-            answer = COMMANDS[told.command](api, told)
+            if told.command == "watch":
+                for answer in api.watch(told.symbol, venue=told.venue):
+                    _print(answer, as_json=told.json, indent=-1)
+            else:
+                _print(COMMANDS[told.command](api, told), as_json=told.json)
     except (ApiError, UnreachableError) as error:
         print(f"✗ {error}", file=sys.stderr)
         return 1
-    if told.json:
-        encoded = msgspec.json.Encoder(decimal_format="number").encode(answer)
-        print(msgspec.json.format(encoded, indent=2).decode())
-    else:
-        print("\n".join(tables.table(answer)))
+    except KeyboardInterrupt:
+        return 130
     return 0
+
+
+def _print(answer: answers.Answer, *, as_json: bool, indent: int = 2) -> None:
+    if as_json:
+        encoded = msgspec.json.Encoder(decimal_format="number").encode(answer)
+        print(msgspec.json.format(encoded, indent=indent).decode(), flush=True)
+    else:
+        print("\n".join(tables.table(answer)), flush=True)
 
 
 def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
@@ -78,6 +88,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     market.add_argument("--venue", help="where a symbol is traded at several")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("forecast", parents=[market], help="the newest forecast of each horizon")
+    commands.add_parser("watch", parents=[market], help="the same, as they are made")
     history = commands.add_parser("history", parents=[market], help="past forecasts with what came of them")
     history.add_argument("--horizon", type=int, default=5, help="minutes ahead: 1, 5, 15 or 60")
     history.add_argument("--limit", type=int, default=20)

@@ -6,6 +6,7 @@ from typing import Final, Self, TypeVar
 import msgspec
 
 from btc import answers
+from btc.client import watching
 from btc.client.connection import ApiError, Connection, UnreachableError
 
 __all__ = ["Api", "ApiError", "UnreachableError"]
@@ -35,6 +36,19 @@ class Api:
 
     def forecasts(self, symbol: str, *, venue: str | None = None) -> answers.Forecasts:
         return self._get(answers.Forecasts, f"/v1/forecasts/{symbol}", venue=venue)
+
+    def live(self, symbol: str, *, venue: str | None = None) -> answers.Live:
+        """Where forecasts are pushed; the address opens once."""
+        return self._get(answers.Live, f"/v1/forecasts/{symbol}/live", venue=venue)
+
+    def watch(self, symbol: str, *, venue: str | None = None) -> Iterator[answers.Forecasts]:
+        """The newest forecasts at once, and then each minute's as they are made, without end."""
+        return watching.newer(
+            watching.pushed(
+                lambda: self.live(symbol, venue=venue).url,
+                lambda: self.forecasts(symbol, venue=venue),
+            )
+        )
 
     def history(
         self,
