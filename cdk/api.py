@@ -9,7 +9,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from btc.routes import ROUTES
+from btc.routes import LIVE, ROUTES, Route
 from btc.settings import Api as ApiSettings
 from cdk.bars import Bars
 from cdk.firewall import Firewall
@@ -25,6 +25,9 @@ COMPRESSED_BYTES = 1024
 """Smaller answers are not worth the time that gzip takes on either side."""
 READABLE = ["ETag", "Retry-After", "x-amzn-RequestId"]
 """Headers that a page of another origin may see, if it may see anything."""
+
+TICKETS_AT_ONCE = 20
+"""Tabs that open together."""
 
 NO_KEY = "Send a valid API key in the header x-api-key."
 NO_PATH = "There is nothing at this path."
@@ -99,9 +102,9 @@ class Api(Construct):
             snap_start=stage.snap_start,
         )
         self.api = self._rest(stage)
-        self._paths(stage)
+        methods = self._paths(stage)
         self._problems(stage)
-        self.plan = self._plan(stage)
+        self.plan = self._plan(stage, tickets=methods[LIVE])
         self.key = self.api.add_api_key("Key", description=f"First key of {stage.prefix}")
         self.plan.add_api_key(self.key)
         if stage.signed:
@@ -139,14 +142,15 @@ class Api(Construct):
             ),
         )
 
-    def _paths(self, stage: Stage) -> None:
+    def _paths(self, stage: Stage) -> dict[Route, apigateway.Method]:
+        methods = {}
         integration = apigateway.LambdaIntegration(self._answering(stage), allow_test_invoke=False)
         validator = self.api.add_request_validator("Parameters", validate_request_parameters=True)
         for route in ROUTES:
             needed = {f"method.request.querystring.{name}": True for name in route.required}
             signed = route.keyed and stage.signed
             resource = self.api.root.resource_for_path(route.path)
-            resource.add_method(
+            methods[route] = resource.add_method(
                 "GET",
                 integration,
                 api_key_required=route.keyed,
@@ -161,6 +165,7 @@ class Api(Construct):
                     allow_headers=["x-api-key", "if-none-match"],
                     max_age=Duration.hours(1),
                 )
+        return methods
 
     def _answering(self, stage: Stage) -> lambda_.IFunction:
         """The function, or its published version: only such a one starts from a snapshot."""
@@ -212,12 +217,16 @@ class Api(Construct):
                 templates={"application/json": template},
             )
 
-    def _plan(self, stage: Stage) -> apigateway.UsagePlan:
+    def _plan(self, stage: Stage, *, tickets: apigateway.Method) -> apigateway.UsagePlan:
         plan = self.api.add_usage_plan(
             "Plan",
             description="What one key may ask for",
             throttle=apigateway.ThrottleSettings(rate_limit=stage.rate_per_s, burst_limit=stage.rate_per_s * 3 // 2),
             quota=apigateway.QuotaSettings(limit=stage.requests_per_day, period=apigateway.Period.DAY),
         )
-        plan.add_api_stage(stage=self.api.deployment_stage)
+        limit = apigateway.ThrottleSettings(rate_limit=stage.tickets_per_minute / 60, burst_limit=TICKETS_AT_ONCE)
+        plan.add_api_stage(
+            stage=self.api.deployment_stage,
+            throttle=[apigateway.ThrottlingPerMethod(method=tickets, throttle=limit)],
+        )
         return plan

@@ -76,6 +76,9 @@ class Stage:
     live: bool = True
     """Push forecasts over a WebSocket API. None of it is billed by the hour; that a function looks once a minute who
     listens costs some cents a month."""
+    tickets_per_minute: int = 6
+    """Of one key, which so can hold no more connections than this for two hours, their longest life: what listening can
+    cost at most."""
     cors_origin: str = ""
     """Whose pages may read the API's answers: an origin, `*`, or nobody's but its own."""
     signed: bool = False

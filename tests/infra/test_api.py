@@ -54,6 +54,8 @@ def test_a_key_may_ask_so_often(dev: Assembly) -> None:
 
     assert plan["Throttle"] == {"RateLimit": 10, "BurstLimit": 15}
     assert plan["Quota"] == {"Limit": 100_000, "Period": "DAY"}
+    [stage] = plan["ApiStages"]
+    assert stage["Throttle"] == {"/v1/forecasts/{symbol}/live/GET": {"RateLimit": 0.1, "BurstLimit": 20}}
     assert dev.one("ApiGateway::UsagePlanKey")["UsagePlanId"] == {
         "Ref": next(iter(dev.of_type("ApiGateway::UsagePlan")))
     }
