@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import ceil
 from typing import Any
 
-from tests.infra.assembly import Json, resolved
+from tests.infra.assembly import Assembly, Json, resolved
 
 STATISTICS = {
     "Maximum": max,
@@ -20,6 +20,17 @@ COMPARISONS = {
 
 Sample = tuple[str, str, frozenset[tuple[str, str]], float]
 """Namespace, name, dimensions, value."""
+
+
+def alarms(assembly: Assembly) -> dict[str, Json]:
+    """By what the alarm is called, without what the CDK puts around it."""
+    found = assembly.of_type("CloudWatch::Alarm").items()
+    return {name.removeprefix("Monitoring")[:-8]: resource["Properties"] for name, resource in found}
+
+
+def rule(assembly: Assembly, name: str) -> tuple[str, Json]:
+    [found] = [each for each in assembly.of_type("Events::Rule").items() if each[0].startswith(f"Monitoring{name}Rule")]
+    return found[0], resolved(found[1]["Properties"])
 
 
 def samples(printed: str) -> list[Sample]:

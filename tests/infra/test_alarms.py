@@ -1,12 +1,11 @@
-"""Each alarm goes off by the metric that the code prints when its fault is caused, and stays off without it.
+"""Each alarm on what the code prints goes off by that metric when its fault is caused, and stays off without it.
 
-What AWS itself measures (streams, the API, rules) no code prints: of those alarms the metric's name, its dimensions
-and the threshold are held against what AWS documents, and tests/infra/test_alarms_of_aws.py causes their faults on the
-local stack.
+What AWS itself measures (streams, the API, rules) no code prints: see tests/infra/test_monitoring.py and
+tests/infra/test_alarms_of_aws.py.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -27,9 +26,8 @@ from btc.times import DAY, HOUR, MINUTE, SECOND, day_of, iso
 from btc.trades import Trade, Trades
 from functions.ingest_trades import __main__ as task
 from functions.ingest_trades import report
-from local.patterns import compile_pattern
-from tests.infra.alarming import Sample, dimensions, samples, state
-from tests.infra.assembly import Assembly, Json, resolved
+from tests.infra.alarming import Sample, alarms, samples, state
+from tests.infra.assembly import Assembly, resolved
 from tests.unit import ingesting
 from tests.unit.aws import CONTEXT, aws, fold, kinesis_event, load
 from tests.unit.market import BTC, NOON
@@ -38,17 +36,15 @@ from tests.unit.test_feeds_halts import ACK, HEARTBEAT, status, update
 from tests.unit.test_forecast import artefact
 
 __all__ = ["aws"]
+CAUSED = (
+    *("FeedSilent", "VenueHalted", "RecordsUnreadable", "BTCUSDUnproven"),
+    *("BTCUSDForecastsLate", "ModelOld", "ModelUnreadable", "CoverageDrifts", "SkillDrifts"),
+)
 MIDNIGHT = day_of(NOON)
 NAMES = {"BARS_TABLE": "bars", "FORECASTS_TABLE": "forecasts", "SCORES_TABLE": "scores", "STATE_TABLE": "state"}
 VERSION = "2025-11-01-abc"
 
 Printed = Callable[[Callable[[], object]], list[Sample]]
-
-
-def alarms(assembly: Assembly) -> dict[str, Json]:
-    """By what the alarm is called, without what the CDK puts around it."""
-    found = assembly.of_type("CloudWatch::Alarm").items()
-    return {name.removeprefix("Monitoring")[:-8]: resource["Properties"] for name, resource in found}
 
 
 @dataclass
@@ -234,123 +230,3 @@ def said_and_come() -> list[Any]:
     tape = [Trade(BTC, 10 + row, NOON + (row - 1) * MINUTE, 10**13, 10**8, True) for row in range(2)]
     fold(tape, Watermark(BTC, NOON + MINUTE, 11))
     return BarTable("bars", clients.dynamodb()).between(BTC, NOON, NOON + MINUTE)
-
-
-# --- what AWS measures
-
-STREAMED = ("aggregate_bars", "archive_trades")
-CAUSED = (
-    *("FeedSilent", "VenueHalted", "RecordsUnreadable", "BTCUSDUnproven"),
-    *("BTCUSDForecastsLate", "ModelOld", "ModelUnreadable", "CoverageDrifts", "SkillDrifts"),
-)
-
-
-def by_aws(assembly: Assembly) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    """The alarms on AWS's own metrics: namespace, metric, statistic, dimensions, threshold."""
-    for function in STREAMED:
-        on = {"FunctionName": f"<{assembly.logical_id(function)}>"}
-        name = function.title().replace("_", "") + "Late"
-        window_s = assembly.event_source(function)["MaximumBatchingWindowInSeconds"]
-        yield name, ("AWS/Lambda", "IteratorAge", "Maximum", on, 1000 * (300 + 2 * window_s))
-    api = {"ApiName": "predict-bitcoin-dev"}
-    yield "ApiFails", ("AWS/ApiGateway", "5XXError", "Sum", api, 5)
-    yield "ApiSlow", ("AWS/ApiGateway", "Latency", "p99", api, 2000)
-    on = {"FunctionName": f"<{assembly.logical_id('api')}>"}
-    yield "ApiThrottled", ("AWS/Lambda", "Throttles", "Sum", on, 1)
-    for name in ("BatchFailed", "PipelineFailed"):
-        yield name, ("AWS/Events", "TriggeredRules", "Sum", {"RuleName": f"<{rule(assembly, name)[0]}>"}, 1)
-
-
-def rule(assembly: Assembly, name: str) -> tuple[str, Json]:
-    [found] = [each for each in assembly.of_type("Events::Rule").items() if each[0].startswith(f"Monitoring{name}Rule")]
-    return found[0], resolved(found[1]["Properties"])
-
-
-def test_alarms_on_what_aws_measures_name_its_metrics_and_resources(dev: Assembly) -> None:
-    found = alarms(dev)
-    for name, expected in by_aws(dev):
-        alarm = found[name]
-        statistic = alarm.get("Statistic") or alarm["ExtendedStatistic"]
-        told = (alarm["Namespace"], alarm["MetricName"], statistic, dimensions(alarm), alarm["Threshold"])
-        assert told == expected, name
-        assert alarm["TreatMissingData"] == "notBreaching"
-
-
-def test_every_alarm_is_caused_or_named_above(dev: Assembly) -> None:
-    assert sorted(alarms(dev)) == sorted([*CAUSED, *(name for name, _ in by_aws(dev))])
-
-
-def test_a_batch_that_was_given_up_matches_its_rule(dev: Assembly) -> None:
-    _, made = rule(dev, "BatchFailed")
-    [bucket] = [name for name in dev.of_type("S3::Bucket") if name.startswith("Failures")]
-    matches = compile_pattern(made["EventPattern"])
-    event = {"source": "aws.s3", "detail-type": "Object Created", "detail": {"bucket": {"name": f"<{bucket}>"}}}
-    configuration = dev.of_type("S3::Bucket")[bucket]["Properties"]["NotificationConfiguration"]
-
-    assert matches(event)
-    assert not matches({**event, "detail": {"bucket": {"name": "another"}}})
-    assert configuration == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
-
-
-@pytest.mark.parametrize(("status", "expected"), [("Failed", True), ("Succeeded", False)])
-def test_a_pipeline_that_failed_matches_its_rule(status: str, expected: bool, dev: Assembly) -> None:
-    _, made = rule(dev, "PipelineFailed")
-    [arn] = made["EventPattern"]["detail"]["pipelineArn"]
-    event = {
-        "source": "aws.sagemaker",
-        "detail-type": "SageMaker Model Building Pipeline Execution Status Change",
-        "detail": {"pipelineArn": arn, "currentPipelineExecutionStatus": status},
-    }
-
-    assert compile_pattern(made["EventPattern"])(event) is expected
-
-
-# --- who is told
-
-
-def test_every_alarm_says_what_to_do_and_tells_the_one_topic(dev: Assembly) -> None:
-    [topic] = dev.of_type("SNS::Topic")
-    for alarm in alarms(dev).values():
-        happened, _, to_do = alarm["AlarmDescription"].partition(": ")
-        assert happened
-        assert to_do.endswith(".")
-        assert resolved(alarm["AlarmActions"]) == resolved(alarm["OKActions"]) == [f"<{topic}>"]
-
-
-def test_the_topic_takes_word_of_alarms_spending_and_events_and_of_nobody_else(dev: Assembly) -> None:
-    statements = resolved(dev.one("SNS::TopicPolicy"))["PolicyDocument"]["Statement"]
-    services = [each["Principal"]["Service"] for each in statements if each["Effect"] == "Allow"]
-
-    assert services == [["budgets.amazonaws.com", "cloudwatch.amazonaws.com"], "events.amazonaws.com"]
-
-
-def test_an_address_is_subscribed_where_one_is_set(tmp_path, dev: Assembly) -> None:
-    from dataclasses import replace  # noqa: PLC0415
-
-    from cdk.settings import DEV  # noqa: PLC0415
-    from tests.infra.conftest import synthesised  # noqa: PLC0415
-
-    told = synthesised(replace(DEV, alarm_email="operator@example.com"), tmp_path).one("SNS::Subscription")
-
-    assert (told["Protocol"], told["Endpoint"]) == ("email", "operator@example.com")
-    assert not dev.of_type("SNS::Subscription")
-
-
-def test_spending_is_told_before_it_reaches_the_budget(dev: Assembly) -> None:
-    budget = resolved(dev.one("Budgets::Budget"))
-    [topic] = dev.of_type("SNS::Topic")
-
-    assert budget["Budget"]["BudgetLimit"] == {"Amount": 40, "Unit": "USD"}
-    kinds = [
-        (each["Notification"]["NotificationType"], each["Notification"]["Threshold"], each["Subscribers"])
-        for each in budget["NotificationsWithSubscribers"]
-    ]
-    to = [{"Address": f"<{topic}>", "SubscriptionType": "SNS"}]
-    assert kinds == [("ACTUAL", 80, to), ("FORECASTED", 100, to)]
-
-
-def test_the_dashboard_shows_the_alarms_and_draws_details_from_the_logs(dev: Assembly) -> None:
-    body = str(resolved(dev.one("CloudWatch::Dashboard")["DashboardBody"]))
-
-    assert "LiveCoverage" in body
-    assert "Alarms" in body

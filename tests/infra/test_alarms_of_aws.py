@@ -2,7 +2,7 @@
 
 The numbers are the local stack's own: how far a delivery is behind, which status a caller got and when, what lies in
 the bucket, how an execution ended. That AWS counts the same cannot be shown here; what CloudWatch calls them is held in
-tests/infra/test_alarms.py. ApiThrottled stays untried: here a function that is busy lets its callers wait.
+tests/infra/test_monitoring.py. ApiThrottled stays untried: here a function that is busy lets its callers wait.
 """
 
 import threading
@@ -27,9 +27,10 @@ from local.patterns import compile_pattern
 from local.pipeline import PipelineError, start
 from local.rest import Route
 from local.streams import Emulator
-from tests.infra.alarming import Sample, dimensions, state
+from tests.infra.alarming import Sample, alarms, dimensions, rule, state
 from tests.infra.assembly import Assembly, Json, resolved
-from tests.infra.test_alarms import CAUSED, STREAMED, alarms, rule
+from tests.infra.test_alarms import CAUSED
+from tests.infra.test_monitoring import STREAMED
 from tests.local.delivering import bucket, emulated
 from tests.local.serving import Serve, answering, serve
 from tests.unit.market import BTC, NOON
