@@ -68,8 +68,8 @@ USED: Final = {
     "score_forecasts bar": Used(reads=83, writes=17, calls=15, log_bytes=2109, cpu_ms=110.0),
     "audit_bars day": Used(reads=86, calls=3, log_bytes=771, cpu_ms=81.0),
     "connect_listeners visit": Used(writes=4, calls=4, log_bytes=352, cpu_ms=2.3),
-    "push_forecasts nobody": Used(reads=0.5, calls=1, log_bytes=378, cpu_ms=0.7),
-    "push_forecasts one": Used(reads=5.5, calls=5, log_bytes=378, cpu_ms=6.3),
+    "push_forecasts nobody": Used(reads=0.5, calls=1, log_bytes=428, cpu_ms=0.7),
+    "push_forecasts one": Used(reads=5.5, calls=5, log_bytes=428, cpu_ms=6.3),
     "api forecasts": Used(reads=3, calls=3, cpu_ms=5.0),
 }
 

@@ -8,9 +8,9 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from btc import views
+from btc import correlation, views
 from btc.aws import clients, pushing
-from btc.aws.forecasts import ForecastTable, changed_markets
+from btc.aws.forecasts import ForecastTable, changed_markets, minutes_of
 from btc.aws.listeners import ListenerTable
 from btc.aws.metrics import add_details
 from btc.aws.newest import NewestForecasts
@@ -42,7 +42,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
     markets = changed_markets(event["Records"])
     fates = pushing.told(fate for market in markets for fate in push(market, now))
     add_details(metrics, {name.title(): count for name, count in fates.items()})
-    logger.info("pushed", extra={"records": len(event["Records"]), "markets": len(markets), **fates})
+    minutes = correlation.minutes(minutes_of(event["Records"]))
+    told = {"records": len(event["Records"]), "markets": len(markets), "minutes": minutes}
+    logger.info("pushed", extra={**told, **fates})
 
 
 def push(market: Market, now: int) -> list[Fate]:

@@ -174,7 +174,8 @@ def of_requests() -> Invocations:
 def of_listeners(api: ModuleType) -> Invocations:
     connecting = loaded("connect_listeners", ConnectListeners(listeners_table="listeners"))
     pushing = loaded("push_forecasts", PushForecasts(**CHANNEL, bars_table="bars", forecasts_table="forecasts"))
-    newest = {"Records": [{"dynamodb": {"Keys": key_of(said(NOON)[-1])}}]}
+    key = key_of(said(NOON)[-1])
+    newest = {"Records": [{"dynamodb": {"Keys": key, "NewImage": key}}]}
     visitor = {"connectionId": "first", "authorizer": {"market": str(BTC)}}
 
     def visit() -> None:

@@ -102,6 +102,7 @@ def test_one_id_leads_from_the_feed_to_what_became_of_a_forecast(run: Run) -> No
         "aggregate_bars": "aggregated",
         "forecast": "forecast",
         "score_forecasts": "scored",
+        "push_forecasts": "pushed",
     }
     until = time.monotonic() + 120
     while left := {name for name, what in done.items() if not _told(stack.log(name), what, minute)}:

@@ -12,7 +12,7 @@ from btc.aws.forecasts import changed_markets
 from btc.aws.listeners import ListenerTable
 from btc.aws.pushing import Fate, push, told
 from btc.settings import PushForecasts
-from btc.times import MINUTE
+from btc.times import HOUR, MINUTE, iso
 from btc.trades import Market
 from tests.unit.asking import NOW, ask, clock, forecast_minutes, store_bars
 from tests.unit.aws import CONTEXT, aws, called, load
@@ -36,7 +36,8 @@ def handler(aws: None, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def event(*series: str) -> dict[str, Any]:
-    return {"Records": [{"dynamodb": {"Keys": {"series": {"S": each}}}} for each in series]}
+    keys = [{"series": {"S": each}, "target_time": {"S": iso(NOON + HOUR)}} for each in series]
+    return {"Records": [{"dynamodb": {"Keys": key, "NewImage": key}} for key in keys]}
 
 
 def test_it_posts_what_the_api_answers(handler, ask):
@@ -49,6 +50,13 @@ def test_it_posts_what_the_api_answers(handler, ask):
 
     [message] = posted
     assert message.decode() == ask("/v1/forecasts/BTC-USD").text
+
+
+def test_its_log_names_the_minute_that_was_forecast_from(handler, caplog):
+    handler.handler(event(f"{BTC}:60"), CONTEXT)
+
+    [line] = [each for each in caplog.records if each.message == "pushed"]
+    assert line.minutes == [f"{BTC} {iso(NOON - MINUTE)}"]
 
 
 def test_where_nobody_listens_nothing_more_is_asked(handler):
