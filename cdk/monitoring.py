@@ -32,7 +32,8 @@ class Reader(NamedTuple):
     window_s: int
     made_good: bool = False
     """Whether what comes next makes good what it is behind with: a day's object is written whole, outcomes are looked
-    up each hour. Then its age is on the dashboard alone; a batch that it cannot deliver is told of all the same."""
+    up each hour, who hears no forecast asks. Then its age is on the dashboard alone; a batch that it cannot deliver is
+    told of all the same."""
 
 
 class Watched(NamedTuple):
@@ -44,6 +45,8 @@ class Watched(NamedTuple):
     api: apigateway.RestApi
     answers: lambda_.IFunction
     """The function behind the API."""
+    admission: lambda_.IFunction | None
+    """The one that lets in who would listen; None where nothing is pushed."""
     failures: s3.Bucket
     pipeline_arn: str
     feed_logs: logs.ILogGroup
@@ -126,6 +129,15 @@ class Monitoring(Construct):
             "Lambda refused to run the API's function",
             "see the account's concurrency: ask for more, or lower `total_rate_per_s`.",
         )
+        if watched.admission:
+            self._alarms.add(
+                "ListenersRefused",
+                watched.admission.metric_errors(period=FIVE_MINUTES),
+                "Who would listen is turned away, for connect_listeners failed at least five times in five minutes",
+                "its log tells why. Pages and clients ask meanwhile, so that forecasts reach them later, and the API "
+                "has more to answer.",
+                threshold=5,
+            )
 
     def _events(self, watched: Watched) -> None:
         """What AWS says happened goes to the topic at once, and is counted by the rule it matched."""

@@ -173,6 +173,8 @@ class PredictBitcoin(Stack):
             "ArchiveForecasts": Reader(self.archive.forecasts, stage.forecast_window_s, made_good=True),
             "ScoreForecasts": Reader(self.scores.function, stage.score_window_s, made_good=True),
         }
+        if self.live:
+            readers["PushForecasts"] = Reader(self.live.push, 0, made_good=True)
         Monitoring(
             self,
             "Monitoring",
@@ -182,6 +184,7 @@ class PredictBitcoin(Stack):
                 readers=readers,
                 api=self.api.api,
                 answers=self.api.function,
+                admission=self.live.connect if self.live else None,
                 failures=self.failures.bucket,
                 pipeline_arn=self.training.pipeline_arn,
                 feed_logs=self.ingestion.logs,

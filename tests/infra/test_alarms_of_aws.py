@@ -14,8 +14,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from btc import tape
+from btc.requests import TICKET
 from btc.tape import Watermark
 from cdk.costs import readme
 from local import delivery
@@ -26,6 +29,7 @@ from local.mappings import Mapping
 from local.patterns import compile_pattern
 from local.pipeline import PipelineError, start
 from local.rest import Route
+from local.sockets import SocketApi, Sockets
 from local.streams import Emulator
 from tests.infra.alarming import Sample, alarms, dimensions, rule, state
 from tests.infra.assembly import Assembly, Json, resolved
@@ -154,6 +158,31 @@ def test_an_api_that_answers_slowly_is_counted_by_its_callers_wait(dev: Assembly
     assert goes(slow, latency_ms("/slow")) == "ALARM"
 
 
+def test_a_push_channel_that_lets_nobody_in_is_counted_by_its_functions_errors(dev: Assembly) -> None:
+    refused, errors = alarms(dev)["ListenersRefused"], 0
+
+    def admission(event: Any) -> Result:
+        nonlocal errors
+        errors += 1
+        return answering(error=FunctionError("KeyError", "planted"))(event)
+
+    sockets = Sockets(lambda _: None)
+    sockets.start(SocketApi("api1", "live", (TICKET,), admission, answering(), answering()))
+
+    def comes() -> None:
+        with pytest.raises(InvalidStatus):
+            connect(f"{sockets.endpoint}/live?{TICKET}=one", open_timeout=10)
+
+    try:
+        for _ in range(4):
+            comes()
+        assert goes(refused, *[1.0] * errors) == "OK"
+        comes()
+        assert goes(refused, *[1.0] * errors) == "ALARM"
+    finally:
+        sockets.stop()
+
+
 # --- training
 
 
@@ -182,7 +211,7 @@ def test_a_training_that_fails_is_counted_by_the_rule_that_its_end_matches(
 
 
 def test_the_runbook_says_how_each_alarm_was_tried(dev: Assembly) -> None:
-    local = {*LATE, "BatchFailed", "ApiFails", "ApiSlow", "PipelineFailed"}
+    local = {*LATE, "BatchFailed", "ApiFails", "ApiSlow", "ListenersRefused", "PipelineFailed"}
 
     def tried(how: str) -> set[str]:
         return {name for name in alarms(dev) if readme.tried(name) == how}

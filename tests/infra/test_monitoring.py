@@ -32,6 +32,8 @@ def by_aws(assembly: Assembly) -> Iterator[tuple[str, tuple[Any, ...]]]:
     yield "ApiSlow", ("AWS/ApiGateway", "Latency", "p99", api, 2000)
     on = {"FunctionName": f"<{assembly.logical_id('api')}>"}
     yield "ApiThrottled", ("AWS/Lambda", "Throttles", "Sum", on, 1)
+    on = {"FunctionName": f"<{assembly.logical_id('connect_listeners')}>"}
+    yield "ListenersRefused", ("AWS/Lambda", "Errors", "Sum", on, 5)
     for name in ("BatchFailed", "PipelineFailed"):
         yield name, ("AWS/Events", "TriggeredRules", "Sum", {"RuleName": f"<{rule(assembly, name)[0]}>"}, 1)
 

@@ -12,6 +12,7 @@ from tests.infra.conftest import synthesised
 
 ANYWHERE = {
     "AWS::ApiGateway::Stage": "of its own API",
+    "AWS::ApiGatewayV2::Stage": "of its own API",
     "AWS::Athena::NamedQuery": "of its own workgroup",
     "AWS::CloudWatch::Alarm": "its metric's, in the stage's namespace or of a dimension of its own",
     "AWS::IAM::Policy": "of its own role",
