@@ -19,7 +19,7 @@ import pytest
 from websockets.sync.client import connect
 
 from btc import correlation
-from btc.times import MINUTE, parse_iso
+from btc.times import MINUTE, minute_of, parse_iso
 from local.callers import Call, read_calls
 from local.screen import Screen
 from local.session import Options, Session, Summary
@@ -163,7 +163,7 @@ def test_an_ingest_task_that_is_killed_is_replaced_and_leaves_no_hole(run: Run) 
     killed = time.time_ns() // 1000
 
     until = time.monotonic() + 120
-    while (mark := run.session.state().watermark(run.session.market)) is None or mark.time < killed + MINUTE:
+    while (mark := run.session.state().watermark(run.session.market)) is None or mark.time < minute_of(killed) + MINUTE:
         stack.check()
         assert time.monotonic() < until, "the feed did not come back"
         time.sleep(0.5)
