@@ -8,7 +8,7 @@ import pytest
 from tests.faults import stack
 from tests.faults.grounds import Grounds
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack")]
+pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("faults on the stack")]
 
 STACK = int(os.environ.get("STACK") or 2)
 SEED = int(os.environ.get("SEED") or 1)

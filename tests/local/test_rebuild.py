@@ -30,7 +30,7 @@ from local.running import NotRunningError, announced, running
 from local.stack import Served, Stack
 from local.template import synthesised
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack")]
+pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("rebuild")]
 
 BTC = Market("kraken", "BTC-USD")
 MIDNIGHT = day_of(1_762_776_000_000_000) + DAY

@@ -26,7 +26,7 @@ from local.template import ROOT
 from tests.faults.grounds import Grounds
 from tests.faults.stack import Field, fielded
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("rollout"), pytest.mark.timeout(180)]
 
 PATIENCE_S = 60.0
 SETTLED_WITHIN_S = 10.0
