@@ -1,7 +1,6 @@
 """The suite finds the bugs it is there for: each of these, planted on purpose, breaks the law for some seeds."""
 
 from collections.abc import Callable, Collection
-from itertools import islice
 from typing import Any
 from unittest import mock
 
@@ -14,16 +13,13 @@ from btc.feeds.continuity import Continuity
 from btc.tape import Watermark
 from btc.trades import Trades
 from tests.faults import schedules
-from tests.faults.schedules import Outcome
 
 SEEDS = range(1, 161)
-ENOUGH = 2
 
 
-def broken() -> list[Outcome]:
-    """The first of the seeds that break the law: waiting for quiet that never comes is what takes time."""
-    outcomes = (schedules.run(seed) for seed in SEEDS)
-    return list(islice((outcome for outcome in outcomes if not outcome.verdict.holds), ENOUGH))
+def broken() -> int | None:
+    """The first of the seeds that breaks the law: waiting for quiet that never comes is what takes time."""
+    return next((seed for seed in SEEDS if not schedules.run(seed).verdict.holds), None)
 
 
 def put_unconditionally(client: Any, table: str, item: Any, condition: str, values: Any = None) -> bool:
@@ -73,6 +69,4 @@ def take_all(self: TradeStream, lanes: Collection[Any]) -> list[Any]:
 )
 def test_a_planted_bug_breaks_the_law(place: Any, name: str, planted: Any) -> None:
     with mock.patch.object(place, name, planted):
-        found = broken()
-
-    assert len(found) == ENOUGH
+        assert broken() is not None
