@@ -29,6 +29,8 @@ PRICES: Final = ("open", "high", "low", "close")
 _NUMBERS: Final = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
 _FEW: Final = 0.01
 """The share of rows outside their own high and low beyond which the columns are more likely mixed up."""
+_MOST: Final = 6e7
+"""Of a price, a volume or a number of trades in a minute: a day of them stays exact in units."""
 OPTIONAL: Final = ("buy_volume", "trade_count", "complete", "source")
 
 
@@ -99,7 +101,13 @@ def before(path: Path, until: int) -> Dataset:
 
 def refuse_other_data(manifest: Path, found: str) -> None:
     """Raises UnreadableBarsError where there is a manifest that names data of another digest."""
-    if manifest.is_file() and (told := json.loads(manifest.read_text())["digest"]) != found:
+    if not manifest.is_file():
+        return
+    try:
+        told = json.loads(manifest.read_text())["digest"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UnreadableBarsError(f"{manifest} names no data ({error!r}): take the snapshot anew") from error
+    if told != found:
         raise UnreadableBarsError(f"{manifest} names the data {told}, beside it lie {found}: take the snapshot anew")
 
 
@@ -144,12 +152,16 @@ def read(path: Path) -> tuple[Minutes, tuple[str, ...]]:
 
 def _columns(file: pq.ParquetFile) -> Columns:
     names = set(file.schema_arrow.names)
+    if twice := sorted({name for name in names if file.schema_arrow.names.count(name) > 1}):
+        raise UnreadableBarsError(f"column {', '.join(twice)} is there more than once: which one is meant?")
     if missing := sorted({"start", *PRICES, "volume"} - names):
         raise UnreadableBarsError(f"column {', '.join(missing)} is missing; there are {', '.join(sorted(names))}")
     table = file.read(columns=["start", *PRICES, "volume", *(name for name in OPTIONAL if name in names)])
     columns: Columns = {"start": _moments(table["start"])}
     for name in (*PRICES, "volume", "buy_volume", "trade_count"):
         columns[name] = _floats(name, table[name]) if name in names else np.full(len(table), np.nan)
+        if (np.isfinite(columns[name]) & (columns[name] > _MOST)).any():
+            raise UnreadableBarsError(f"column {name} holds numbers above {_MOST:.0e}: in which unit are they?")
     columns["complete"] = np.ones(len(table), bool)
     if "complete" in names:
         if not pa.types.is_boolean(table["complete"].type):
@@ -192,7 +204,10 @@ def _floats(name: str, column: pa.ChunkedArray) -> Floats:
         return np.empty(0)
     # A 128-bit decimal is two words; no price or volume needs the upper one.
     words = np.frombuffer(array.buffers()[1], dtype=np.int64).reshape(-1, 2)[array.offset : array.offset + len(array)]
-    return np.where(array.is_null().to_numpy(zero_copy_only=False), np.nan, words[:, 0] / UNIT)
+    absent = array.is_null().to_numpy(zero_copy_only=False)
+    if (~absent & (words[:, 1] != words[:, 0] >> 63)).any():
+        raise UnreadableBarsError(f"column {name} holds numbers beyond what units can hold: in which unit are they?")
+    return np.where(absent, np.nan, words[:, 0] / UNIT)
 
 
 def _repaired(columns: Columns) -> tuple[Columns, tuple[str, ...]]:

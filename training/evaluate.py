@@ -93,6 +93,8 @@ def _run(told: argparse.Namespace, run: Watched) -> dict[str, Any]:
     parts = split.split(
         data, _day(told.test_from), _day(told.test_until) + DAY, train_until=_day(told.train_until) + DAY
     )
+    tested = start[parts.test]
+    _say(f"testing on {len(tested)} of them, from {iso(int(tested[0]))} to {iso(int(tested[-1]))}")
     _refuse_stillness(data, parts)
     checked = leaks.check(data, parts, seed=told.seed, threads=told.threads)
     beside = [dataset.before(path, int(start[parts.calibrate[0]]) - split.EMBARGO * MINUTE) for path in told.pretrain]
@@ -187,8 +189,8 @@ def _told(arguments: Sequence[str] | None) -> argparse.Namespace:
             parser.error(f"--{name.replace('_', '-')} is a date like 2019-01-31, not {getattr(told, name)}")
     if not _day(told.train_until) < _day(told.test_from) <= _day(told.test_until):
         parser.error("training ends before the test begins, and the test before it ends")
-    if told.trials < 1 or told.threads < 1:
-        parser.error("--trials and --threads are 1 at the least")
+    if told.trials < 1 or told.threads < 1 or told.seed < 0:
+        parser.error("--trials and --threads are 1 at the least, --seed is 0 at the least")
     try:
         told.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

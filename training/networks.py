@@ -143,12 +143,14 @@ def _begun(views: Views, outputs: int, source: np.random.Generator) -> _Learnt:
     count = np.maximum(known.sum(axis=0), 1)
     centre = np.where(known, sample, 0).sum(axis=0) / count
     width = np.sqrt(np.where(known, (sample - centre) ** 2, 0).sum(axis=0) / count)
-    width[width == 0] = 1.0
+    varies = width > 0
+    width[~varies] = 1.0
     sizes = (sample.shape[1], *HIDDEN, outputs)
     arrays = []
     for number, (inputs, into) in enumerate(pairwise(sizes)):
         spread = (2 / inputs) ** 0.5 * (1 if number < len(HIDDEN) else 0.1)
         arrays += [(spread * source.standard_normal((inputs, into))).astype(np.float32), np.zeros(into, np.float32)]
+    arrays[0][~varies] = 0  # nothing is learnt of what does not vary, so that it shall say nothing later
     arrays.append(np.zeros((sample.shape[1], outputs), np.float32))
     return _Learnt(centre.astype(np.float32), width.astype(np.float32), arrays)
 

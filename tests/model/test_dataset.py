@@ -1,5 +1,7 @@
 """Reading bars: the lake's own and plain files; what is repaired is said, what cannot be is refused."""
 
+from decimal import Decimal
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -175,12 +177,31 @@ def test_what_cannot_be_is_left_out_and_said(tmp_path, changes, said, absent):
         ({"high": SMALL.low, "low": SMALL.high}, "rows the high or the low does not enclose"),
         ({"complete": pa.array(["yes"] * 200)}, "column complete holds string"),
         ({"buy_volume": pa.array(["x"] * 200)}, "column buy_volume holds string"),
+        ({"volume": pa.array(SMALL.volume + 1e12)}, "column volume holds numbers above 6e.07"),
+        ({"trade_count": pa.array([1e30] * 200)}, "column trade_count holds numbers above"),
+        ({"open": pa.array([Decimal(2**64)] * 200, pa.decimal128(38, 8))}, "column open holds numbers beyond"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_columns_that_hold_something_else_are_refused_by_name(tmp_path, changes, said):
     with pytest.raises(UnreadableBarsError, match=said):
         dataset.read(write(tmp_path / "bars.parquet", **changes))
+
+
+def test_a_column_that_is_there_twice_is_refused(tmp_path):
+    table = pq.ParquetFile(write(tmp_path / "bars.parquet")).read()
+    pq.write_table(table.append_column("close", table["open"]), tmp_path / "bars.parquet")
+
+    with pytest.raises(UnreadableBarsError, match="close is there more than once"):
+        dataset.read(tmp_path / "bars.parquet")
+
+
+@pytest.mark.parametrize("told", ["{}", "x", "[]"])
+def test_a_manifest_that_names_no_data_is_refused(tmp_path, told):
+    (tmp_path / "manifest.json").write_text(told)
+
+    with pytest.raises(UnreadableBarsError, match="take the snapshot anew"):
+        dataset.refuse_other_data(tmp_path / "manifest.json", "0" * 64)
 
 
 def test_files_that_are_empty_cut_or_corrupt_are_refused(tmp_path):

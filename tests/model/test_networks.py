@@ -67,6 +67,15 @@ def test_the_same_seed_learns_the_same_and_the_hidden_layers_are_shared(data, ne
     assert nets[1].hidden is nets[5].hidden
 
 
+def test_a_feature_that_does_not_vary_says_nothing_later(data, nets):
+    rows = data.matrix[data.rows[-5:]].copy()
+    column = features.NAMES.index("unknown_1440")
+    assert np.ptp(data.matrix[data.rows[:6_000], column]) == 0
+    before, rows[:, column] = nets[1].outputs(rows), 0.05
+
+    assert nets[1].outputs(rows).tobytes() == before.tobytes()
+
+
 def test_its_slopes_are_those_of_the_loss(monkeypatch):
     monkeypatch.setattr(networks, "DROPOUT", 0.0)
     source = np.random.default_rng(0)
