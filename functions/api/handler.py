@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
@@ -28,6 +28,9 @@ from btc.routes import Route
 from btc.settings import Api
 from btc.times import MINUTE, minute_of
 from btc.trades import Market
+
+DUE: Final = 10 * MINUTE
+"""For so long after its target a forecast's outcome may be a moment away."""
 
 logger = Logger()
 metrics = Metrics()
@@ -86,7 +89,8 @@ def serves(route: Route) -> Callable[[Callable[..., Told]], Callable[..., Told]]
     def register(answer: Callable[..., Told]) -> Callable[..., Told]:
         def respond(**path: str) -> Response[str]:
             given = app.current_event.multi_value_query_string_parameters
-            return told(route, answer(requests.asked(route.query, given), **path))
+            moment = now()  # once: an answer of one minute is not told as one of the next
+            return told(route, answer(requests.asked(route.query, given), moment, **path), moment)
 
         app.get(route.path.replace("{", "<").replace("}", ">"))(respond)
         return answer
@@ -94,12 +98,12 @@ def serves(route: Route) -> Callable[[Callable[..., Told]], Callable[..., Told]]
     return register
 
 
-def told(route: Route, answered: Told) -> Response[str]:
+def told(route: Route, answered: Told, moment: int) -> Response[str]:
     body = views.to_json(answered.answer).decode()
     if not route.cached:
         return reply(200, body, {"Cache-Control": "no-store"})
     tag = caching.etag(views.to_json(answered.answer.ageless()))
-    headers = {"ETag": tag, "Cache-Control": caching.control(now(), settled=answered.settled)}
+    headers = {"ETag": tag, "Cache-Control": caching.control(moment, settled=answered.settled)}
     if caching.matches(app.current_event.headers.get("If-None-Match", ""), tag):
         return reply(304, "", headers)
     return reply(200, body, headers)
@@ -112,58 +116,61 @@ def reply(status: int, body: str, headers: dict[str, str], content_type: str = "
 
 
 @serves(routes.FORECASTS)
-def get_forecasts(query: MarketQuery, symbol: str) -> Told:
+def get_forecasts(query: MarketQuery, moment: int, symbol: str) -> Told:
     market = requests.market_of(symbol, query, markets())
-    found = newest().of(market, now())
-    return Told(views.forecasts(market, found.forecasts, found.last, now()), found.as_of >= minute_of(now()))
+    found = newest().of(market, moment)
+    return Told(
+        views.forecasts(market, found.forecasts, found.last, moment), found.whole and found.as_of >= minute_of(moment)
+    )
 
 
 @serves(routes.LIVE)
-def get_live(query: MarketQuery, symbol: str) -> Told:
+def get_live(query: MarketQuery, moment: int, symbol: str) -> Told:
     market = requests.market_of(symbol, query, markets())
     if not settings().channel_url:
         raise NothingPushedError("nothing is pushed here: ask for the forecasts as each minute closes")
-    ticket = ListenerTable(settings().listeners_table, clients.dynamodb()).issue(market, now())
-    return Told(views.live(market, settings().channel_url, ticket, TICKET_S, now()), settled=False)
+    ticket = ListenerTable(settings().listeners_table, clients.dynamodb()).issue(market, moment)
+    return Told(views.live(market, settings().channel_url, ticket, TICKET_S, moment), settled=False)
 
 
 @serves(routes.HISTORY)
-def get_history(query: HistoryQuery, symbol: str) -> Told:
+def get_history(query: HistoryQuery, moment: int, symbol: str) -> Told:
     market = requests.market_of(symbol, query, markets())
     found = forecasts().before(market, query.horizon, query.before(market), query.limit + 1)
     page = found[: query.limit]
     more = page and len(found) > len(page)
     cursor = query.next_cursor(market, page[-1].forecast.target_time) if more else None
-    fresh = bool(page) and page[0].forecast.as_of >= minute_of(now())
-    return Told(views.history(market, query.horizon, page, cursor, now()), fresh)
+    due = (scored for scored in page if moment - DUE < scored.forecast.target_time <= moment)
+    fresh = bool(page) and page[0].forecast.as_of >= minute_of(moment) and all(scored.outcome for scored in due)
+    return Told(views.history(market, query.horizon, page, cursor, moment), fresh)
 
 
 @serves(routes.SCORES)
-def get_scores(query: MarketQuery, symbol: str) -> Told:
+def get_scores(query: MarketQuery, moment: int, symbol: str) -> Told:
     market = requests.market_of(symbol, query, markets())
-    latest = {made.horizon: made for made in newest().of(market, now()).forecasts}
-    found = {horizon: live_scores().of(market, horizon, now()) for horizon in HORIZONS}
-    return Told(views.scores(market, latest, found, now()), settled=False)
+    latest = {made.horizon: made for made in newest().of(market, moment).forecasts}
+    found = {horizon: live_scores().of(market, horizon, moment) for horizon in HORIZONS}
+    return Told(views.scores(market, latest, found, moment), settled=False)
 
 
 @serves(routes.BARS)
-def get_bars(query: BarsQuery, symbol: str) -> Told:
+def get_bars(query: BarsQuery, moment: int, symbol: str) -> Told:
     market = requests.market_of(symbol, query, markets())
-    span = requests.span(query, now())
+    span = requests.span(query, moment)
     found = intervals.resample(bars().between(market, span.start, span.end), span.minutes)
-    answer = views.bars(market, query.interval, found, state().watermark(market), now())
+    answer = views.bars(market, query.interval, found, state().watermark(market), moment)
     whole = len(found) * span.minutes * MINUTE == span.end - span.start
     return Told(answer, whole and answer.complete and all(bar.closed for bar in found))
 
 
 @serves(routes.MODEL)
-def get_model(query: Query) -> Told:
-    return Told(views.model(state().promoted(), now()), settled=True)
+def get_model(query: Query, moment: int) -> Told:
+    return Told(views.model(state().promoted(), moment), settled=True)
 
 
 @serves(routes.HEALTH)
-def get_health(query: Query) -> Told:
-    return Told(views.health({market: state().watermark(market) for market in markets()}, now()), settled=False)
+def get_health(query: Query, moment: int) -> Told:
+    return Told(views.health({market: state().watermark(market) for market in markets()}, moment), settled=False)
 
 
 @app.get(routes.OPENAPI.path)

@@ -10,7 +10,7 @@ from btc.champions import Champion
 from btc.times import MINUTE, SECOND, iso
 from tests.unit.asking import SETTINGS, ask, asking, clock, forecast_minutes, store_bars
 from tests.unit.aws import aws
-from tests.unit.market import NOON
+from tests.unit.market import BTC, NOON
 
 pytestmark = pytest.mark.usefixtures("aws")
 __all__ = ["ask", "aws", "clock"]
@@ -54,10 +54,34 @@ def test_what_has_changed_has_another_tag(ask):
 
 def test_the_newest_forecast_holds_until_the_next_minute_and_an_overdue_one_a_second(ask, clock):
     forecast_minutes(11)
+    store_bars(12)
     assert ask(FORECASTS).headers["cache-control"] == "private, max-age=58"
     clock.now += MINUTE
 
     assert ask(FORECASTS).headers["cache-control"] == "private, max-age=1"
+
+
+def test_what_is_read_before_a_horizon_of_it_can_be_is_read_again(ask):
+    forecast_minutes(11)
+    store_bars(12)
+    key = {"series": {"S": f"{BTC}:1"}, "target_time": {"S": iso(NOON + 11 * MINUTE)}}
+    late = clients.dynamodb().delete_item(TableName="forecasts", Key=key, ReturnValues="ALL_OLD")["Attributes"]
+    torn = ask(FORECASTS)
+    clients.dynamodb().put_item(TableName="forecasts", Item=late)
+    whole = ask(FORECASTS)
+
+    assert torn.headers["cache-control"] == "private, max-age=1"
+    assert {made["as_of"] for made in whole.body["forecasts"]} == {iso(NOON + 10 * MINUTE)}
+    assert whole.headers["cache-control"] == "private, max-age=58"
+
+
+def test_an_answer_of_one_minute_is_not_told_as_one_of_the_next(ask, clock, monkeypatch):
+    forecast_minutes(11)
+    store_bars(12)
+    moments = iter([NOON + 11 * MINUTE - 1, *[NOON + 11 * MINUTE] * 9])
+    monkeypatch.setattr(type(clock), "now", property(lambda _: next(moments)), raising=False)
+
+    assert ask(FORECASTS).headers["cache-control"] in ("private, max-age=0", "private, max-age=1")
 
 
 def test_proven_bars_hold_until_the_next_minute_and_others_a_second(ask):

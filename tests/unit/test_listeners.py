@@ -34,7 +34,9 @@ def test_a_ticket_ages(aws):
 def test_what_was_never_issued_opens_nothing(aws):
     table().add(BTC, "connection", NOON)
 
-    assert [table().redeem(guess, NOON) for guess in ("guess", "connection", str(BTC))] == [None] * 3
+    assert [table().redeem(guess, NOON) for guess in ("guess", "connection", str(BTC), "", "x" * 2000, "é" * 32)] == [
+        None
+    ] * 6
     assert table().of(BTC) == ["connection"]
 
 

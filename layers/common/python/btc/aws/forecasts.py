@@ -109,7 +109,7 @@ class ForecastTable:
         """
         furthest = self.latest(market, HORIZONS[-1], consistent=consistent)
         if furthest is None:
-            return [made for horizon in HORIZONS if (made := self.latest(market, horizon))]
+            return [made for horizon in HORIZONS if (made := self.latest(market, horizon, consistent=consistent))]
         keys = [
             {"series": {"S": _series(market, horizon)}, "target_time": {"S": iso(furthest.as_of + horizon * MINUTE)}}
             for horizon in HORIZONS[:-1]
@@ -122,7 +122,9 @@ class ForecastTable:
             for horizon in HORIZONS[:-1]
             if (item := items.get(_series(market, horizon)))
         }
-        others = (found.get(horizon) or self.latest(market, horizon) for horizon in HORIZONS[:-1])
+        others = (
+            found.get(horizon) or self.latest(market, horizon, consistent=consistent) for horizon in HORIZONS[:-1]
+        )
         return [*(each for each in others if each), furthest]
 
     def before(self, market: Market, horizon: int, time: int, limit: int) -> list[Scored]:

@@ -5,6 +5,7 @@ ticket over HTTPS, where its usage plan counts it, and the ticket opens one conn
 anyone could read it in an address, it is spent.
 """
 
+import re
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 TICKET_S: Final = 30
 """How long a ticket may wait to be used."""
+_BYTES: Final = 24
+_TICKET: Final = re.compile(r"[\w-]{32}", re.ASCII)
 LONGEST: Final = 2 * HOUR
 """After so long (µs) API Gateway ends a connection, whatever it is used for."""
 HANDSHAKE: Final = 30 * SECOND
@@ -36,13 +39,15 @@ class ListenerTable:
 
     def issue(self, market: Market, now: int) -> str:
         """A ticket that opens one connection."""
-        ticket = secrets.token_urlsafe(24)
+        ticket = secrets.token_urlsafe(_BYTES)
         item = _item(TICKET, ticket, now + TICKET_S * SECOND)
         self.client.put_item(TableName=self.name, Item={**item, "market": {"S": str(market)}})
         return ticket
 
     def redeem(self, ticket: str, now: int) -> Market | None:
         """The market that the ticket is for, which then is spent; None for one that is unknown, spent or too old."""
+        if not _TICKET.fullmatch(ticket):
+            return None  # what no key can be: the table would refuse it as an error
         taken = self._take(_key(TICKET, ticket), "expires > :time", now)
         return Market.parse(taken["market"]["S"]) if taken else None
 

@@ -7,7 +7,7 @@ from btc.aws.forecasts import ForecastTable
 from btc.aws.scores import ScoreTable
 from btc.aws.tables import BarTable
 from btc.bars import Bar
-from btc.forecasts import Forecast
+from btc.forecasts import HORIZONS, Forecast
 from btc.scores import WINDOWS, Hours, by_day, since
 from btc.times import DAY, HOUR, MINUTE, day_of, minute_of
 from btc.trades import Market
@@ -23,6 +23,12 @@ class Found(NamedTuple):
     def as_of(self) -> int:
         return max((forecast.as_of for forecast in self.forecasts), default=0)
 
+    @property
+    def whole(self) -> bool:
+        """All horizons are of the same minute, and its bar is proven: nothing of it will come later."""
+        same = {forecast.as_of for forecast in self.forecasts} == {self.as_of}
+        return same and len(self.forecasts) == len(HORIZONS) and self.last is not None and bool(self.last.complete)
+
 
 @dataclass(frozen=True, slots=True)
 class NewestForecasts:
@@ -36,7 +42,7 @@ class NewestForecasts:
 
     def of(self, market: Market, now: int) -> Found:
         held = self._held.get(market)
-        if held and held.as_of >= minute_of(now) and held.last and held.last.complete:
+        if held and held.whole and held.as_of >= minute_of(now):
             return held
         forecasts = self.table.newest(market, consistent=self.consistent)
         as_of = Found(forecasts, None).as_of
