@@ -15,6 +15,7 @@ export ONCE ?=
 JSON ?=
 LOAD ?=
 STAGE ?= dev
+ALARM_EMAIL ?=
 STACK_NAME ?= PredictBitcoin
 SCHEDULES ?= 1000
 SEED ?= 1
@@ -89,8 +90,8 @@ bootstrap: layers  ## cdk bootstrap, with images scanned when they are pushed (n
 	python -m cdk.bootstrap
 
 .PHONY: deploy
-deploy: layers  ## cdk deploy (needs AWS credentials and Docker); STAGE=prod for production
-	python -m cdk deploy -c stage=$(STAGE)
+deploy: layers  ## cdk deploy (needs AWS credentials and Docker); STAGE=prod for production, ALARM_EMAIL=… to be told
+	python -m cdk deploy -c stage=$(STAGE) $(if $(ALARM_EMAIL),-c alarm_email=$(ALARM_EMAIL))
 
 .PHONY: cost
 cost: layers  ## the monthly bill of the template; JSON=1 for a machine, LOAD="--symbols 10 --trades-per-s 5"

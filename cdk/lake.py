@@ -64,7 +64,7 @@ class Lake(Construct):
             self,
             "Workgroup",
             name=stage.prefix,
-            recursive_delete_option=not stage.keep_data,
+            recursive_delete_option=True,  # its history of queries, which would keep the stack from going
             work_group_configuration=athena.CfnWorkGroup.WorkGroupConfigurationProperty(
                 bytes_scanned_cutoff_per_query=stage.query_scan_limit_gb * 10**9,
                 enforce_work_group_configuration=True,

@@ -155,7 +155,7 @@ class Monitoring(Construct):
             ),
             "A batch or event that no retry could deliver lies in the failures bucket",
             "its key names the function, whose log tells the cause; once that is mended, deliver it "
-            "again with `python -m functions.redrive`.",
+            "again with `python -m functions.redrive --stack NAME`.",
         )
         self._rule(
             "PipelineFailed",

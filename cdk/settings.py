@@ -72,7 +72,7 @@ class Stage:
     """Of one key; and half as many again may come in a burst."""
     requests_per_day: int = 100_000
     total_rate_per_s: int = 50
-    """Of all keys and of those who need none: what the open path can cost at most."""
+    """Of each route, whoever asks: it bounds what one that needs no key can cost."""
     live: bool = True
     """Push forecasts over a WebSocket API. None of it is billed by the hour; that a function looks once a minute who
     listens costs some cents a month."""

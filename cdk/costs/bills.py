@@ -265,7 +265,9 @@ def _logs(bill: Bill, name: str, properties: Json) -> Iterator[Row]:
 
 def _pipeline(bill: Bill, name: str, properties: Json) -> Iterator[Row]:
     text = json.dumps(properties)
-    instance = next(kind for kind in ("ml.m5.xlarge",) if kind in text)
+    instance = next((kind for kind in ("ml.m5.xlarge",) if kind in text), None)
+    if instance is None:
+        raise UnpricedError(f"{name} trains on an instance that cdk/costs/prices.py has no price for: add it there")
     spot = '\\"EnableManagedSpotTraining\\":true' in text.replace('\\\\"', '\\"')
     times = bill.load.retrainings
     yield bill.row(name, "training", times * TRAINING_H, instance, PRICES["ml_spot"].usd if spot else 1.0)
