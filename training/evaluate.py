@@ -96,7 +96,9 @@ def _run(told: argparse.Namespace, run: Watched) -> dict[str, Any]:
     tested = start[parts.test]
     _say(f"testing on {len(tested)} of them, from {iso(int(tested[0]))} to {iso(int(tested[-1]))}")
     _refuse_stillness(data, parts)
-    checked = leaks.check(data, parts, seed=told.seed, threads=told.threads)
+    leaks.refuse_leaks(data, parts)
+    checked = leaks.controls(data, split.folds(data, parts, FOLDS)[-1], seed=told.seed, threads=told.threads)
+    leaks.refuse_skilled_controls(checked)
     beside = [dataset.before(path, int(start[parts.calibrate[0]]) - split.EMBARGO * MINUTE) for path in told.pretrain]
     model = _trained(data, parts, beside, told, run)
     metrics, losses = evaluate(data, parts.learnt, parts.test, issue.issued(data, parts.test, model), told.seed)

