@@ -29,8 +29,9 @@ PRICES: Final = ("open", "high", "low", "close")
 _NUMBERS: Final = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
 _FEW: Final = 0.01
 """The share of rows outside their own high and low beyond which the columns are more likely mixed up."""
-_MOST: Final = 6e7
-"""Of a price, a volume or a number of trades in a minute: a day of them stays exact in units."""
+_MOST: Final = {"volume": 6e7, "buy_volume": 6e7, "trade_count": 1e15}
+"""Of a minute, so that the sum of a day stays exact in 64 bits, volumes in units; of prices what units can hold."""
+_MOST_PRICE: Final = 9e10
 OPTIONAL: Final = ("buy_volume", "trade_count", "complete", "source")
 
 
@@ -160,8 +161,9 @@ def _columns(file: pq.ParquetFile) -> Columns:
     columns: Columns = {"start": _moments(table["start"])}
     for name in (*PRICES, "volume", "buy_volume", "trade_count"):
         columns[name] = _floats(name, table[name]) if name in names else np.full(len(table), np.nan)
-        if (np.isfinite(columns[name]) & (columns[name] > _MOST)).any():
-            raise UnreadableBarsError(f"column {name} holds numbers above {_MOST:.0e}: in which unit are they?")
+        most = _MOST.get(name, _MOST_PRICE)
+        if (np.isfinite(columns[name]) & (columns[name] > most)).any():
+            raise UnreadableBarsError(f"column {name} holds numbers above {most:.0e}: in which unit are they?")
     columns["complete"] = np.ones(len(table), bool)
     if "complete" in names:
         if not pa.types.is_boolean(table["complete"].type):
