@@ -98,7 +98,8 @@ def test_one_id_leads_from_the_feed_to_what_became_of_a_forecast(run: Run) -> No
     [minute] = correlation.minutes([(run.session.market, as_of - MINUTE)])
     done = {
         "ingest_trades": "ingested",
-        **dict.fromkeys(("archive_trades", "archive_bars", "archive_forecasts"), "archived"),
+        # archive_trades tells of whole batches, where one of many minutes names only some of them.
+        **dict.fromkeys(("archive_bars", "archive_forecasts"), "archived"),
         "aggregate_bars": "aggregated",
         "forecast": "forecast",
         "score_forecasts": "scored",
