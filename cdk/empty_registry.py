@@ -8,18 +8,26 @@ import urllib.request
 from typing import Any
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 
 
 def handler(event: dict[str, Any], context: Any) -> None:  # noqa: ARG001 - Lambda's
     """Answers CloudFormation, which waits for an hour where nothing answers."""
     answer = {name: event[name] for name in ("StackId", "RequestId", "LogicalResourceId")}
-    answer |= {"PhysicalResourceId": event["ResourceProperties"]["Group"], "Status": "SUCCESS"}
+    answer |= {"PhysicalResourceId": event["ResourceProperties"]["Group"], "Status": "FAILED"}
+    answer |= {"Reason": "the registry's models stay: see the function's log"}
     try:
         if event["RequestType"] == "Delete":
             empty(event["ResourceProperties"]["Group"])
-    except Exception as error:  # whatever it is, it has to be told
-        answer |= {"Status": "FAILED", "Reason": f"the registry's models stay: {error}"}
-    request = urllib.request.Request(event["ResponseURL"], json.dumps(answer).encode(), method="PUT")  # noqa: S310
+        answer |= {"Status": "SUCCESS", "Reason": ""}
+    except (BotoCoreError, ClientError) as error:
+        answer |= {"Reason": f"the registry's models stay: {error}"}
+    finally:
+        _tell(event["ResponseURL"], answer)
+
+
+def _tell(url: str, answer: dict[str, str]) -> None:
+    request = urllib.request.Request(url, json.dumps(answer).encode(), method="PUT")  # noqa: S310
     request.add_header("Content-Type", "")
     urllib.request.urlopen(request, timeout=30).close()  # noqa: S310 - CloudFormation's own address
 

@@ -75,7 +75,7 @@ def _bars(chosen: argparse.Namespace, settings: Restore) -> None:
 
 def _items(chosen: argparse.Namespace) -> None:
     table = output(clients.cloudformation(), chosen.stack, TABLES[chosen.table]) if chosen.stack else chosen.table
-    done = put_back(clients.dynamodb(), chosen.copy, table, replace=chosen.replace)
+    done = put_back(clients.dynamodb(), chosen.copy, table, now=time.time(), replace=chosen.replace)
     print(f"{done.added:,} items added to {table}, {done.replaced:,} replaced, {done.left:,} left as they are")
 
 

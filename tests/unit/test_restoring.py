@@ -47,9 +47,9 @@ def test_what_differs_is_put_over_only_where_that_is_asked_for():
     before, copy = bars(), copied("bars")
     spoilt(before[1])
 
-    assert put_back(clients.dynamodb(), copy, "bars", replace=False) == PutBack(0, 0, 3)
+    assert put_back(clients.dynamodb(), copy, "bars", now=time.time(), replace=False) == PutBack(0, 0, 3)
     assert bars()[1].close == 1
-    assert put_back(clients.dynamodb(), copy, "bars", replace=True) == PutBack(0, 1, 2)
+    assert put_back(clients.dynamodb(), copy, "bars", now=time.time(), replace=True) == PutBack(0, 1, 2)
     assert bars() == before
     fold([trade(4, 2)])  # the live path goes on from the version that was put back
     assert bars()[2].trade_count == 2
@@ -60,7 +60,7 @@ def test_a_minute_that_was_open_then_is_left_to_the_tape():
     copy = copied("bars")
     fold([trade(2, 0)])
 
-    assert put_back(clients.dynamodb(), copy, "bars", replace=True) == PutBack(0, 0, 1)
+    assert put_back(clients.dynamodb(), copy, "bars", now=time.time(), replace=True) == PutBack(0, 0, 1)
     assert bars()[0].ranges == ((1, 2),)
 
 
@@ -70,7 +70,7 @@ def test_what_has_expired_since_does_not_come_back():
     [item] = clients.dynamodb().scan(TableName="bars")["Items"]
     clients.dynamodb().delete_item(TableName="bars", Key={name: item[name] for name in ("market", "start")})
 
-    assert put_back(clients.dynamodb(), copy, "bars", replace=False) == PutBack(0, 0, 1)
+    assert put_back(clients.dynamodb(), copy, "bars", now=time.time(), replace=False) == PutBack(0, 0, 1)
     assert not bars()
 
 

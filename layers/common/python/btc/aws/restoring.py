@@ -3,7 +3,6 @@
 Both may run while the live market writes, may be killed, and may be repeated: what is there already is left as it is.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -64,8 +63,8 @@ class PutBack(NamedTuple):
     """Equal, expired, still open when the copy was made, or, unless they are to be replaced, different."""
 
 
-def put_back(client: "DynamoDBClient", copy: str, table: str, *, replace: bool) -> PutBack:
-    """Put a copy's items back into the table they are of.
+def put_back(client: "DynamoDBClient", copy: str, table: str, *, now: float, replace: bool) -> PutBack:
+    """Put a copy's items back into the table they are of, but for those that have expired by `now` (s since 1970).
 
     With `replace` over those that differ too, and a bar over the version that is there, so that whoever is changing it
     reads it again. A bar that was open then has grown since: the tape makes it again. Raises ClientError.
@@ -74,7 +73,7 @@ def put_back(client: "DynamoDBClient", copy: str, table: str, *, replace: bool) 
     added = replaced = count = 0
     for page in client.get_paginator("scan").paginate(TableName=copy, ConsistentRead=True):
         count += len(page["Items"])
-        wanted = [item for item in page["Items"] if not _past(item, time.time())]
+        wanted = [item for item in page["Items"] if not _past(item, now)]
         for first in range(0, len(wanted), _AT_ONCE):
             part = wanted[first : first + _AT_ONCE]
             there = _there(client, table, keys, part)
