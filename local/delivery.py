@@ -96,7 +96,7 @@ class Delivery:
         """Whether every shard was read to its end with nothing left to deliver, by a read that began at `since`
         (time.monotonic) or later. Raises DeliveryError when a poller has ended on an error."""
         for poller in self._pollers:
-            if poller.failure is not None:
+            if poller.failure is not None or poller.broke_off:
                 raise DeliveryError(f"{self.mapping.function}: {poller.shard} is no longer read") from poller.failure
         return all(poller.quiet_at > since for poller in self._pollers)
 
@@ -151,7 +151,8 @@ class _Poller(threading.Thread):
         self.shard = shard
         self.tally = _Tally()
         self.quiet_at = 0.0
-        self.failure: BaseException | None = None
+        self.finished = False
+        self.failure: Exception | None = None
         self._feed = feed
         self._mapping = feed.mapping
         self._stopping = feed.stopping
@@ -161,6 +162,11 @@ class _Poller(threading.Thread):
         self._oldest: float | None = None
         self._behind_ms = 0
 
+    @property
+    def broke_off(self) -> bool:
+        """Whether it ended on something unforeseen, whose traceback the thread has printed."""
+        return self.ident is not None and not self.is_alive() and not self.finished
+
     def lag_s(self) -> float:
         oldest = self._oldest
         return self._behind_ms / 1000 if oldest is None else max(0.0, time.time() - oldest)
@@ -168,7 +174,8 @@ class _Poller(threading.Thread):
     def run(self) -> None:
         try:
             self._poll()
-        except Exception as error:  # whatever ends this thread is kept: `idle` raises it to whoever asks
+            self.finished = True
+        except (BotoCoreError, ClientError, OSError) as error:
             logger.exception("%s stopped reading %s", self._mapping.function, self.shard)
             self.failure = error
 

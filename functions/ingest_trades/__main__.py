@@ -14,6 +14,7 @@ from threading import Thread
 from typing import Final, TypeVar
 
 from aws_lambda_powertools import Logger
+from urllib3.exceptions import HTTPError
 
 from btc.aws import clients
 from btc.aws.state import StateTable
@@ -75,8 +76,11 @@ class Stop:
         def run() -> None:
             try:
                 answer.set_result(ask())
-            except Exception as error:  # whoever waits for the answer is raised it
+            except (OSError, HTTPError) as error:  # the network's: whoever waits for the answer is raised it
                 answer.set_exception(error)
+            finally:
+                if not answer.done():
+                    answer.set_exception(RuntimeError("the question broke off: the thread's traceback tells why"))
 
         Thread(target=run, daemon=True).start()
         while not self.wanted:
