@@ -18,7 +18,7 @@ from functions.ingest_trades.ingestion import Ingestion
 from tests.faults.faults import Faults
 from tests.faults.sockets import Session
 from tests.faults.venue import Http, Venue
-from tests.faults.world import Process, World
+from tests.faults.world import FATAL, Process, World
 
 
 class Silent:
@@ -81,7 +81,7 @@ class Service:
                 self._serve(number)
             except (HistoryError, UndeliveredError, ClientError, BotoCoreError):
                 pass
-            except Exception as error:  # what no fault explains breaks the law: the verdict tells of it
+            except FATAL as error:  # what no fault explains breaks the law: the verdict tells of it
                 self.died.append(error)
             self._world.sleep(self._faults.random.uniform(0.1, 2.0))
 

@@ -6,7 +6,12 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import count
 from threading import Lock, Thread
-from typing import Any
+from typing import Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+FATAL: Final = (BotoCoreError, ClientError, AssertionError, LookupError, OSError, RuntimeError, TypeError, ValueError)
+"""What a process may die of, be it a fault's doing or a bug's: who waits for it asks, and the verdict tells."""
 
 
 class Killed(BaseException):
@@ -111,9 +116,10 @@ class World:
                 process.result = body()
         except Killed:
             pass
-        except Exception as error:  # whoever waits for the process asks what it died of
+        except FATAL as error:
             process.error = error
-        process.ended = True
-        if process._waiter:
-            self._schedule(process._waiter, self.now)
-        self._following()._turn.release()
+        finally:  # whatever else it died of, its thread tells: the others go on
+            process.ended = True
+            if process._waiter:
+                self._schedule(process._waiter, self.now)
+            self._following()._turn.release()
