@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import comet_ml
+from comet_ml.exceptions import CometException
+
+from training.tracking import TrackingError
 
 PROJECT: Final = "predict-bitcoin-price"
 
 
-class CometError(RuntimeError):
+class CometError(TrackingError):
     """Comet did not take a run; the message says what it answered, without the key."""
 
 
@@ -67,7 +70,8 @@ class CometRun:
             for file in self._files:
                 _log_file(experiment, file)
             experiment.end()
-        except Exception as error:  # Comet's own words may hold the key, which no log may
+        except (CometException, OSError, ValueError, TypeError) as error:
+            # Comet's own words may hold the key, which no log may.
             told = str(error).replace(self._key, "…") if self._key else str(error)
             raise CometError(f"{type(error).__name__}: {told}") from None
 

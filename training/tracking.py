@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Protocol, Self, TypeVar
 
+from botocore.exceptions import BotoCoreError, ClientError
 from optuna.trial import FrozenTrial
 
 from training.insights import Story
@@ -53,6 +54,10 @@ _T = TypeVar("_T")
 
 class TrackingError(RuntimeError):
     """A tracker cannot be used; the message says why and what to do."""
+
+
+_LOSSES: Final = (TrackingError, OSError, ImportError, subprocess.SubprocessError, BotoCoreError, ClientError)
+"""What a tracker may be lost by: its own refusal, the network's or the disk's, pip's, or its secret's."""
 
 
 class Run(Protocol):
@@ -140,7 +145,7 @@ class Watched:
                 continue
             try:
                 done[tracker] = act(value)
-            except Exception as error:  # whatever a tracker raises, the training goes on; whoever reads the log hears
+            except _LOSSES as error:
                 self._lost.add(tracker)
                 self._say(f"goes on without {tracker}: {type(error).__name__}: {error}")
         return done
