@@ -10,7 +10,6 @@ from btc import features
 from btc.features import LOOK_BACK
 from btc.forecasts import LEVELS
 from btc.heads import FLAT
-from btc.nets import Net
 from tests.model.walks import walk
 from training import dataset, networks
 from training.growth import modes
@@ -107,7 +106,3 @@ def test_its_slopes_are_those_of_the_loss(monkeypatch):
             sides.append(value())
         array[...] = kept
         assert (sides[0] - sides[1]) / 1e-2 == pytest.approx(float((slope * way).sum()), rel=0.05, abs=1e-4)
-
-
-def test_it_takes_as_many_parts_as_a_file_holds(nets):
-    assert Net.joined(list(nets.values())).last.bias.size == sum(net.last.bias.size for net in nets.values())
