@@ -59,8 +59,8 @@ class Used(NamedTuple):
 
 
 USED: Final = {
-    "aggregate_bars trades": Used(reads=6, writes=1, calls=7, log_bytes=411, cpu_ms=7.0),
-    "aggregate_bars closing": Used(reads=6, writes=4, calls=10, log_bytes=449, cpu_ms=8.3),
+    "aggregate_bars trades": Used(reads=4, writes=1, calls=5, log_bytes=411, cpu_ms=4.5),
+    "aggregate_bars closing": Used(reads=4, writes=4, calls=8, log_bytes=449, cpu_ms=5.6),
     "archive_trades 300 trades": Used(puts=1, calls=1, log_bytes=566, cpu_ms=11.0),
     "archive_bars day": Used(reads=42, puts=1, gets=1, calls=3, log_bytes=399, cpu_ms=66.0),
     "archive_forecasts two hours": Used(reads=69, puts=1, gets=1, calls=6, log_bytes=404, cpu_ms=105.0),

@@ -23,6 +23,8 @@ WRITERS: Final = 4
 """Writes under way at once: a batch of history is thousands of bars, and each write is mostly waiting."""
 
 _PAGE: Final = 1000
+_NEAR: Final = 3
+"""Minutes within which a market that is alive has traded."""
 _NUMBERS: Final = ("open", "high", "low", "close", "volume")
 _TOLD: Final = ("turnover", "buy_volume", "trade_count", "prior_id", "next_id")
 """What a bar may not know: then its item has no such attribute."""
@@ -129,15 +131,20 @@ class BarTable:
 
         A kline with trades ends the search too: nothing joins across trades that nobody has.
         """
+        # A live market traded a minute or two ago: one query tells both sides, and that is half of what looking costs.
+        near = first - _NEAR * MINUTE
         found: dict[int, Stored] = {}
-        for stored in self._walk(market, "<", first):
-            found[stored.bar.start] = stored
-            if stored.bar.traded:
-                break
-        for stored in self._walk(market, ">=", first, limit=min((last - first) // MINUTE + 3, _PAGE)):
+        for stored in self._walk(market, ">=", near, limit=min((last - near) // MINUTE + 3, _PAGE)):
+            if stored.bar.traded and stored.bar.start < first:
+                found.clear()
             found[stored.bar.start] = stored
             if stored.bar.traded and stored.bar.start > last:
                 break
+        if not any(entry.bar.traded for start, entry in found.items() if start < first):
+            for stored in self._walk(market, "<", near):
+                found[stored.bar.start] = stored
+                if stored.bar.traded:
+                    break
         return found
 
     def replace(self, changed: Sequence[Bar], over: Mapping[int, Stored], expires: int) -> list[Bar]:
