@@ -31,6 +31,8 @@ SHARD_BYTES_PER_S: Final = 500_000
 """Half of what a shard takes: history may fill the other half."""
 FULL_BYTES: Final = 500_000
 """Gathered trades are sent when they have come to this much (btc.aws.streams)."""
+STARTS: Final = HOURS
+"""How often a month a function that is asked every minute starts anew: assumed, a process lives an hour at least."""
 POLLS_A_MINUTE: Final = 60
 """Of a shard: records that come oftener share an invocation."""
 TAPE_BYTES: Final = 24.1
@@ -64,7 +66,8 @@ USED: Final = {
     "archive_trades 300 trades": Used(puts=1, calls=1, log_bytes=566, cpu_ms=11.0),
     "archive_bars day": Used(reads=42, puts=1, gets=1, calls=3, log_bytes=399, cpu_ms=66.0),
     "archive_forecasts two hours": Used(reads=69, puts=1, gets=1, calls=6, log_bytes=404, cpu_ms=105.0),
-    "forecast bar": Used(reads=85, writes=4, calls=6, log_bytes=667, cpu_ms=83.0),
+    "forecast first": Used(reads=94, writes=4, gets=2, calls=6, log_bytes=669, cpu_ms=174.0),
+    "forecast bar": Used(reads=3, writes=8, calls=8, log_bytes=667, cpu_ms=16.0),
     "score_forecasts bar": Used(reads=83, writes=17, calls=15, log_bytes=2109, cpu_ms=110.0),
     "audit_bars day": Used(reads=86, calls=3, log_bytes=771, cpu_ms=81.0),
     "connect_listeners visit": Used(writes=4, calls=4, log_bytes=352, cpu_ms=2.3),
@@ -188,7 +191,7 @@ class Windows:
 
 def works(load: Load, windows: Windows) -> dict[str, Work]:
     """What each function does in a month, by name."""
-    symbols, minutes = load.symbols, MINUTES * load.symbols
+    symbols = load.symbols
     return {
         "aggregate_bars": _aggregate(load, windows.each("aggregate_bars")),
         "archive_trades": _tape(load, windows.each("archive_trades")),
@@ -199,7 +202,7 @@ def works(load: Load, windows: Windows) -> dict[str, Work]:
             SECONDS * max(1 / windows.each("archive_forecasts"), 2 * HORIZONS * symbols / 60 / 1000),
             symbols,
         ),
-        "forecast": Work(minutes, of(USED["forecast bar"], minutes)),
+        "forecast": _forecast(symbols),
         "score_forecasts": _score(load, windows.each("score_forecasts")),
         "audit_bars": _each(
             of(USED["audit_bars day"], windows.audit_days)._replace(log_bytes=USED["audit_bars day"].log_bytes),
@@ -211,6 +214,13 @@ def works(load: Load, windows: Windows) -> dict[str, Work]:
         "push_forecasts": _push(load),
         "promote_model": Work(load.retrainings, of(PROMOTION, load.retrainings)),
     }
+
+
+def _forecast(symbols: int) -> Work:
+    """A process that has just started reads a whole look-back of each market, and the model."""
+    first, next_one = (USED[f"forecast {name}"] for name in ("first", "bar"))
+    minutes = MINUTES * symbols
+    return Work(minutes, total(of(first, STARTS * symbols), of(next_one, minutes - STARTS * symbols)))
 
 
 def _each(used: Used, invocations: float, symbols: int) -> Work:

@@ -15,6 +15,7 @@ from btc import correlation, models, serving
 from btc.aws import clients
 from btc.aws.calibrations import CalibrationTable, gather
 from btc.aws.forecasts import ForecastTable
+from btc.aws.lookbacks import LookBacks
 from btc.aws.metrics import add_details
 from btc.aws.models import NoArtefactError, download
 from btc.aws.state import StateTable
@@ -36,6 +37,11 @@ def settings() -> Forecast:
     return Forecast.from_env(os.environ)
 
 
+@cache
+def look_backs() -> LookBacks:
+    return LookBacks(BarTable(settings().bars_table, clients.dynamodb()))
+
+
 @logger.inject_lambda_context
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
@@ -52,7 +58,7 @@ def forecast(bar: Bar, now: int) -> list[bool]:
     """For each new forecast of a time still to come, as of the bar's close: whether it is the baseline's."""
     champion = StateTable(settings().state_table, clients.dynamodb()).champion()
     model, reason = serving_model(champion, now)
-    bars = BarTable(settings().bars_table, clients.dynamodb())
+    bars = look_backs()
     kept = CalibrationTable(settings().state_table, clients.dynamodb())
     calibration = None
     if model:

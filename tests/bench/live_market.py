@@ -13,22 +13,23 @@ from btc.bars import Bar
 from btc.forecasts import HORIZONS, LEVELS
 from btc.scores import Duel, Sums
 from btc.tape import Watermark
-from btc.times import DAY, HOUR, MINUTE, SECOND, iso
+from btc.times import HOUR, MINUTE, SECOND, iso
 from btc.trades import Trade, Trades
 from btc.units import UNIT
 from tests.unit.market import BTC, NOON
 
 FIRST: Final = 90_000_000
-TRADES: Final = 6 * 1441
+TRADES: Final = 6 * 60 * 28
+"""Six a minute: of the longest look-back, and of what lies before it."""
 HELD: Final = 120
 """Minutes of forecasts."""
 VERSION: Final = "2025-11-01-b77d64b6"
 
 
 def live_market() -> list[Bar]:
-    """The tables as they are at noon: bars of the last day, forecasts of the last two hours, a week of scores."""
+    """The tables as they are at noon: bars of the last 28 hours, forecasts of the last two hours, a week of scores."""
     tape = [
-        Trade(BTC, FIRST + row, NOON - DAY - MINUTE + row * 10 * SECOND, price(row // 6), 12_345_678, row % 2 == 0)
+        Trade(BTC, FIRST + row, NOON + (row - TRADES) * 10 * SECOND, price(row // 6), 12_345_678, row % 2 == 0)
         for row in range(TRADES)
     ]
     mark = Watermark(BTC, NOON, tape[-1].trade_id)

@@ -125,6 +125,8 @@ def _value_bytes(value: Mapping[str, Any]) -> int:
     match kind:
         case "S":
             return len(content.encode())
+        case "B":
+            return len(content)
         case "N":
             digits = content.lstrip("-").replace(".", "").strip("0")
             return ceil(len(digits) / 2) + 1 + content.startswith("-")

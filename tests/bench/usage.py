@@ -7,6 +7,8 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType, SimpleNamespace
 from typing import Any, Final
 from unittest import mock
@@ -19,8 +21,11 @@ from btc import scores
 from btc.aws import clients
 from btc.aws.forecasts import ForecastTable
 from btc.aws.listeners import ListenerTable
+from btc.aws.state import StateTable
 from btc.aws.tables import bar_item
 from btc.bars import Bar
+from btc.champions import Champion
+from btc.lookbacks import SETTLING
 from btc.settings import (
     AggregateBars,
     Api,
@@ -35,12 +40,25 @@ from btc.settings import (
     Settings,
 )
 from btc.tape import Watermark
-from btc.times import MINUTE, SECOND
+from btc.times import MINUTE, SECOND, iso
 from btc.trades import Trade, Trades
-from tests.bench.live_market import FIRST, HELD, TRADES, forget, key_of, live_market, price, said, store, unsettle
+from tests.bench.live_market import (
+    FIRST,
+    HELD,
+    TRADES,
+    VERSION,
+    forget,
+    key_of,
+    live_market,
+    price,
+    said,
+    store,
+    unsettle,
+)
 from tests.bench.metering import Meter, Used
 from tests.unit.aws import CONTEXT, create_tables, kinesis_event, load
 from tests.unit.market import BTC, NOON
+from tests.unit.test_forecast import artefact
 
 CHANNEL: Final[dict[str, Any]] = {"channel_url": "wss://c1.execute-api.us-east-1.amazonaws.com/live"}
 CHANNEL["listeners_table"] = "listeners"
@@ -139,8 +157,10 @@ def of_the_lake(last: Bar) -> Invocations:
 
 def of_the_forecasts(held: Sequence[Bar]) -> Invocations:
     tables = {**TOLD, "forecasts_table": "forecasts"}
-    forecast = loaded("forecast", Forecast(**tables, retention_days=60, max_bar_age_s=600, max_model_age_days=30))
-    yield "forecast warm", lambda: forecast.handler(changed(held[-1]), CALL)
+    forecast = loaded("forecast", Forecast(**tables, retention_days=60, max_bar_age_s=3600, max_model_age_days=30))
+    yield "forecast promoted warm", promote_champion
+    yield "forecast first", lambda: forecast.handler(changed(held[-2 - SETTLING]), CALL)
+    yield "forecast next warm", lambda: forecast.handler(changed(held[-2]), CALL)
     forget(said(NOON))
     yield "forecast bar", lambda: forecast.handler(changed(held[-1]), CALL)
 
@@ -155,6 +175,15 @@ def of_the_forecasts(held: Sequence[Bar]) -> Invocations:
     audit = loaded("audit_bars", AuditBars(**TOLD, **of_audit, look_back_days=1, every_minutes=30))
     yield "audit_bars warm", lambda: audit.handler({}, CALL)
     yield "audit_bars day", lambda: audit.handler({}, CALL)
+
+
+def promote_champion() -> None:
+    """A small model, whose calibration has followed the bars until half an hour ago."""
+    with TemporaryDirectory() as folder:
+        packed = artefact(Path(folder), NOON - 30 * MINUTE)
+    clients.s3().put_object(Bucket="lake", Key="model.tar.gz", Body=packed)
+    champion = Champion(VERSION, "package", "s3://lake/model.tar.gz", iso(NOON - 30 * MINUTE), iso(NOON))
+    StateTable("state", clients.dynamodb()).promote(champion, {})
 
 
 def of_requests() -> Invocations:

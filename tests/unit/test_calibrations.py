@@ -8,6 +8,7 @@ import pytest
 from btc import bars, models, serving
 from btc.aws import clients
 from btc.aws.calibrations import CalibrationTable, gather
+from btc.aws.lookbacks import LookBacks
 from btc.aws.tables import BarTable, bar_item
 from btc.bars import Bar
 from btc.features import LOOK_BACK
@@ -54,7 +55,8 @@ def step(aws, history, model):
     for first in range(0, len(items), 25):
         puts = [{"PutRequest": {"Item": item}} for item in items[first : first + 25]]
         clients.dynamodb().batch_write_item(RequestItems={"bars": puts})
-    table, stored = CalibrationTable("state", clients.dynamodb()), BarTable("bars", clients.dynamodb())
+    table = CalibrationTable("state", clients.dynamodb())
+    stored = LookBacks(BarTable("bars", clients.dynamodb()))
 
     def step(row, of=model):
         calibration, minutes = gather(table, stored, of, history[row])

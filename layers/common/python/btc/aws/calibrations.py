@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from btc.aws.tables import BarTable, put_if
+from btc.aws.lookbacks import LookBacks
+from btc.aws.tables import put_if
 from btc.bars import Bar
 from btc.conformal import Offsets
 from btc.minutes import Minutes
@@ -59,7 +60,7 @@ class CalibrationTable:
         )
 
 
-def gather(table: CalibrationTable, bars: BarTable, model: Model, bar: Bar) -> tuple[Calibration, Minutes]:
+def gather(table: CalibrationTable, bars: LookBacks, model: Model, bar: Bar) -> tuple[Calibration, Minutes]:
     """The model's calibration and the minutes up to the bar, from which both it and a forecast are made.
 
     One that is more than CATCH_UP behind comes that much nearer, and nearer still with the next bars.
