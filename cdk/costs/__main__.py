@@ -1,7 +1,7 @@
 """`make cost`: the monthly bill of the synthesised template under a load, by resource, beside a usual design's.
 
 python -m cdk.costs --trades-per-s 10 --symbols 3    as a table
-python -m cdk.costs --json                           {"total": …, "spot_total": …, "rows": […]}
+python -m cdk.costs --json                           {"total": …, "spot_total": …, "list_total": …, …, "rows": […]}
 python -m cdk.costs --readme                         writes the README's blocks anew
 """
 
@@ -11,19 +11,38 @@ import json
 import sys
 from collections import defaultdict
 from dataclasses import replace
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 
 from cdk.costs import readme, stages
-from cdk.costs.bills import Bill, Row, UnpricedError
+from cdk.costs.bills import Bill, UnpricedError
 from cdk.costs.loads import Load
-from cdk.costs.prices import PRICES
+from cdk.costs.prices import ALLOWANCES, PRICES
 from cdk.costs.rivals import on_kafka
+from cdk.costs.rows import Row
 from cdk.settings import Stage, stage_named
 
 SMALL = 0.005
 """Dollars a month below which a resource is told among the others."""
+
+
+GIVEN: Final = {
+    "alarm": "10 alarms",
+    "metric": "10 custom metrics",
+    "dashboard": "3 dashboards",
+    "log_gb": "5 GB of logs",
+    "log_stored_gb": "5 GB of logs kept",
+    "request": "1 M invocations",
+    "lambda_gb_s": "400,000 GB-s",
+    "dynamodb_gb": "25 GB in tables",
+    "kms": "20,000 data keys",
+    "out_gb": "100 GB out",
+    "schedule": "14 M scheduled runs",
+    "trace": "100,000 traces",
+}
+SHARED: Final = "a second stage in the account shares what is always free"
 
 
 def options() -> argparse.Namespace:
@@ -57,7 +76,7 @@ def main() -> int:
         elif told.readme:
             readme.write(cost=rendered(*tables(bill, told.stage)), runbook=readme.runbook(bill.template))
         else:
-            print(rendered(*tables(bill, told.stage), prices({row.price for row in [*bill.rows, *on_kafka(bill)]})))
+            print(rendered(*tables(bill, told.stage), prices([*bill.rows, *on_kafka(bill)])))
     except UnpricedError as error:
         print(error, file=sys.stderr)
         return 1
@@ -65,10 +84,13 @@ def main() -> int:
 
 
 def document(bill: Bill) -> dict[str, object]:
-    """What a machine is told."""
+    """What a machine is told: `total` is the bill, `list_total` what it is without an account's allowances."""
+    spot = replace(bill, spot=True)
     return {
         "total": bill.total,
-        "spot_total": replace(bill, spot=True).total,
+        "spot_total": spot.total,
+        "list_total": bill.list_total,
+        "list_spot_total": spot.list_total,
         "rows": [row.to_dict() for row in bill.rows],
     }
 
@@ -91,20 +113,29 @@ def by_resource(bill: Bill) -> Table:
         "for",
         "$ a month",
         title=f"us-east-1, {load.symbols} symbol, {load.trades_per_s:g} trade/s each, {load.api_calls:,} API calls, "
-        f"{load.listeners} listener, {load.retrainings:.2f} retrainings a month, no free tier",
+        f"{load.listeners} listener, {load.retrainings:.2f} retrainings a month",
     )
     table.columns[2].justify = "right"
     groups: dict[str, list[Row]] = defaultdict(list)
-    for row in bill.rows:
+    for row in bill.listed:
         groups["the alarms" if row.price == "alarm" else row.resource].append(row)
     sums = {name: sum(row.usd for row in rows) for name, rows in groups.items()}
     for name in sorted(sums, key=lambda name: -sums[name]):
         if sums[name] >= SMALL:
             table.add_row(name, items(groups[name]), f"{sums[name]:.2f}")
     table.add_row("all others", "", f"{sum(usd for usd in sums.values() if usd < SMALL):.2f}", end_section=True)
-    table.add_row("total, On-Demand", "", f"{bill.total:.2f}")
+    free = [row for row in bill.rows if row.free]
+    table.add_row("at list prices", "", f"{bill.list_total:.2f}")
+    table.add_row("always free", free_items(free), f"{sum(row.usd for row in free):.2f}", end_section=True)
+    table.add_row("total, On-Demand", SHARED, f"{bill.total:.2f}")
     table.add_row("total, the ingest task on Spot", "", f"{replace(bill, spot=True).total:.2f}")
     return table
+
+
+def free_items(rows: list[Row]) -> str:
+    """What AWS gives each account, in words shorter than the prices'."""
+    large = [row for row in sorted(rows, key=lambda row: row.usd) if row.usd <= -SMALL]
+    return ", ".join(f"{GIVEN[row.price]} {row.usd:.2f}" for row in large)
 
 
 def items(rows: list[Row]) -> str:
@@ -142,12 +173,16 @@ def settings(bill: Bill, stage: Stage) -> Table:
     return table
 
 
-def prices(used: set[str]) -> Table:
+def prices(rows: list[Row]) -> Table:
+    """Where each price and each allowance was read, and when."""
     table = Table("price", "$", "read in", "where", title="Prices", title_justify="left")
-    for name in sorted(used, key=lambda name: PRICES[name].unit):
+    for name in sorted({row.price for row in rows if not row.free}, key=lambda name: PRICES[name].unit):
         price = PRICES[name]
         shown = f"{price.usd * 1e6:g} a million" if price.usd < 0.0001 else f"{price.usd:g}"
         table.add_row(price.unit, shown, price.source.read or "NOT READ", price.source.page.split("/")[0])
+    for name in sorted({row.price for row in rows if row.free}):
+        source = ALLOWANCES[name].source
+        table.add_row(f"always free: {GIVEN[name]}", "", source.read or "NOT READ", source.page.split("/")[0])
     return table
 
 

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final
 
 from cdk.costs.free import FREE
@@ -27,6 +27,7 @@ from cdk.costs.loads import (
     works,
 )
 from cdk.costs.prices import PRICES
+from cdk.costs.rows import Row, allowances
 
 Json = Mapping[str, Any]
 GB: Final = 1e9
@@ -34,35 +35,6 @@ GB: Final = 1e9
 
 class UnpricedError(ValueError):
     """The template has a type of resource that nobody has named a price for."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the bill."""
-
-    resource: str
-    type: str
-    item: str
-    quantity: float
-    price: str
-    """Its name in PRICES."""
-    share: float = 1.0
-    """Of the price: what Spot leaves of it."""
-
-    @property
-    def usd(self) -> float:
-        return self.quantity * PRICES[self.price].usd * self.share
-
-    def to_dict(self) -> dict[str, Any]:
-        price = PRICES[self.price]
-        told = {"unit": price.unit, "price_usd": price.usd, "usd": self.usd}
-        return {
-            **asdict(self),
-            **told,
-            "source": price.source.page,
-            "read": price.source.read,
-            "verified": price.verified,
-        }
 
 
 @dataclass(frozen=True)
@@ -76,7 +48,12 @@ class Bill:
 
     @property
     def rows(self) -> list[Row]:
-        """Raises UnpricedError on a type that is neither priced nor free."""
+        """What AWS charges and, behind it, what it takes off; raises UnpricedError as `listed` does."""
+        return [*(listed := self.listed), *allowances(listed)]
+
+    @property
+    def listed(self) -> list[Row]:
+        """At list prices; raises UnpricedError on a type that is neither priced nor free."""
         resources = self.template["Resources"]
         kinds = {resource["Type"] for resource in resources.values()}
         if unknown := sorted(kinds - set(FREE) - set(_PRICED)):
@@ -93,7 +70,13 @@ class Bill:
 
     @property
     def total(self) -> float:
+        """What the month costs, if the account's allowances are this stack's alone."""
         return sum(row.usd for row in self.rows)
+
+    @property
+    def list_total(self) -> float:
+        """The same where others have used them up."""
+        return sum(row.usd for row in self.listed)
 
     @property
     def works(self) -> dict[str, Work]:
@@ -249,11 +232,6 @@ def _alarm(bill: Bill, name: str, properties: Json) -> Iterator[Row]:
     yield bill.row(name, "alarm", count, "alarm")
 
 
-def _dashboard(bill: Bill, name: str, properties: Json) -> Iterator[Row]:  # noqa: ARG001
-    """An account's first three are free for good; this is taken to be among them."""
-    yield bill.row(name, "dashboard, of the first three", 0, "dashboard")
-
-
 def _logs(bill: Bill, name: str, properties: Json) -> Iterator[Row]:
     """What is taken in is in the rows of those who write it; what is kept shrinks to a seventh."""
     kept = int(properties["RetentionInDays"]) / 30
@@ -290,7 +268,7 @@ _PRICED: Final[Mapping[str, Callable[[Bill, str, Json], Iterator[Row]]]] = {
     "AWS::ApiGateway::RestApi": _api,
     "AWS::ApiGatewayV2::Api": _sockets,
     "AWS::CloudWatch::Alarm": _alarm,
-    "AWS::CloudWatch::Dashboard": _dashboard,
+    "AWS::CloudWatch::Dashboard": _monthly("dashboard", "dashboard"),
     "AWS::DynamoDB::Table": _table,
     "AWS::ECS::Service": _service,
     "AWS::KMS::Key": _monthly("key", "key"),

@@ -1,4 +1,5 @@
-"""Prices of us-east-1 in US dollars, without any free tier, each with where and when it was read."""
+"""Prices of us-east-1 in US dollars, and what AWS gives every account each month for good, each with where and when it
+was read. What it gives for an account's first year alone is not here."""
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -24,6 +25,14 @@ class Price(NamedTuple):
         return bool(self.source.read)
 
 
+class Allowance(NamedTuple):
+    """What an account has for nothing each month, however old it is, whichever of its stacks uses it."""
+
+    quantity: float
+    """In the price's unit."""
+    source: Source
+
+
 def _unread(service: str) -> Source:
     return Source(f"aws.amazon.com/{service}/pricing")
 
@@ -46,6 +55,12 @@ _INSTANCE = Source(
     "zircon.tech/blog/the-real-cost-of-running-ai-models-on-aws-sagemaker-inference-deep-dive", "2025-10"
 )
 _ENDPOINT = Source("www.wring.co/blog/aws-sagemaker-inference-guide", "2026-03-15")
+_WAF = Source("c3x.dev/blog/aws-waf-cost-explained", "2026")
+_SNAP_START = Source("awsnegotiations.com/blog/lambda-snapstart-cost-impact", "2026-05")
+_KMS = Source("www.wring.co/blog/aws-kms-pricing-guide", "2026")
+_XRAY = Source("aws.amazon.com/xray/pricing", "undated copy")
+_BILL = Source("github.com/hylang/hy/files/7528529, an account's bill", "2021-11-12")
+_BILLED_METRICS = Source("github.com/femiwiki/femiwiki/issues/228, an account's bill", "2021-04-01")
 _NAT = Source("projecthelena.com/blog/aws-bill-breakdown-2026", "2026")
 _NAT_GB = Source("agentbeck.bot/report/63822", "2026-06-20")
 
@@ -76,14 +91,35 @@ PRICES: Final[Mapping[str, Price]] = {
     "s3_get": Price(0.0004e-3, "S3 GET", _S3),
     "ml.m5.xlarge": Price(0.269, "ml.m5.xlarge-hour", _INSTANCE),
     "ml_spot": Price(0.3, "of the instance's price, on Spot, which varies", _unread("sagemaker")),
-    "trace": Price(5.00e-6, "X-Ray trace recorded", _unread("xray")),
+    "trace": Price(5.00e-6, "X-Ray trace recorded", _XRAY),
+    "web_acl": Price(5.00, "WAF's web ACL a month", _WAF),
+    "waf_rule": Price(1.00, "WAF's rule or group of rules a month", _WAF),
+    "waf_request": Price(0.60e-6, "request that WAF looks at", _WAF),
+    "snapshot_gb_s": Price(0.0000015046, "GB-second of a kept snapshot", _SNAP_START),
+    "restored_gb": Price(0.0001397998, "GB restored from a snapshot", _SNAP_START),
     "schedule": Price(1.00e-6, "EventBridge Scheduler invocation", _unread("eventbridge")),
-    "kms": Price(0.03e-4, "KMS request", _unread("kms")),
+    "kms": Price(0.03e-4, "KMS request", _KMS),
     "secret": Price(0.40, "secret a month", _unread("secrets-manager")),
-    "key": Price(1.00, "KMS key a month", _unread("kms")),
+    "key": Price(1.00, "KMS key a month", _KMS),
     "msk_broker": Price(0.0456, "broker-hour, kafka.t3.small", _unread("msk")),
     "msk_gb": Price(0.10, "GB-month, MSK", _unread("msk")),
     "ml.t3.medium": Price(0.05, "endpoint-hour, ml.t3.medium", _ENDPOINT),
     "nat": Price(0.045, "NAT gateway-hour", _NAT),
     "nat_gb": Price(0.045, "GB through a NAT gateway", _NAT_GB),
 }
+
+ALLOWANCES: Final[Mapping[str, Allowance]] = {
+    "alarm": Allowance(10, _BILLED_METRICS),
+    "metric": Allowance(10, _BILLED_METRICS),
+    "dashboard": Allowance(3, _CLOUDWATCH),
+    "log_gb": Allowance(5, _BILL),
+    "log_stored_gb": Allowance(5, _BILL),
+    "request": Allowance(1e6, Source("aws.amazon.com/lambda/pricing", "2026-09-20")),
+    "lambda_gb_s": Allowance(400_000, Source("aws.amazon.com/lambda/pricing", "2026-09-20")),
+    "dynamodb_gb": Allowance(25, Source("aws.amazon.com/dynamodb/pricing", "undated copy")),
+    "kms": Allowance(20_000, Source("aws.amazon.com/kms/pricing", "undated copy")),
+    "out_gb": Allowance(100, Source("awsnegotiations.com/internet-egress-free-tier-guide", "2026-05")),
+    "schedule": Allowance(14e6, Source("AWS's price list, AWSEvents, of which a copy was read", "2024-10-01")),
+    "trace": Allowance(100_000, _XRAY),
+}
+"""By price. Of requests to DynamoDB only provisioned capacity has one; API Gateway's and S3's end after a year."""

@@ -2,8 +2,9 @@
 
 from typing import Final
 
-from cdk.costs.bills import Bill, Row
+from cdk.costs.bills import Bill
 from cdk.costs.loads import HOURS, SECONDS
+from cdk.costs.rows import Row, allowances
 
 BROKERS: Final = 2
 """The fewest that MSK gives."""
@@ -17,11 +18,11 @@ def on_kafka(bill: Bill) -> list[Row]:
     load = bill.load
     kept = [
         row
-        for row in bill.rows
+        for row in bill.listed
         if row.type != "AWS::Kinesis::Stream" and row.price != "ipv4" and row.resource != "ForecastsForecast"
     ]
     frames = load.trades * FRAME_BYTES * SECONDS / 1e9
-    return [
+    rows = [
         *kept,
         Row("MSK", "AWS::MSK::Cluster", f"{BROKERS} brokers", BROKERS * HOURS, "msk_broker"),
         Row("MSK", "AWS::MSK::Cluster", "stored", BROKERS * BROKER_GB, "msk_gb"),
@@ -30,3 +31,4 @@ def on_kafka(bill: Bill) -> list[Row]:
         Row("NAT", "AWS::EC2::NatGateway", "its address", HOURS, "ipv4"),
         Row("NAT", "AWS::EC2::NatGateway", "frames and records", frames + load.bytes_per_s * SECONDS / 1e9, "nat_gb"),
     ]
+    return [*rows, *allowances(rows)]

@@ -14,7 +14,7 @@ from cdk.costs import loads, readme
 from cdk.costs.bills import Bill, UnpricedError, traced
 from cdk.costs.free import FREE
 from cdk.costs.loads import MINUTES, SECONDS, Load
-from cdk.costs.prices import PRICES
+from cdk.costs.prices import ALLOWANCES, PRICES
 from cdk.costs.rivals import on_kafka
 from cdk.settings import DEV
 from tests.infra.assembly import ROOT, Assembly, Json
@@ -60,12 +60,34 @@ def test_a_function_whose_calls_nobody_counts_fails_by_its_name(bill: Bill) -> N
 
 def test_the_rows_come_to_the_total_and_none_is_negative(bill: Bill) -> None:
     assert bill.total == pytest.approx(sum(row.quantity * PRICES[row.price].usd * row.share for row in bill.rows))
-    assert all(row.usd >= 0 for row in bill.rows)
+    assert bill.list_total == pytest.approx(sum(row.usd for row in bill.listed))
+    assert all(row.usd >= 0 for row in bill.listed)
+
+
+def test_what_is_always_free_is_taken_off_as_far_as_it_is_used(bill: Bill) -> None:
+    for used in (bill, replace(bill, load=replace(bill.load, symbols=40, api_calls=3_000_000))):
+        for price, allowance in ALLOWANCES.items():
+            listed = sum(row.quantity for row in used.listed if row.price == price)
+            free = [row for row in used.rows if row.price == price and row.free]
+
+            assert -sum(row.quantity for row in free) == min(listed, allowance.quantity)
+            assert all(row.usd <= 0 and row.to_dict()["source"] == allowance.source.page for row in free)
+
+
+def test_what_ends_after_an_accounts_first_year_is_not_taken_off(bill: Bill) -> None:
+    assert not {"api_call", "s3_gb", "s3_put", "read", "write", "shard", "vcpu"} & {
+        row.price for row in bill.rows if row.free
+    }
+
+
+def test_the_usual_load_costs_what_was_asked_for(bill: Bill) -> None:
+    assert bill.total <= 25
+    assert replace(bill, spot=True).total <= 20
 
 
 def test_what_is_paid_by_the_hour_is_what_the_template_declares(bill: Bill, dev: Assembly) -> None:
-    by_price = {row.price: row for row in bill.rows}
-    alarms = [row for row in bill.rows if row.price == "alarm"]
+    by_price = {row.price: row for row in bill.listed}
+    alarms = [row for row in bill.listed if row.price == "alarm"]
 
     assert by_price["shard"].quantity == 730
     assert by_price["vcpu"].usd + by_price["fargate_gb"].usd == pytest.approx(730 * (0.25 * 0.03238 + 0.5 * 0.00356))
@@ -100,7 +122,7 @@ def test_traces_cost_by_the_invocation_and_those_beyond_one_a_second_a_twentieth
 
     assert not [row for row in bill.rows if row.item == "traces"]
     assert rows["ApiFunction"] == bill.load.api_calls
-    assert traced_bill.total - bill.total == pytest.approx(5e-6 * sum(rows.values()))
+    assert traced_bill.list_total - bill.list_total == pytest.approx(5e-6 * sum(rows.values()))
     assert (traced(SECONDS), traced(3 * SECONDS)) == (SECONDS, SECONDS + 2 * SECONDS / 20)
 
 
@@ -156,8 +178,8 @@ def test_the_usual_design_costs_several_times_as_much(bill: Bill) -> None:
 
 def test_a_price_tells_where_and_when_it_was_read_or_that_it_was_not(bill: Bill) -> None:
     assert all(price.source.page for price in PRICES.values())
-    unread = {row.price for row in bill.rows if not PRICES[row.price].verified}
-    assert sum(row.usd for row in bill.rows if row.price in unread) < 0.01 * bill.total
+    assert all(allowance.source.page for allowance in ALLOWANCES.values())
+    assert sum(abs(row.usd) for row in bill.rows if not row.source.read) < 0.01 * bill.total
 
 
 def test_a_machine_is_told_one_object() -> None:
@@ -170,7 +192,9 @@ def test_a_machine_is_told_one_object() -> None:
     )
     told = json.loads(done.stdout)
 
-    assert set(told) == {"total", "spot_total", "rows"}
+    assert set(told) == {"total", "spot_total", "list_total", "list_spot_total", "rows"}
+    assert told["list_total"] == pytest.approx(sum(row["usd"] for row in told["rows"] if row["usd"] > 0))
+    assert told["list_total"] - told["list_spot_total"] == pytest.approx(told["total"] - told["spot_total"])
     assert told["spot_total"] < told["total"] == pytest.approx(sum(row["usd"] for row in told["rows"]))
     assert all(row["usd"] == pytest.approx(row["quantity"] * row["price_usd"] * row["share"]) for row in told["rows"])
     assert not [row for row in told["rows"] if row["price"] == "api_call" and row["usd"]]

@@ -80,6 +80,17 @@ def test_a_look_back_is_always_what_the_table_holds(seed: int) -> None:
     assert look_backs.settled[BTC]
 
 
+def test_a_trade_that_comes_minutes_behind_its_watermark_is_read() -> None:
+    fold([trade(row + 1, row) for row in range(40)], Watermark(BTC, NOON + 45 * MINUTE, 40))
+    _, look_backs = watched()
+    before = look_backs.between(BTC, NOON, NOON + 45 * MINUTE)
+    fold([trade(41, 39, 30)])
+    after = look_backs.between(BTC, NOON, NOON + 45 * MINUTE)
+
+    assert all(bar.complete for bar in before[1:])
+    assert after == BarTable("bars", clients.dynamodb()).between(BTC, NOON, NOON + 45 * MINUTE) != before
+
+
 def test_a_minute_later_only_the_newest_minutes_are_read() -> None:
     store(*proven())
     table, look_backs = watched()
