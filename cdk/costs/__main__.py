@@ -169,7 +169,8 @@ def settings(bill: Bill, stage: Stage) -> Table:
     spot = replace(bill, spot=True).total - bill.total
     table.add_row("spot=True", f"{spot:+.2f}")
     for name, changed in stages.settings(stage, bill.load):
-        table.add_row(name, f"{changed.total - bill.total:+.2f}")
+        priced = replace(changed, spot=changed.load.senders > 1)
+        table.add_row(name, f"{priced.total - bill.total:+.2f}")
     return table
 
 

@@ -19,11 +19,13 @@ from cdk.costs.loads import (
     PLATFORM_LOG_BYTES,
     REPORT_LOG_BYTES,
     SECONDS,
+    STARTS,
     TAPE_BYTES,
     TRAINING_H,
     Load,
     Windows,
     Work,
+    traced,
     works,
 )
 from cdk.costs.prices import PRICES
@@ -86,7 +88,7 @@ class Bill:
     def windows(self) -> Windows:
         """As the template has them."""
         waits = {}
-        for source in self._of_type("AWS::Lambda::EventSourceMapping").values():
+        for source in self.of_type("AWS::Lambda::EventSourceMapping").values():
             function = service(self.template["Resources"][source["FunctionName"]["Ref"]]["Properties"])
             waits[str(function)] = float(source.get("MaximumBatchingWindowInSeconds", 0))
         audit = self._environment("audit_bars")
@@ -96,7 +98,7 @@ class Bill:
     def too_slow(self) -> list[str]:
         """Functions of which one invocation would take longer than it may, or all together longer than there is."""
         found = []
-        for properties in self._of_type("AWS::Lambda::Function").values():
+        for properties in self.of_type("AWS::Lambda::Function").values():
             called = service(properties)
             work = self.works.get(called) if called else None
             if work and called != "api" and work.invocations:
@@ -109,12 +111,12 @@ class Bill:
     def retained_days(self, function: str) -> int:
         return int(self._environment(function)["RETENTION_DAYS"])
 
-    def _of_type(self, kind: str) -> dict[str, Any]:
+    def of_type(self, kind: str) -> dict[str, Any]:
         resources = self.template["Resources"].items()
         return {name: resource.get("Properties", {}) for name, resource in resources if resource["Type"] == kind}
 
     def _environment(self, function: str) -> Json:
-        functions = self._of_type("AWS::Lambda::Function").values()
+        functions = self.of_type("AWS::Lambda::Function").values()
         found: Json = next(each for each in functions if service(each) == function)["Environment"]["Variables"]
         return found
 
@@ -148,14 +150,6 @@ def _function(bill: Bill, name: str, properties: Json) -> Iterator[Row]:
         yield bill.row(name, "traces", traced(work.invocations), "trace")
 
 
-def traced(invocations: float) -> float:
-    """Of so many a month, spread evenly: X-Ray records the first of a second, and a twentieth of the others.
-
-    The API and the function behind it share a trace.
-    """
-    return min(invocations, SECONDS) + max(0.0, invocations - SECONDS) / 20
-
-
 def _metrics(bill: Bill, name: str, called: str, environment: Json) -> Iterator[Row]:
     symbols = bill.load.symbols
     count = sum(symbols if each else 1 for each in METRICS.get(called, {}).values())
@@ -177,15 +171,17 @@ def _stream(bill: Bill, name: str, properties: Json) -> Iterator[Row]:
 
 def _service(bill: Bill, name: str, properties: Json) -> Iterator[Row]:
     task = bill.template["Resources"][properties["TaskDefinition"]["Ref"]]["Properties"]
-    hours = HOURS * int(properties["DesiredCount"])
+    hours = HOURS * (count := int(properties["DesiredCount"]))
     cpu = max(int(task["Cpu"]), bill.load.task_cpu)
     memory = max(int(task["Memory"]), 2 * cpu)
-    share = PRICES["fargate_spot"].usd if bill.spot else 1.0
+    # The provider beside Spot is there for what Spot may take away: it stays On-Demand.
+    kept = len(properties["CapacityProviderStrategy"]) - 1
+    share = (kept + (count - kept) * PRICES["fargate_spot"].usd) / count if bill.spot else 1.0
     yield bill.row(name, f"{cpu / 1024:g} vCPU", cpu / 1024 * hours, "vcpu", share)
     yield bill.row(name, f"{memory} MB", memory / 1024 * hours, "fargate_gb", share)
     if properties["NetworkConfiguration"]["AwsvpcConfiguration"].get("AssignPublicIp") == "ENABLED":
         yield bill.row(name, "public address", hours, "ipv4")
-    yield bill.row(name, "log", MINUTES * REPORT_LOG_BYTES / GB, "log_gb")
+    yield bill.row(name, "log", count * MINUTES * REPORT_LOG_BYTES / GB, "log_gb")
     environment = {each["Name"]: each["Value"] for each in task["ContainerDefinitions"][0]["Environment"]}
     yield from _metrics(bill, name, "ingest_trades", environment)
 
@@ -202,6 +198,10 @@ def _table(bill: Bill, name: str, properties: Json) -> Iterator[Row]:
     yield bill.row(name, "stored", stored, "dynamodb_gb")
     if properties.get("PointInTimeRecoverySpecification", {}).get("PointInTimeRecoveryEnabled"):
         yield bill.row(name, "recovery", stored, "pitr_gb")
+    if "KMSMasterKeyId" in properties.get("SSESpecification", {}):
+        # DynamoDB asks for the table's key anew after five minutes, for each that uses it.
+        users = sum(name in json.dumps(each) for each in bill.of_type("AWS::Lambda::Function").values())
+        yield bill.row(name, "data keys", users * MINUTES / 5, "kms")
 
 
 def _bucket(bill: Bill, name: str, properties: Json) -> Iterator[Row]:  # noqa: ARG001 - all pricers are told the same
@@ -230,6 +230,22 @@ def _sockets(bill: Bill, name: str, properties: Json) -> Iterator[Row]:  # noqa:
 def _alarm(bill: Bill, name: str, properties: Json) -> Iterator[Row]:
     count = sum("MetricStat" in each for each in properties.get("Metrics", ())) or 1
     yield bill.row(name, "alarm", count, "alarm")
+
+
+def _web_acl(bill: Bill, name: str, properties: Json) -> Iterator[Row]:
+    """A group of rules counts as one; Amazon's own cost no more than that."""
+    yield bill.row(name, "web ACL", 1, "web_acl")
+    yield bill.row(name, "rules", len(properties["Rules"]), "waf_rule")
+    yield bill.row(name, "requests", bill.load.api_calls, "waf_request")
+
+
+def _version(bill: Bill, name: str, properties: Json) -> Iterator[Row]:
+    """Of what starts from a snapshot; other versions cost nothing."""
+    function = bill.template["Resources"][properties["FunctionName"]["Ref"]]["Properties"]
+    if "SnapStart" in function:
+        kept_gb = int(function["MemorySize"]) / 1024
+        yield bill.row(name, "snapshot kept", kept_gb * SECONDS, "snapshot_gb_s")
+        yield bill.row(name, "restored", kept_gb * STARTS, "restored_gb")
 
 
 def _logs(bill: Bill, name: str, properties: Json) -> Iterator[Row]:
@@ -274,9 +290,11 @@ _PRICED: Final[Mapping[str, Callable[[Bill, str, Json], Iterator[Row]]]] = {
     "AWS::KMS::Key": _monthly("key", "key"),
     "AWS::Kinesis::Stream": _stream,
     "AWS::Lambda::Function": _function,
+    "AWS::Lambda::Version": _version,
     "AWS::Logs::LogGroup": _logs,
     "AWS::S3::Bucket": _bucket,
     "AWS::SageMaker::Pipeline": _pipeline,
     "AWS::Scheduler::Schedule": _schedule,
     "AWS::SecretsManager::Secret": _monthly("secret", "secret"),
+    "AWS::WAFv2::WebACL": _web_acl,
 }

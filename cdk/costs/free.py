@@ -46,6 +46,7 @@ FREE: Final[Mapping[str, str]] = {
     "AWS::IAM::Policy": _RIGHTS,
     "AWS::IAM::Role": _RIGHTS,
     "AWS::Kinesis::ResourcePolicy": _RIGHTS,
+    "AWS::Lambda::Alias": "a name of a version",
     "AWS::Lambda::EventInvokeConfig": "paid for by the function's invocations",
     "AWS::Lambda::EventSourceMapping": "paid for by the function's invocations; reading a table's stream is free to it",
     "AWS::Lambda::LayerVersion": "stored within what Lambda stores for nothing",
@@ -56,6 +57,7 @@ FREE: Final[Mapping[str, str]] = {
     "AWS::SNS::TopicPolicy": _RIGHTS,
     "AWS::SageMaker::MlflowApp": "taken to cost only what its artefacts take in S3; no price of its own could be read",
     "AWS::SageMaker::ModelPackageGroup": "a registry costs what its models take in S3",
+    "AWS::WAFv2::WebACLAssociation": "paid for with its web ACL",
     "Custom::EmptyModelRegistry": "runs once, when the stack goes",
     "Custom::S3AutoDeleteObjects": "runs once, when the stack goes",
 }

@@ -62,6 +62,7 @@ class Used(NamedTuple):
 
 USED: Final = {
     "aggregate_bars trades": Used(reads=4, writes=1, calls=5, log_bytes=411, cpu_ms=4.5),
+    "aggregate_bars again": Used(reads=2, calls=2, log_bytes=374, cpu_ms=2.0),
     "aggregate_bars closing": Used(reads=4, writes=4, calls=8, log_bytes=449, cpu_ms=5.6),
     "archive_trades 300 trades": Used(puts=1, calls=1, log_bytes=566, cpu_ms=11.0),
     "archive_bars day": Used(reads=42, puts=1, gets=1, calls=3, log_bytes=399, cpu_ms=66.0),
@@ -113,6 +114,8 @@ class Load:
     retrainings: float = HOURS / 24 / 7
     """A month."""
     batch_s: float = 5.0
+    senders: int = 1
+    """Ingest tasks, each of which sends every trade; only the first to come is written."""
 
     @property
     def trades(self) -> float:
@@ -133,11 +136,11 @@ class Load:
     def records(self) -> float:
         """A second, at most: batches by age or by size, and with each minute's end a watermark behind a short batch."""
         batches = max(self.trading(self.gathered_s) / self.gathered_s, self.trades * TRADE_BYTES / 25_000)
-        return batches + 2 * self.symbols / 60
+        return self.senders * (batches + 2 * self.symbols / 60)
 
     @property
     def bytes_per_s(self) -> float:
-        return self.trades * TRADE_BYTES + self.records * RECORD_BYTES
+        return self.senders * self.trades * TRADE_BYTES + self.records * RECORD_BYTES
 
     @property
     def shards(self) -> int:
@@ -232,9 +235,12 @@ def _aggregate(load: Load, window_s: float) -> Work:
     """A sending is merged by an invocation of its own, but for those of one window."""
     apart_s = max(load.gathered_s, window_s)
     trades, closing = (USED[f"aggregate_bars {name}"] for name in ("trades", "closing"))
-    used = total(of(trades, SECONDS / apart_s * load.trading(apart_s)), of(closing, MINUTES * load.symbols))
-    invocations = load.shards * min(SECONDS / apart_s + MINUTES * load.closings, SECONDS / window_s)
-    folding_ms = 1000 * load.trades * SECONDS / TRADES_PER_CPU_S["aggregate"]
+    sendings, minutes = SECONDS / apart_s * load.trading(apart_s), MINUTES * load.symbols
+    again = of(USED["aggregate_bars again"], (load.senders - 1) * (sendings + minutes))
+    used = total(of(trades, sendings), of(closing, minutes), again)
+    sent = load.senders * (SECONDS / apart_s + MINUTES * load.closings)
+    invocations = load.shards * min(sent, SECONDS / window_s)
+    folding_ms = 1000 * load.senders * load.trades * SECONDS / TRADES_PER_CPU_S["aggregate"]
     return Work(invocations, used._replace(log_bytes=trades.log_bytes * invocations, cpu_ms=used.cpu_ms + folding_ms))
 
 
@@ -271,3 +277,11 @@ def _score(load: Load, window_s: float) -> Work:
     hours = of(used._replace(writes=used.writes - 1, calls=used.calls - 1), markets)
     outcomes = of(Used(writes=1, calls=1), HORIZONS * MINUTES * load.symbols)
     return Work(invocations, total(hours, outcomes))
+
+
+def traced(invocations: float) -> float:
+    """Of so many a month, spread evenly: X-Ray records the first of a second, and a twentieth of the others.
+
+    The API and the function behind it share a trace.
+    """
+    return min(invocations, SECONDS) + max(0.0, invocations - SECONDS) / 20

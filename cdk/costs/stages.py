@@ -21,6 +21,7 @@ GROWTH: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("100 symbols, 10,000 trades/s each", {"symbols": 100, "trades_per_s": 10_000}),
 )
 SETTINGS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
+    ("spot=True, on_demand_fallback=True", {"spot": True, "on_demand_fallback": True}),
     ("shards=2", {"shards": 2}),
     ("batch_ms=1000", {"batch_ms": 1000}),
     ("batch_ms=10000", {"batch_ms": 10_000}),
@@ -31,6 +32,10 @@ SETTINGS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("tracing=True", {"tracing": True}),
     ("detailed_metrics=True", {"detailed_metrics": True}),
     ("keep_data=True (recovery to a point in time)", {"keep_data": True}),
+    ("own_key=True", {"own_key": True}),
+    ("firewall=True", {"firewall": True}),
+    ("snap_start=True", {"snap_start": True}),
+    ("signed=True", {"signed": True}),
     ("live=False", {"live": False}),
     ("forecast_retention_days=365", {"forecast_retention_days": 365}),
 )
@@ -49,7 +54,8 @@ def bill(stage: Stage, load: Load) -> Bill:
     """Of the stage with as many symbols and shards as the load has and needs; the settings' own are kept."""
     more = tuple(f"S{row:03}-USD" for row in range(len(stage.symbols) + 1, load.symbols + 1))
     symbols = (*stage.symbols, *more)[: load.symbols]
-    load = replace(load, batch_s=stage.batch_ms / 1000)
+    tasks = 2 if stage.spot and stage.on_demand_fallback else 1
+    load = replace(load, batch_s=stage.batch_ms / 1000, senders=tasks)
     return Bill(template(replace(stage, symbols=symbols, shards=max(stage.shards, load.shards))), load)
 
 

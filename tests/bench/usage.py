@@ -131,6 +131,7 @@ def of_the_stream() -> Invocations:
 
     yield "aggregate_bars warm", aggregated(trades(0, 5))
     yield "aggregate_bars trades", aggregated(trades(5, 6))
+    yield "aggregate_bars again", aggregated(trades(5, 6))
     yield "aggregate_bars until the last warm", aggregated(trades(11, 46))
     mark = Watermark(BTC, NOON + MINUTE, FIRST + TRADES + 60)
     yield "aggregate_bars closing", aggregated(trades(57, 6), mark)

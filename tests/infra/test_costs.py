@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from btc.aws import streams
-from cdk.costs import loads, readme
-from cdk.costs.bills import Bill, UnpricedError, traced
+from cdk.costs import loads, readme, stages
+from cdk.costs.bills import Bill, UnpricedError
 from cdk.costs.free import FREE
-from cdk.costs.loads import MINUTES, SECONDS, Load
+from cdk.costs.loads import MINUTES, SECONDS, Load, traced
 from cdk.costs.prices import ALLOWANCES, PRICES
 from cdk.costs.rivals import on_kafka
 from cdk.settings import DEV
@@ -124,6 +124,54 @@ def test_traces_cost_by_the_invocation_and_those_beyond_one_a_second_a_twentieth
     assert rows["ApiFunction"] == bill.load.api_calls
     assert traced_bill.list_total - bill.list_total == pytest.approx(5e-6 * sum(rows.values()))
     assert (traced(SECONDS), traced(3 * SECONDS)) == (SECONDS, SECONDS + 2 * SECONDS / 20)
+
+
+def with_setting(**changed: Any) -> Bill:
+    return stages.bill(replace(DEV, **changed), Load())
+
+
+def of_price(bill: Bill, *prices: str) -> float:
+    return sum(row.usd for row in bill.listed if row.price in prices)
+
+
+def test_every_switch_of_a_stage_is_listed_among_what_settings_add() -> None:
+    switches = {name for name, value in vars(DEV).items() if isinstance(value, bool)}
+    listed = {name for _, changed in stages.SETTINGS for name in changed}
+    elsewhere = {"emulated": "never deployed", "mlflow": "priced at nothing, see FREE", "dashboard": "always free"}
+
+    assert switches - set(elsewhere) <= listed
+
+
+def test_the_firewall_costs_its_rules_and_each_request(bill: Bill) -> None:
+    assert with_setting(firewall=True).total - bill.total == pytest.approx(5 + 4 + 0.6e-6 * bill.load.api_calls)
+
+
+def test_a_snapshot_costs_its_keeping_and_each_start_and_other_versions_nothing(bill: Bill) -> None:
+    changed_bill = with_setting(snap_start=True)
+    kept = 0.5 * SECONDS * 0.0000015046
+
+    assert changed_bill.total - bill.total == pytest.approx(kept + 0.5 * loads.STARTS * 0.0001397998)
+    assert changed(changed_bill, "Lambda::Function", MemorySize=1024).total > changed_bill.total
+
+
+def test_a_task_beside_the_one_on_spot_is_paid_in_full_and_what_it_sends_too(bill: Bill) -> None:
+    both = with_setting(spot=True, on_demand_fallback=True)
+    task = of_price(bill, "vcpu", "fargate_gb")
+
+    assert of_price(both, "vcpu", "fargate_gb") == pytest.approx(2 * task)
+    assert of_price(replace(both, spot=True), "vcpu", "fargate_gb") == pytest.approx(1.3 * task)
+    assert of_price(both, "ipv4", "put") == pytest.approx(2 * of_price(bill, "ipv4", "put"))
+    assert of_price(both, "write") == pytest.approx(of_price(bill, "write")), "what both send is written once"
+    assert of_price(both, "read") > of_price(bill, "read")
+
+
+def test_an_own_key_costs_a_dollar_and_the_requests_for_each_tables_key(bill: Bill) -> None:
+    own = with_setting(own_key=True)
+    tables = [row for row in own.listed if row.item == "data keys" and row.type == "AWS::DynamoDB::Table"]
+
+    assert {row.resource for row in tables} == {row.resource for row in own.listed if row.item == "stored"}
+    assert all(row.quantity >= MINUTES / 5 for row in tables)
+    assert own.list_total - bill.list_total == pytest.approx(1 + sum(row.usd for row in tables))
 
 
 def test_ten_times_the_trades_cost_far_less_than_ten_times(bill: Bill) -> None:
