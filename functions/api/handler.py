@@ -12,7 +12,7 @@ from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from btc import caching, intervals, problems, requests, routes, views
+from btc import caching, problems, requests, routes, views
 from btc.answers import Answer
 from btc.aws import clients
 from btc.aws.forecasts import ForecastTable
@@ -157,10 +157,9 @@ def get_scores(query: MarketQuery, moment: int, symbol: str) -> Told:
 def get_bars(query: BarsQuery, moment: int, symbol: str) -> Told:
     market = requests.market_of(symbol, query, markets())
     span = requests.span(query, moment)
-    found = intervals.resample(bars().between(market, span.start, span.end), span.minutes)
-    answer = views.bars(market, query.interval, found, state().watermark(market), moment)
-    whole = len(found) * span.minutes * MINUTE == span.end - span.start
-    return Told(answer, whole and answer.complete and all(bar.closed for bar in found))
+    minutes = bars().between(market, span.start, span.end)
+    answer = views.bars(market, span, minutes, state().watermark(market), moment)
+    return Told(answer, answer.complete and span.end <= moment)
 
 
 @serves(routes.MODEL)

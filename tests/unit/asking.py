@@ -92,10 +92,10 @@ def ask(aws: None, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Ask:
     return asking(SETTINGS, clock, monkeypatch)
 
 
-def store_bars(minutes: int) -> None:
-    """A trade each minute from NOON on, the last of them closed by a watermark."""
-    tape = [Trade(BTC, row, NOON + row * MINUTE, 10_543_360_000_000 + row, 150, True) for row in range(minutes)]
-    fold(tape, Watermark(BTC, NOON + minutes * MINUTE, minutes - 1))
+def store_bars(minutes: int, since: int = NOON) -> None:
+    """A trade each minute from `since` on, the last of them closed by a watermark."""
+    tape = [Trade(BTC, row, since + row * MINUTE, 10_543_360_000_000 + row, 150, True) for row in range(minutes)]
+    fold(tape, Watermark(BTC, since + minutes * MINUTE, minutes - 1))
 
 
 def forecast_minutes(count: int, horizons: tuple[int, ...] = HORIZONS) -> None:

@@ -9,6 +9,7 @@ from btc.aws.scores import ScoreTable
 from btc.aws.state import StateTable
 from btc.champions import Champion
 from btc.forecasts import HORIZONS, LEVELS, Scored
+from btc.intervals import INTERVALS
 from btc.scores import Sums
 from btc.times import DAY, HOUR, MINUTE, iso
 from tests.unit.asking import ask, clock, forecast_minutes, store_bars
@@ -164,6 +165,54 @@ def test_bars_are_told_exactly_and_longer_ones_merged(ask):
         (iso(NOON), 5, False),
         (iso(NOON + 5 * MINUTE), 5, True),
     ]
+
+
+@pytest.mark.parametrize("interval", ["1m", "5m", "15m", "1h", "4h"])
+def test_no_page_and_no_longer_bar_is_complete_over_a_hole(ask, clock, interval):
+    clock.now = NOON + 4 * HOUR + 1
+    store_bars(4 * 60 + 1, since=NOON - MINUTE)  # the first bar joins none before it
+    asked = {"interval": interval, "start": iso(NOON), "end": iso(NOON + 4 * HOUR)}
+    whole = ask("/v1/bars/BTC-USD", **asked).body
+    absent = NOON + 2 * HOUR + 7 * MINUTE
+    clients.dynamodb().delete_item(TableName="bars", Key={"market": {"S": str(BTC)}, "start": {"S": iso(absent)}})
+    holed = ask("/v1/bars/BTC-USD", **asked).body
+
+    assert (whole["complete"], {bar["complete"] for bar in whole["bars"]}) == (True, {True})
+    assert not holed["complete"]
+    incomplete = [bar["start"] for bar in holed["bars"] if not bar["complete"]]
+    assert incomplete == ([] if interval == "1m" else [iso(absent - absent % (INTERVALS[interval] * MINUTE))])
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "complete"),
+    [
+        (NOON + MINUTE, NOON + 20 * MINUTE, True),  # one is still running
+        (NOON, NOON + 9 * MINUTE, False),  # the first bar joins none before it
+        (NOON + 10 * MINUTE, NOON + 11 * MINUTE, False),  # nothing of it is over
+        (NOON + 20 * MINUTE, NOON + 30 * MINUTE, False),
+        (NOON - 5 * MINUTE, NOON + 9 * MINUTE, False),
+    ],
+)
+def test_a_page_is_complete_where_every_minute_of_it_that_is_over_is_proven(ask, start, end, complete):
+    store_bars(11)
+
+    assert ask("/v1/bars/BTC-USD", start=iso(start), end=iso(end)).body["complete"] is complete
+
+
+def test_a_page_is_not_complete_where_the_feed_ended_before_it_does(ask):
+    store_bars(8)
+
+    assert not ask("/v1/bars/BTC-USD", start=iso(NOON + MINUTE), end=iso(NOON + 10 * MINUTE)).body["complete"]
+
+
+def test_an_interval_still_running_is_no_complete_bar_though_its_minutes_so_far_are(ask):
+    store_bars(11)
+    body = ask("/v1/bars/BTC-USD", interval="5m", start=iso(NOON + 5 * MINUTE)).body
+    [whole, running] = body["bars"]
+
+    assert body["complete"]
+    assert (whole["closed"], whole["complete"]) == (True, True)
+    assert (running["closed"], running["complete"]) == (False, False)
 
 
 def test_the_default_is_the_last_hour_and_says_how_old_it_is(ask):

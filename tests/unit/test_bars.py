@@ -180,6 +180,17 @@ def test_a_longer_bar_with_a_minute_absent_is_not_complete():
     assert not bars.combine(NOON + MINUTE, 5, minutes[:-1]).complete
 
 
+def test_a_longer_bar_with_a_minute_that_only_a_kline_tells_of_is_not_complete():
+    traded = [
+        fold([Trade(BTC, 1 + row, NOON + 2 * row * MINUTE, 100, 1, True)])[NOON + 2 * row * MINUTE] for row in (0, 1)
+    ]
+    joined = [replace(bar, prior_id=row, next_id=row + 2, closed=True) for row, bar in enumerate(traded)]
+    kline = Bar(BTC, NOON + MINUTE, 90, 110, 80, 100, 5, None, None, None, closed=True, source=Source.KLINES)
+
+    assert all(bar.complete for bar in joined)
+    assert not bars.combine(NOON, 3, [joined[0], kline, joined[1]]).complete
+
+
 def test_only_distinct_minutes_of_one_market_combine():
     bar = fold([Trade(BTC, 7, NOON + 1, 100, 1, True)])[NOON]
 

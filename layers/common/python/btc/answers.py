@@ -109,7 +109,7 @@ class Bars(MarketAnswer, frozen=True, kw_only=True):
     """Bars, oldest first, as of the time up to which the feed is known to be alive."""
 
     interval: str
-    complete: Annotated[bool, Meta(description="Every closed bar here is")]
+    complete: Annotated[bool, Meta(description="Every minute asked for that is over is there, and proven")]
     bars: list[Bar]
 
 

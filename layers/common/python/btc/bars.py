@@ -227,7 +227,7 @@ def _next_id(bar: Bar, last_id: int, after: Bar | None, marks: Sequence[Watermar
 
 
 def combine(start: int, minutes: int, bars: Sequence[Bar]) -> Bar:
-    """The bar of `minutes` minutes from `start` out of its minute bars; not complete where one of them is absent.
+    """The bar of `minutes` minutes from `start` out of its minute bars; complete where each of them is there and is.
 
     Raises NotMinutesError without bars, or where they are not minutes of one market within that time.
     """
@@ -242,6 +242,8 @@ def combine(start: int, minutes: int, bars: Sequence[Bar]) -> Bar:
     if parts[0].start < start or parts[-1].end > end:
         raise NotMinutesError(f"bars reach beyond the {minutes} minutes they should fill")
     whole = len(parts) == minutes
+    # Ids that join across a minute told by a kline would hide that its trades are nobody's.
+    proven = whole and all(bar.complete for bar in parts)
     return Bar(
         market=parts[0].market,
         start=start,
@@ -254,8 +256,8 @@ def combine(start: int, minutes: int, bars: Sequence[Bar]) -> Bar:
         buy_volume=_sum(bar.buy_volume for bar in parts),
         trade_count=_sum(bar.trade_count for bar in parts),
         ranges=union(*(bar.ranges for bar in parts)),
-        prior_id=parts[0].prior_id if whole else None,
-        next_id=parts[-1].next_id if whole else None,
+        prior_id=parts[0].prior_id if proven else None,
+        next_id=parts[-1].next_id if proven else None,
         closed=whole and all(bar.closed for bar in parts),
         minutes=minutes,
         source=max((bar.source for bar in parts), key=lambda source: source is Source.KLINES),

@@ -1,6 +1,6 @@
 """Bars of longer intervals, cut from minute bars on UTC's own grid."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Final
 
@@ -22,3 +22,12 @@ def resample(bars: Sequence[Bar], minutes: int) -> list[Bar]:
         return list(bars)
     groups = groupby(bars, key=lambda bar: floor(bar.start, minutes))
     return [combine(start, minutes, list(group)) for start, group in groups]
+
+
+def proven(bars: Iterable[Bar], start: int, end: int) -> bool:
+    """Whether every minute of [start, end), on the grid, is among these bars, closed and complete; no minute is not.
+
+    No two bars are of one minute; those beyond the span are passed over.
+    """
+    minutes = max(0, end - start) // MINUTE
+    return minutes > 0 and sum(bar.closed and bar.complete for bar in bars if start <= bar.start < end) == minutes

@@ -65,8 +65,9 @@ class BarsQuery(MarketQuery, frozen=True, kw_only=True):
 
 
 class Span(NamedTuple):
-    """Bars of `minutes` minutes whose start lies in [start, end), µs UTC on the interval's grid."""
+    """Bars of an interval of `minutes` minutes whose start lies in [start, end), µs UTC on the interval's grid."""
 
+    interval: str
     minutes: int
     start: int
     end: int
@@ -108,7 +109,7 @@ def span(query: BarsQuery, now: int) -> Span:
         raise BadRequestError(
             f"ask for at most {min(MAX_BARS, MAX_MINUTES // minutes)} bars of {query.interval} at once"
         )
-    return Span(minutes, start, end)
+    return Span(query.interval, minutes, start, end)
 
 
 def _time(name: str, text: str | UnsetType, default: int) -> int:

@@ -6,13 +6,14 @@ from typing import Any, Final
 
 import msgspec
 
-from btc import answers, requests
+from btc import answers, intervals, requests
 from btc.bars import Bar
 from btc.champions import Promoted, card
 from btc.forecasts import LEVELS, Forecast, Outcome, Scored
+from btc.requests import Span
 from btc.scores import WINDOWS, Hours, Sums, merge, since
 from btc.tape import Watermark
-from btc.times import FOREVER, SECOND, iso, parse_iso
+from btc.times import FOREVER, SECOND, iso, minute_of, parse_iso
 from btc.trades import Market
 from btc.units import from_units
 
@@ -148,17 +149,20 @@ def _scores(sums: Sums) -> answers.Scores:
     )
 
 
-def bars(market: Market, interval: str, found: Sequence[Bar], alive: Watermark | None, now: int) -> answers.Bars:
-    """Bars, oldest first, as of the time up to which the market's feed is known to be alive."""
+def bars(market: Market, span: Span, minutes: Sequence[Bar], alive: Watermark | None, now: int) -> answers.Bars:
+    """Bars of the span out of its minute bars, oldest first, as of the time up to which the feed is known to be alive.
+
+    Complete where every minute of the span that is over is there and proven: a page does not hide what is absent.
+    """
     as_of = alive.time if alive else None
     return answers.Bars(
         symbol=market.symbol,
         venue=market.venue,
         as_of=_iso(as_of),
         staleness_s=_age_s(as_of, now),
-        interval=interval,
-        complete=bool(found) and all(bar.complete for bar in found if bar.closed),
-        bars=[_bar(bar) for bar in found],
+        interval=span.interval,
+        complete=intervals.proven(minutes, span.start, min(span.end, minute_of(now))),
+        bars=[_bar(bar) for bar in intervals.resample(minutes, span.minutes)],
     )
 
 
@@ -176,7 +180,7 @@ def _bar(bar: Bar) -> answers.Bar:
         first_trade_id=bar.first_id,
         last_trade_id=bar.last_id,
         closed=bar.closed,
-        complete=bar.complete,
+        complete=bar.closed and bar.complete,
         source=bar.source,
     )
 
