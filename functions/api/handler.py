@@ -103,10 +103,13 @@ def told(route: Route, answered: Told, moment: int) -> Response[str]:
     if not route.cached:
         return reply(200, body, {"Cache-Control": "no-store"})
     tag = caching.etag(views.to_json(answered.answer.ageless()))
-    headers = {"ETag": tag, "Cache-Control": caching.control(moment, settled=answered.settled)}
-    if caching.matches(app.current_event.headers.get("If-None-Match", ""), tag):
-        return reply(304, "", headers)
-    return reply(200, body, headers)
+    return unless_held(body, tag, caching.control(moment, settled=answered.settled))
+
+
+def unless_held(body: str, tag: str, control: str) -> Response[str]:
+    """The body, or that the client has it already."""
+    held = caching.matches(app.current_event.headers.get("If-None-Match", ""), tag)
+    return reply(304 if held else 200, "" if held else body, {"ETag": tag, "Cache-Control": control})
 
 
 def reply(status: int, body: str, headers: dict[str, str], content_type: str = "application/json") -> Response[str]:
@@ -174,15 +177,17 @@ def get_health(query: Query, moment: int) -> Told:
 
 @app.get(routes.OPENAPI.path)
 def get_openapi() -> Response[str]:
-    return reply(200, document(), {"Cache-Control": "public, max-age=3600"})
+    requests.asked(routes.OPENAPI.query, app.current_event.multi_value_query_string_parameters)
+    return unless_held(*document(), "public, max-age=3600")
 
 
 @cache
-def document() -> str:
-    """Made when it is first asked for: few ask, and its maker takes time to import."""
+def document() -> tuple[str, str]:
+    """With its tag. Made when it is first asked for: few ask, and its maker takes time to import."""
     from btc import openapi  # noqa: PLC0415
 
-    return views.to_json(openapi.document()).decode()
+    content = views.to_json(openapi.document())
+    return content.decode(), caching.etag(content)
 
 
 @app.not_found

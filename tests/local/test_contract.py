@@ -91,6 +91,19 @@ def test_no_answer_is_a_fault_or_undocumented(api: Api, route: Route) -> None:
     assert 200 in found
 
 
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.cached], ids=lambda route: route.name)
+def test_what_is_held_already_is_answered_as_the_document_says(api: Api, route: Route) -> None:
+    url = api.served.url + route.path.format(symbol="BTC-USD")
+    query, key = {"horizon": "5"} if route is HISTORY else {}, {"x-api-key": api.served.key}
+    first = requests.get(url, query, headers=key, timeout=30)
+    again = requests.get(url, query, headers={**key, "If-None-Match": first.headers["ETag"]}, timeout=30)
+    told = api.document["paths"][route.path]["get"]["responses"]
+
+    assert (first.status_code, again.status_code, again.content) == (200, 304, b"")
+    for answer in (first, again):
+        assert set(told[str(answer.status_code)]["headers"]) <= set(answer.headers)
+
+
 def test_an_undocumented_answer_would_be_noticed(api: Api) -> None:
     document = copy.deepcopy(api.document)
     del document["paths"][HISTORY.path]["get"]["responses"]["400"]

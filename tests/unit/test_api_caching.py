@@ -26,6 +26,7 @@ FORECASTS, BARS = "/v1/forecasts/BTC-USD", "/v1/bars/BTC-USD"
         ("/v1/scores/BTC-USD", {}),
         (BARS, {}),
         ("/v1/models/current", {}),
+        ("/openapi.json", {}),
     ],
 )
 def test_what_a_client_has_already_is_not_sent_again_however_old_it_has_become(ask, clock, path, query):

@@ -45,6 +45,7 @@ BARS, HISTORY = "/v1/bars/BTC-USD", "/v1/forecasts/BTC-USD/history"
         (HISTORY, {"horizon": "5", "cursor": "AAAA"}, 400, "cursor is none that an answer gave"),
         (HISTORY, {"horizon": "5", "cursor": "é"}, 400, "cursor is none that an answer gave"),
         (HISTORY, {"horizon": "5", "cursor": "A" * 300}, 400, "cursor cannot be read: expected next_cursor"),
+        ("/openapi.json", {"a": "b"}, 400, "a is no parameter of this route; known: none"),
         ("/v1/models/current", {"a": "b"}, 400, "a is no parameter of this route; known: none"),
     ],
 )

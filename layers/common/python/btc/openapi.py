@@ -25,7 +25,7 @@ _PROBLEMS: Final = {
 }
 _HEADERS: Final = {
     "ETag": "Weak: answers that differ in their age alone share it",
-    "Cache-Control": "Until the next minute, or a second where a change is due",
+    "Cache-Control": "How long it holds: an answer until the next minute, or a second where a change is due",
 }
 
 
