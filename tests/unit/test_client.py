@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -99,6 +100,20 @@ def test_an_answer_is_typed_and_its_prices_are_exact(server, api):
     [(path, headers)] = server.asked
     assert path == "/live/v1/bars/BTC-USD?interval=5m&start=2026-11-22T20%3A28%3A00%2B00%3A00"
     assert (headers["x-api-key"], headers["accept-encoding"]) == ("key-1", "gzip")
+
+
+@pytest.mark.parametrize("symbol", ["../models/current", "BTC/USD", "a?b=c#d", "BTC USD", "é%2f"])
+def test_whatever_a_symbol_holds_it_is_one_step_of_the_path(server, api, symbol):
+    server.script = [refused(404)]
+    for ask in (api.forecasts, api.live, api.bars, api.scores, lambda symbol: api.history(symbol, 5)):
+        with pytest.raises(ApiError):
+            ask(symbol)
+
+    paths = [path.removeprefix("/live/v1/").partition("?")[0] for path, _ in server.asked]
+    steps = [path.split("/") for path in paths]
+    assert [step[0] for step in steps] == ["forecasts", "forecasts", "bars", "scores", "forecasts"]
+    assert {unquote(step[1]) for step in steps} == {symbol}
+    assert [step[2:] for step in steps] == [[], ["live"], [], [], ["history"]]
 
 
 def test_it_waits_as_long_as_it_is_told_and_a_little_more_and_asks_again(server, api, slept):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Final, Self, TypeVar
+from urllib.parse import quote
 
 import msgspec
 
@@ -35,11 +36,11 @@ class Api:
         self.connection.close()
 
     def forecasts(self, symbol: str, *, venue: str | None = None) -> answers.Forecasts:
-        return self._get(answers.Forecasts, f"/v1/forecasts/{symbol}", venue=venue)
+        return self._get(answers.Forecasts, _path("forecasts", symbol), venue=venue)
 
     def live(self, symbol: str, *, venue: str | None = None) -> answers.Live:
         """Where forecasts are pushed; the address opens once."""
-        return self._get(answers.Live, f"/v1/forecasts/{symbol}/live", venue=venue)
+        return self._get(answers.Live, _path("forecasts", symbol, "/live"), venue=venue)
 
     def watch(self, symbol: str, *, venue: str | None = None) -> Iterator[answers.Forecasts]:
         """The newest forecasts at once, and then each minute's as they are made, without end."""
@@ -60,7 +61,7 @@ class Api:
         venue: str | None = None,
     ) -> answers.History:
         """One page; `past` walks through all of them."""
-        path = f"/v1/forecasts/{symbol}/history"
+        path = _path("forecasts", symbol, "/history")
         return self._get(answers.History, path, horizon=horizon, limit=limit, cursor=cursor, venue=venue)
 
     def past(self, symbol: str, horizon: int, *, venue: str | None = None) -> Iterator[answers.PastForecast]:
@@ -83,10 +84,10 @@ class Api:
         venue: str | None = None,
     ) -> answers.Bars:
         """Prices are exact decimals."""
-        return self._get(answers.Bars, f"/v1/bars/{symbol}", interval=interval, start=start, end=end, venue=venue)
+        return self._get(answers.Bars, _path("bars", symbol), interval=interval, start=start, end=end, venue=venue)
 
     def scores(self, symbol: str, *, venue: str | None = None) -> answers.LiveScores:
-        return self._get(answers.LiveScores, f"/v1/scores/{symbol}", venue=venue)
+        return self._get(answers.LiveScores, _path("scores", symbol), venue=venue)
 
     def model(self) -> answers.Model:
         return self._get(answers.Model, "/v1/models/current")
@@ -100,3 +101,8 @@ class Api:
             return msgspec.json.decode(content, type=kind)
         except msgspec.MsgspecError as error:
             raise UnreachableError(f"{path} answered what is no {kind.__name__}: {error}") from error
+
+
+def _path(kind: str, symbol: str, of_it: str = "") -> str:
+    """Whatever a symbol holds, it is one step of the path."""
+    return f"/v1/{kind}/{quote(symbol, safe='')}{of_it}"

@@ -8,7 +8,7 @@ from email.message import Message
 from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import Final
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
@@ -51,8 +51,8 @@ class Connection:
         self._open: HTTPConnection | None = None
 
     def get(self, path: str, query: Mapping[str, str]) -> bytes:
-        """The body of a 200. Raises ApiError and UnreachableError."""
-        target = self._root + quote(path) + (f"?{urlencode(query)}" if query else "")
+        """The body of a 200; `path` is encoded already. Raises ApiError and UnreachableError."""
+        target = self._root + path + (f"?{urlencode(query)}" if query else "")
         for attempt in range(1, self._attempts + 1):
             last = attempt == self._attempts
             try:
