@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from unittest import mock
 
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from btc.aws import clients, keys
@@ -59,6 +60,17 @@ def test_a_key_that_is_revoked_opens_nothing_and_the_others_stay(plan, capsys):
     assert keys.main(["revoke", goes]) == 0
     assert clients.apigateway().get_api_keys(includeValues=True)["items"][0]["value"] == stays
     assert len(clients.apigateway().get_api_keys()["items"]) == 1
+
+
+def test_a_key_that_cannot_join_its_plan_is_not_left_behind(plan, capsys):
+    def refuse(**_: object) -> None:
+        raise ClientError({"Error": {"Code": "NotFoundException"}}, "CreateUsagePlanKey")
+
+    clients.apigateway().meta.events.register("before-call.api-gateway.CreateUsagePlanKey", refuse)
+
+    assert keys.main(["make", "nobody"]) == 1
+    assert capsys.readouterr().out == ""
+    assert clients.apigateway().get_api_keys()["items"] == []
 
 
 def test_a_key_of_another_plan_is_neither_told_of_nor_revoked(plan, capsys):

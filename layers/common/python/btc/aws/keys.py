@@ -43,9 +43,13 @@ class Keys:
     plan: str
 
     def make(self, name: str) -> str:
-        """A new key's value; nothing but a key in the plan opens a route."""
+        """A new key's value; nothing but a key in the plan opens a route, and one that cannot join it is not kept."""
         made = self.client.create_api_key(name=name, enabled=True)
-        self.client.create_usage_plan_key(usagePlanId=self.plan, keyId=made["id"], keyType="API_KEY")
+        try:
+            self.client.create_usage_plan_key(usagePlanId=self.plan, keyId=made["id"], keyType="API_KEY")
+        except BaseException:  # an interrupt too: `list` would tell of no such key, nor `revoke` end it
+            self.client.delete_api_key(apiKey=made["id"])
+            raise
         return made["value"]
 
     def list(self) -> "Iterator[Key]":
