@@ -6,7 +6,7 @@ forecasts, and what is billed are messages and the minutes of connections.
 
 import json
 
-from aws_cdk import Stack
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_apigatewayv2 as apigatewayv2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
@@ -25,6 +25,8 @@ from cdk.python_function import Layers, PythonFunction
 from cdk.settings import Stage
 
 STAGE = "live"
+STALE = Duration.minutes(2)
+"""After an outage forecasts that came meanwhile are not pushed one after another: the next tells all there is."""
 LOGGED = {
     name: f"$context.{name}"
     for name in ("requestId", "requestTime", "eventType", "routeKey", "status", "connectionId", "connectedAt")
@@ -90,6 +92,7 @@ class Live(Construct):
                 filters=[lambda_.FilterCriteria.filter(last)],
                 bisect_batch_on_error=True,
                 retry_attempts=2,
+                max_record_age=STALE,
                 on_failure=failures,
             )
         )

@@ -70,6 +70,7 @@ def test_a_push_comes_once_a_minute_with_the_last_forecast_to_be_written(dev: As
     assert [horizon for horizon in (1, 5, 15, 60) if pattern(record("INSERT", horizon))] == [60]
     assert not pattern(record("MODIFY", 60)), "its outcome is no new forecast"
     assert source.get("MaximumBatchingWindowInSeconds", 0) == 0
+    assert source["MaximumRecordAgeInSeconds"] == 120
 
 
 def test_the_page_may_connect_to_this_api_and_to_no_other(dev: Assembly) -> None:
