@@ -12,6 +12,7 @@ from constructs import Construct
 from btc.routes import LIVE, ROUTES, Route
 from btc.settings import Api as ApiSettings
 from cdk.bars import Bars
+from cdk.dashboard import files
 from cdk.firewall import Firewall
 from cdk.forecasts import Forecasts
 from cdk.live import Live
@@ -62,6 +63,15 @@ PROBLEMS = {
     "DEFAULT_4XX": Problem("The request was refused"),
     "DEFAULT_5XX": Problem("The service failed"),
 }
+
+
+def _open_limits(stage: Stage) -> dict[str, apigateway.MethodDeploymentOptions]:
+    """By path and method, for all that is answered without a key."""
+    limit = apigateway.MethodDeploymentOptions(
+        throttling_rate_limit=stage.open_rate_per_s, throttling_burst_limit=stage.open_rate_per_s
+    )
+    paths = [*(route.path for route in ROUTES if not route.keyed), *files()]
+    return {f"{path}/GET": limit for path in paths}
 
 
 class Api(Construct):
@@ -126,6 +136,7 @@ class Api(Construct):
                 stage_name="live",
                 throttling_rate_limit=stage.total_rate_per_s,
                 throttling_burst_limit=stage.total_rate_per_s,
+                method_options=_open_limits(stage),
                 tracing_enabled=stage.tracing,
                 access_log_destination=apigateway.LogGroupLogDestination(log_group(self, "AccessLogs", stage=stage)),
                 access_log_format=apigateway.AccessLogFormat.json_with_standard_fields(

@@ -72,7 +72,10 @@ class Stage:
     """Of one key; and half as many again may come in a burst."""
     requests_per_day: int = 100_000
     total_rate_per_s: int = 50
-    """Of each route, whoever asks: it bounds what one that needs no key can cost."""
+    """Of each route that asks for a key, whoever asks."""
+    open_rate_per_s: int = 20
+    """Of each route and file that needs no key: it bounds what strangers can cost, and who has a key shares none of
+    it."""
     live: bool = True
     """Push forecasts over a WebSocket API. None of it is billed by the hour; that a function looks once a minute who
     listens costs some cents a month."""

@@ -84,11 +84,17 @@ def test_the_gateway_refuses_with_problem_details(name: str, dev: Assembly) -> N
     assert response.get("StatusCode") == (str(problem.status) if problem.status else None)
 
 
-def test_the_open_path_cannot_run_up_a_bill(dev: Assembly) -> None:
-    [settings] = dev.one("ApiGateway::Stage")["MethodSettings"]
+def test_what_is_open_has_a_limit_of_its_own_that_no_key_holder_shares(dev: Assembly) -> None:
+    limits = {
+        (each["ResourcePath"].replace("~1", "/").replace("//", "/"), each["HttpMethod"]): (
+            each["ThrottlingRateLimit"],
+            each["ThrottlingBurstLimit"],
+        )
+        for each in dev.one("ApiGateway::Stage")["MethodSettings"]
+    }
 
-    assert (settings["HttpMethod"], settings["ResourcePath"]) == ("*", "/*")
-    assert settings["ThrottlingRateLimit"] == 50
+    unkeyed = [(path, "GET") for path, keyed in methods(dev).items() if not keyed]
+    assert limits == {("/*", "*"): (50, 50), **dict.fromkeys(unkeyed, (20, 20))}
 
 
 def test_requests_are_logged_without_who_made_them_beyond_the_address(dev: Assembly) -> None:
