@@ -9,6 +9,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from btc import routes
 from btc.routes import LIVE, ROUTES, Route
 from btc.settings import Api as ApiSettings
 from cdk.bars import Bars
@@ -24,14 +25,20 @@ from cdk.settings import Stage
 
 COMPRESSED_BYTES = 1024
 """Smaller answers are not worth the time that gzip takes on either side."""
-READABLE = ["ETag", "Retry-After", "x-amzn-RequestId"]
-"""Headers that a page of another origin may see, if it may see anything."""
+SIGNED = ["authorization", "x-amz-content-sha256", "x-amz-date", "x-amz-security-token"]
+"""Headers of a signed request."""
 
 TICKETS_AT_ONCE = 20
 """Tabs that open together."""
 
 NO_KEY = "Send a valid API key in the header x-api-key."
-NO_PATH = "There is nothing at this path."
+NO_PATH = "There is nothing at this path, or nothing but what GET reads."
+
+
+NO_SIGNATURE = (
+    "What lies under /v1 asks for a request signed with IAM credentials (SigV4, service execute-api) "
+    "beside the key in x-api-key, as `python -m btc.client --sign` sends it; elsewhere there is nothing."
+)
 
 
 class Problem(NamedTuple):
@@ -42,6 +49,8 @@ class Problem(NamedTuple):
     """None: the one that the gateway has for the case."""
     detail: str | None = None
     """None: the gateway's own message."""
+    retry_after_s: int | None = None
+    """When to ask again."""
 
 
 PROBLEMS = {
@@ -56,8 +65,9 @@ PROBLEMS = {
     "MISSING_AUTHENTICATION_TOKEN": Problem("Not Found", 404, NO_PATH),  # what the gateway calls an unknown path
     "RESOURCE_NOT_FOUND": Problem("Not Found", 404, NO_PATH),
     "REQUEST_TOO_LARGE": Problem("Content Too Large", 413, "A body here may hold 10 MB at most."),
-    "THROTTLED": Problem("Too Many Requests", 429, "Too many requests at once: wait a second before the next."),
-    "QUOTA_EXCEEDED": Problem("Too Many Requests", 429, "This key has used up its requests for today (UTC)."),
+    "THROTTLED": Problem("Too Many Requests", 429, "Too many requests at once: wait a second before the next.", 1),
+    # No header of the gateway's can count the seconds to midnight: an hour is what no client sleeps through.
+    "QUOTA_EXCEEDED": Problem("Too Many Requests", 429, "This key has used up its requests for today (UTC).", 3600),
     "INTEGRATION_FAILURE": Problem("Bad Gateway", 502),
     "INTEGRATION_TIMEOUT": Problem("Gateway Timeout", 504),
     "DEFAULT_4XX": Problem("The request was refused"),
@@ -72,6 +82,12 @@ def _open_limits(stage: Stage) -> dict[str, apigateway.MethodDeploymentOptions]:
     )
     paths = [*(route.path for route in ROUTES if not route.keyed), *files()]
     return {f"{path}/GET": limit for path in paths}
+
+
+def problems(stage: Stage) -> dict[str, Problem]:
+    """By the type of the gateway's response. It has one alone for an unknown path and a signature that is missing."""
+    unsigned = {"MISSING_AUTHENTICATION_TOKEN": Problem("Forbidden", 403, NO_SIGNATURE)}
+    return {**PROBLEMS, **(unsigned if stage.signed else {})}
 
 
 class Api(Construct):
@@ -102,6 +118,7 @@ class Api(Construct):
                 state_table=bars.state.table_name,
                 markets=tuple(str(market) for market in stage.markets),
                 cors_origin=stage.cors_origin,
+                signed=stage.signed,
                 channel_url=live.url if live else "",
                 listeners_table=live.listeners.table_name if live else "",
             ),
@@ -173,7 +190,7 @@ class Api(Construct):
                 resource.add_cors_preflight(
                     allow_origins=[stage.cors_origin],
                     allow_methods=["GET"],
-                    allow_headers=["x-api-key", "if-none-match"],
+                    allow_headers=["x-api-key", "if-none-match", *(SIGNED if stage.signed else [])],
                     max_age=Duration.hours(1),
                 )
         return methods
@@ -202,10 +219,11 @@ class Api(Construct):
     def _problems(self, stage: Stage) -> None:
         shared = {
             "Access-Control-Allow-Origin": f"'{stage.cors_origin}'",
-            "Access-Control-Expose-Headers": f"'{','.join(READABLE)}'",
+            "Access-Control-Expose-Headers": f"'{routes.READABLE}'",
         }
-        for name, problem in PROBLEMS.items():
+        for name, problem in problems(stage).items():
             status = {"status": problem.status} if problem.status else {}
+            patience = {"Retry-After": f"'{problem.retry_after_s}'"} if problem.retry_after_s else {}
             body = {
                 "type": "about:blank",
                 "title": problem.title,
@@ -223,6 +241,7 @@ class Api(Construct):
                 response_headers={
                     "Content-Type": "'application/problem+json'",
                     "Cache-Control": "'no-store'",
+                    **patience,
                     **(shared if stage.cors_origin else {}),
                 },
                 templates={"application/json": template},

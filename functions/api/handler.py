@@ -114,7 +114,8 @@ def unless_held(body: str, tag: str, control: str) -> Response[str]:
 
 def reply(status: int, body: str, headers: dict[str, str], content_type: str = "application/json") -> Response[str]:
     if settings().cors_origin:
-        headers |= {"Access-Control-Allow-Origin": settings().cors_origin, "Access-Control-Expose-Headers": "ETag"}
+        origin, readable = settings().cors_origin, routes.READABLE
+        headers |= {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": readable}
     return Response(status, content_type if body else None, body, headers=headers)
 
 
@@ -186,7 +187,7 @@ def document() -> tuple[str, str]:
     """With its tag. Made when it is first asked for: few ask, and its maker takes time to import."""
     from btc import openapi  # noqa: PLC0415
 
-    content = views.to_json(openapi.document())
+    content = views.to_json(openapi.document(signed=settings().signed))
     return content.decode(), caching.etag(content)
 
 
@@ -205,7 +206,8 @@ def failed(error: Exception) -> Response[str]:
 
 
 def refuse(problem: Problem) -> Response[str]:
-    body = problem.to_json(app.current_event.path, app.current_event.request_context.request_id)
+    context = app.current_event.request_context
+    body = problem.to_json(context.path, context.request_id)
     return reply(problem.status, body, {"Cache-Control": "no-store"}, problems.CONTENT_TYPE)
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from btc.routes import ROUTES
+from btc.routes import READABLE, ROUTES
 from cdk.api import PROBLEMS
 from cdk.dashboard import files
 from tests.infra.assembly import Assembly, Json, resolved
@@ -61,13 +61,18 @@ def test_a_key_may_ask_so_often(dev: Assembly) -> None:
     }
 
 
-@pytest.mark.parametrize("name", sorted(PROBLEMS))
-def test_the_gateway_refuses_with_problem_details(name: str, dev: Assembly) -> None:
+def gateway_response(assembly: Assembly, name: str) -> Json:
     [response] = [
         each["Properties"]
-        for each in dev.of_type("ApiGateway::GatewayResponse").values()
+        for each in assembly.of_type("ApiGateway::GatewayResponse").values()
         if each["Properties"]["ResponseType"] == name
     ]
+    return response
+
+
+@pytest.mark.parametrize("name", sorted(PROBLEMS))
+def test_the_gateway_refuses_with_problem_details(name: str, dev: Assembly) -> None:
+    response = gateway_response(dev, name)
     problem = PROBLEMS[name]
 
     body = json.loads(
@@ -82,6 +87,25 @@ def test_the_gateway_refuses_with_problem_details(name: str, dev: Assembly) -> N
     assert (body["instance"], body["request_id"]) == ("$context.path", "$context.requestId")
     assert response["ResponseParameters"]["gatewayresponse.header.Cache-Control"] == "'no-store'"
     assert response.get("StatusCode") == (str(problem.status) if problem.status else None)
+
+
+@pytest.mark.parametrize(("name", "seconds"), [("THROTTLED", 1), ("QUOTA_EXCEEDED", 3600), ("INVALID_API_KEY", None)])
+def test_who_asked_too_often_is_told_when_to_ask_again(name: str, seconds: int | None, dev: Assembly) -> None:
+    told = gateway_response(dev, name)["ResponseParameters"].get("gatewayresponse.header.Retry-After")
+
+    assert told == (f"'{seconds}'" if seconds else None)
+
+
+def test_who_does_not_sign_is_told_to_where_that_is_asked_for(dev: Assembly, guarded: Assembly) -> None:
+    known = gateway_response(dev, "MISSING_AUTHENTICATION_TOKEN")
+    unsigned = gateway_response(guarded, "MISSING_AUTHENTICATION_TOKEN")
+
+    assert (known["StatusCode"], unsigned["StatusCode"]) == ("404", "403")
+    body = json.loads(unsigned["ResponseTemplates"]["application/json"])
+    assert (body["title"], body["status"]) == ("Forbidden", 403)
+    for words in ("SigV4", "execute-api", "x-api-key", "btc.client --sign"):
+        assert words in body["detail"]
+    assert guarded.functions["api"]["Properties"]["Environment"]["Variables"]["SIGNED"] == "true"
 
 
 def test_what_is_open_has_a_limit_of_its_own_that_no_key_holder_shares(dev: Assembly) -> None:
@@ -126,9 +150,12 @@ def test_another_origin_is_let_in_by_setting(guarded: Assembly) -> None:
         [told] = preflight["Integration"]["IntegrationResponses"]
         assert told["ResponseParameters"]["method.response.header.Access-Control-Allow-Origin"] == "'https://a.example'"
         assert not preflight["ApiKeyRequired"]
+        allowed = told["ResponseParameters"]["method.response.header.Access-Control-Allow-Headers"]
+        assert {"x-api-key", "authorization", "x-amz-date", "x-amz-security-token"} <= set(allowed[1:-1].split(","))
     for response in guarded.of_type("ApiGateway::GatewayResponse").values():
         headers = response["Properties"]["ResponseParameters"]
         assert headers["gatewayresponse.header.Access-Control-Allow-Origin"] == "'https://a.example'"
+        assert headers["gatewayresponse.header.Access-Control-Expose-Headers"] == f"'{READABLE}'"
     assert guarded.functions["api"]["Properties"]["Environment"]["Variables"]["CORS_ORIGIN"] == "https://a.example"
 
 

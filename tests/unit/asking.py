@@ -25,6 +25,7 @@ SETTINGS = Api(
     state_table="state",
     markets=("kraken:BTC-USD",),
     cors_origin="",
+    signed=False,
     channel_url="wss://channel.example/live",
     listeners_table="listeners",
 )
@@ -57,7 +58,7 @@ def event(path: str, headers: dict[str, str], query: dict[str, Any]) -> dict[str
         "queryStringParameters": {name: values[-1] for name, values in given.items()} or None,
         "multiValueQueryStringParameters": given or None,
         "pathParameters": None,
-        "requestContext": {"requestId": "request-1", "stage": "v1", "identity": {}},
+        "requestContext": {"requestId": "request-1", "stage": "live", "path": f"/live{path}", "identity": {}},
         "body": None,
         "isBase64Encoded": False,
     }

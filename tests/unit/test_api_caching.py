@@ -15,6 +15,7 @@ from tests.unit.market import BTC, NOON
 pytestmark = pytest.mark.usefixtures("aws")
 __all__ = ["ask", "aws", "clock"]
 
+EXPOSED = "access-control-expose-headers"
 FORECASTS, BARS = "/v1/forecasts/BTC-USD", "/v1/bars/BTC-USD"
 
 
@@ -104,6 +105,7 @@ def test_pages_of_the_origin_that_is_set_may_read_what_comes_back(clock, monkeyp
     allowed = asking(replace(SETTINGS, cors_origin="https://example.org"), clock, monkeypatch)(path)
 
     assert allowed.headers["access-control-allow-origin"] == "https://example.org"
+    assert {"ETag", "Retry-After", "x-amzn-RequestId"} <= set(allowed.headers[EXPOSED].split(", "))
 
 
 def test_by_default_no_other_page_may(ask):

@@ -55,7 +55,7 @@ def test_what_cannot_be_answered_is_told_as_problem_details(ask, path, query, st
     assert (reply.status, reply.headers["content-type"]) == (status, "application/problem+json")
     assert detail in reply.body["detail"]
     assert reply.body["status"] == status
-    assert reply.body["instance"] == path
+    assert reply.body["instance"] == f"/live{path}"
     assert reply.body["request_id"] == "request-1"
     assert reply.headers["cache-control"] == "no-store"
 

@@ -1,13 +1,14 @@
 """The OpenAPI document: every route, parameter and answer, as the code has them."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from btc import openapi
 from btc.routes import ROUTES
-from tests.unit.asking import ask, clock
+from tests.unit.asking import SETTINGS, ask, asking, clock
 from tests.unit.aws import aws
 
 __all__ = ["ask", "aws", "clock"]
@@ -15,7 +16,7 @@ __all__ = ["ask", "aws", "clock"]
 
 @pytest.fixture(scope="module")
 def document() -> Any:
-    return json.loads(json.dumps(openapi.document()))
+    return json.loads(json.dumps(openapi.document(signed=False)))
 
 
 def test_every_route_is_told_and_no_other(document):
@@ -57,6 +58,20 @@ def test_only_what_is_open_needs_no_key(document):
     open_paths = [path for path, item in document["paths"].items() if not item["get"]["security"]]
 
     assert open_paths == ["/health", "/openapi.json"]
+
+
+def test_a_signature_is_told_of_where_one_is_asked_for(aws, clock, document, monkeypatch):
+    signed = asking(replace(SETTINGS, signed=True), clock, monkeypatch)("/openapi.json").body
+    secured = {path: item["get"]["security"] for path, item in signed["paths"].items()}
+
+    assert signed["components"]["securitySchemes"]["signature"]["x-amazon-apigateway-authtype"] == "awsSigv4"
+    assert secured["/v1/models/current"] == [{"key": [], "signature": []}]
+    assert secured["/health"] == []
+    assert "signature" not in document["components"]["securitySchemes"]
+
+
+def test_who_asks_too_often_is_told_when_to_ask_again(document):
+    assert set(document["components"]["responses"]["429"]["headers"]) == {"Retry-After"}
 
 
 def test_it_is_served(ask, document):

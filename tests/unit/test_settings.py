@@ -44,6 +44,7 @@ SCORE = ScoreForecasts(
             state_table="state",
             markets=("kraken:BTC-USD",),
             cors_origin="https://example.org",
+            signed=True,
             channel_url="wss://channel.example.org/live",
             listeners_table="listeners",
         ),

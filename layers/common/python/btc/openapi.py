@@ -13,12 +13,20 @@ VERSION: Final = "1.0.0"
 _REFERENCE: Final = "#/components/schemas/{name}"
 _STRICTLY: Final = {"type": "string", "format": "decimal"}
 """How msgspec describes a Decimal, which is encoded as a number here."""
+_KEY: Final = {"type": "apiKey", "in": "header", "name": "x-api-key"}
+_SIGNATURE: Final = {
+    "type": "apiKey",
+    "in": "header",
+    "name": "Authorization",
+    "description": "AWS Signature Version 4 of IAM credentials that may invoke this API, for the service execute-api",
+    "x-amazon-apigateway-authtype": "awsSigv4",
+}
 _PROBLEMS: Final = {
     "400": "A parameter is missing, unknown, given twice, or cannot be read",
-    "403": "The key is missing, unknown or revoked",
+    "403": "The key is missing, unknown or revoked, or so is the signature where one is asked for",
     "404": "No such market or path",
     "413": "The request is too large",
-    "429": "Too many requests: wait as long as Retry-After says, or a second",
+    "429": "Too many requests, at once or for today: wait as long as Retry-After says",
     "500": "The service failed",
     "502": "The service failed before it could say why",
     "504": "The service took too long",
@@ -29,8 +37,8 @@ _HEADERS: Final = {
 }
 
 
-def document() -> dict[str, Any]:
-    """JSON-able. Its address is its server's."""
+def document(*, signed: bool) -> dict[str, Any]:
+    """JSON-able. Its address is its server's. `signed`: a key alone opens nothing, see `_SIGNATURE`."""
     kinds = [ProblemDetails, *(route.answer for route in ROUTES if route.answer)]
     _, schemas = msgspec.json.schema_components(kinds, ref_template=_REFERENCE)
     return {
@@ -42,16 +50,18 @@ def document() -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "."}],
-        "paths": {route.path: {"get": _operation(route)} for route in ROUTES},
+        "paths": {
+            route.path: {"get": _operation(route, ["key", "signature"] if signed else ["key"])} for route in ROUTES
+        },
         "components": {
             "schemas": _exact(schemas),
-            "responses": {status: _problem(words) for status, words in _PROBLEMS.items()},
-            "securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "x-api-key"}},
+            "responses": {status: _problem(status, words) for status, words in _PROBLEMS.items()},
+            "securitySchemes": {"key": _KEY, **({"signature": _SIGNATURE} if signed else {})},
         },
     }
 
 
-def _operation(route: Route) -> dict[str, Any]:
+def _operation(route: Route, secured: list[str]) -> dict[str, Any]:
     schema = {"$ref": _REFERENCE.format(name=route.answer.__name__)} if route.answer else {"type": "object"}
     headers = {name: {"description": words, "schema": {"type": "string"}} for name, words in _HEADERS.items()}
     told = {"headers": headers} if route.cached else {}
@@ -60,7 +70,7 @@ def _operation(route: Route) -> dict[str, Any]:
     return {
         "operationId": route.name,
         "summary": route.summary,
-        "security": [{"key": []}] if route.keyed else [],
+        "security": [{name: [] for name in secured}] if route.keyed else [],
         "parameters": [*_path_parameters(route), *_query_parameters(route), *_header_parameters(route)],
         "responses": {
             "200": {"description": route.summary, **told, "content": {"application/json": {"schema": schema}}},
@@ -89,9 +99,11 @@ def _header_parameters(route: Route) -> list[dict[str, Any]]:
     return [known] if route.cached else []
 
 
-def _problem(words: str) -> dict[str, Any]:
+def _problem(status: str, words: str) -> dict[str, Any]:
     schema = {"$ref": _REFERENCE.format(name=ProblemDetails.__name__)}
-    return {"description": words, "content": {CONTENT_TYPE: {"schema": schema}}}
+    patience = {"description": "Seconds until it is of use to ask again", "schema": {"type": "string"}}
+    told = {"headers": {"Retry-After": patience}} if status == "429" else {}
+    return {"description": words, **told, "content": {CONTENT_TYPE: {"schema": schema}}}
 
 
 def _exact(schema: Any) -> Any:

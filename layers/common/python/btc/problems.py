@@ -14,7 +14,7 @@ class ProblemDetails(Struct, frozen=True):
     type: str
     title: str
     detail: str
-    instance: Annotated[str, Meta(description="The path that was asked for")]
+    instance: Annotated[str, Meta(description="The path that was asked for, the stage in front")]
     request_id: Annotated[str, Meta(description="Tell it when you report a fault")]
     status: int | None = None
 

@@ -9,6 +9,9 @@ from btc import answers, requests
 from btc.answers import Answer
 from btc.requests import Query
 
+READABLE: Final = "Date, ETag, Retry-After, x-amzn-RequestId"
+"""Headers that a page of another origin may see, if it may see anything."""
+
 
 class Route(NamedTuple):
     """A path as the gateway writes it, answered to GET alone."""

@@ -178,6 +178,8 @@ class Api(Settings):
     """`venue:SYMBOL`; the first venue of a symbol is the one a request without `venue` means."""
     cors_origin: str
     """Whose pages may read the answers: an origin, `*`, or nobody's but its own where it is empty."""
+    signed: bool
+    """The gateway asks for an IAM signature beside the key, as the OpenAPI document then says."""
     channel_url: str
     """Where forecasts are pushed; empty: nowhere."""
     listeners_table: str
