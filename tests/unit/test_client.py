@@ -184,7 +184,7 @@ def test_history_is_walked_a_page_at_a_time(server, api):
     server.script = [ok({**page, "next_cursor": "a b"}), ok({**page, "next_cursor": None})]
 
     assert list(api.past("BTC-USD", 5)) == []
-    assert server.asked[1][0].endswith("history?horizon=5&limit=200&cursor=a+b")
+    assert server.asked[1][0].endswith("history?horizon=5&limit=200&cursor=a%20b")
 
 
 def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:

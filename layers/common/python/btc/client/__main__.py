@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from btc import answers
-from btc.client import Api, ApiError, UnreachableError, tables
+from btc.client import Api, ApiError, NoCredentialsError, Signer, UnreachableError, tables
 
 
 def _forecast(api: Api, told: argparse.Namespace) -> answers.Answer:
@@ -52,13 +52,14 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
     if not told.url:
         parser.error("where is the API? set BTC_API_URL, or give --url https://…/live")
     try:
-        with Api(told.url, told.key, timeout_s=told.timeout) as api:
+        signer = Signer.of(environment, told.url) if told.sign else None
+        with Api(told.url, told.key, timeout_s=told.timeout, signer=signer) as api:
             if told.command == "watch":
                 for answer in api.watch(told.symbol, venue=told.venue):
                     _print(answer, as_json=told.json, indent=-1)
             else:
                 _print(COMMANDS[told.command](api, told), as_json=told.json)
-    except (ApiError, UnreachableError) as error:
+    except (ApiError, NoCredentialsError, UnreachableError) as error:
         print(f"✗ {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -80,6 +81,9 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     )
     parser.add_argument("--url", default=environment.get("BTC_API_URL", ""), help="the API's address (BTC_API_URL)")
     parser.add_argument("--key", default=environment.get("BTC_API_KEY", ""), help="an API key (BTC_API_KEY)")
+    parser.add_argument(
+        "--sign", action="store_true", help="with the IAM credentials in AWS_ACCESS_KEY_ID and the like"
+    )
     parser.add_argument("--timeout", type=float, default=10.0, metavar="SECONDS", help="to wait for an answer")
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--json", action="store_true", help="what the API answered")

@@ -9,6 +9,7 @@ import msgspec
 from btc import answers
 from btc.client import watching
 from btc.client.connection import ApiError, Connection, UnreachableError
+from btc.client.signing import Signer
 
 __all__ = ["Api", "ApiError", "UnreachableError"]
 
@@ -23,8 +24,11 @@ class Api:
     Keeps its connection open until it is closed, as the end of a `with` block does.
     """
 
-    def __init__(self, url: str, key: str = "", *, timeout_s: float = 10, attempts: int = 5) -> None:
-        self.connection = Connection(url, key, timeout_s=timeout_s, attempts=attempts)
+    def __init__(
+        self, url: str, key: str = "", *, timeout_s: float = 10, attempts: int = 5, signer: Signer | None = None
+    ) -> None:
+        """`signer` for a deployment that asks for a signature beside the key."""
+        self.connection = Connection(url, key, timeout_s=timeout_s, attempts=attempts, signer=signer)
 
     def __enter__(self) -> Self:
         return self

@@ -8,10 +8,11 @@ from email.message import Message
 from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
+from btc.client.signing import Signer
 from btc.problems import ProblemDetails
 
 AGAIN: Final = frozenset({429, 500, 502, 503, 504})
@@ -36,8 +37,15 @@ class UnreachableError(Exception):
 class Connection:
     """One connection, for one thread. Asked to wait (429) or failing (5xx), the API is asked again `attempts` times."""
 
-    def __init__(
-        self, url: str, key: str, *, timeout_s: float, attempts: int, clock: Callable[[], float] = time.time
+    def __init__(  # noqa: PLR0913 - what a connection is told
+        self,
+        url: str,
+        key: str,
+        *,
+        timeout_s: float,
+        attempts: int,
+        signer: Signer | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         place = urlsplit(url)
         if place.scheme not in ("http", "https") or not place.netloc:
@@ -48,11 +56,12 @@ class Connection:
         if key:
             self._headers["x-api-key"] = key
         self._timeout_s, self._attempts, self._clock = timeout_s, attempts, clock
+        self._signer = signer
         self._open: HTTPConnection | None = None
 
     def get(self, path: str, query: Mapping[str, str]) -> bytes:
         """The body of a 200; `path` is encoded already. Raises ApiError and UnreachableError."""
-        target = self._root + path + (f"?{urlencode(query)}" if query else "")
+        target = self._root + path + (f"?{urlencode(query, quote_via=quote)}" if query else "")
         for attempt in range(1, self._attempts + 1):
             last = attempt == self._attempts
             try:
@@ -80,13 +89,17 @@ class Connection:
         fresh = self._open is None
         connection = self._open = self._open or self._connect(self._place, timeout=self._timeout_s)
         try:
-            return _read(_answer(connection, target, self._headers))
+            return _read(_answer(connection, target, {**self._headers, **self._signature(target)}))
         except (ConnectionError, HTTPException):
             # A connection that was kept may have been closed meanwhile: that is no failure of the API.
             self.close()
             if fresh:
                 raise
             return self._ask(target)
+
+    def _signature(self, target: str) -> dict[str, str]:
+        """Of this moment: an old one is refused."""
+        return self._signer.headers(self._place, target, self._clock()) if self._signer else {}
 
 
 def pause(attempt: int, retry_after: str | None, now: float) -> float:
