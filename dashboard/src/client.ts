@@ -5,10 +5,13 @@ export class KeyRefusedError extends Error {}
 /** No answer, or one that says the service has failed. */
 export class UnreachableError extends Error {}
 
-/** Asked too often; `wait` is in ms. */
+/** Asked too often, in the API's words; `wait` is in ms. */
 export class TooManyError extends Error {
-  constructor(readonly wait: number) {
-    super("Too many requests");
+  constructor(
+    words: string,
+    readonly wait: number,
+  ) {
+    super(words);
   }
 }
 
@@ -16,6 +19,9 @@ export class TooManyError extends Error {
 export class RefusedError extends Error {}
 
 const PATIENCE = 10_000;
+/** ms to wait where nothing legible is said, and at the most: a longer timer ends at once. */
+const WAIT = 5_000;
+const LONGEST_WAIT = 86_400_000;
 
 export class Client {
   /** Beside the page, whatever the stage or domain it is served under. */
@@ -49,14 +55,20 @@ export class Client {
     } catch {
       throw new UnreachableError("The API cannot be reached");
     }
-    throw await refusal(answer);
+    throw await refusal(answer, this.now());
   }
 }
 
-async function refusal(answer: Response): Promise<Error> {
+async function refusal(answer: Response, now: number): Promise<Error> {
   if (answer.status === 401 || answer.status === 403) return new KeyRefusedError("The key was refused");
-  if (answer.status === 429) return new TooManyError(1000 * Number(answer.headers.get("retry-after") ?? 5));
   if (answer.status >= 500) return new UnreachableError(`The API failed (${answer.status})`);
   const problem = (await answer.json().catch(() => ({}))) as { detail?: string };
-  return new RefusedError(problem.detail ?? `The API refused (${answer.status})`);
+  const words = problem.detail ?? `The API refused (${answer.status})`;
+  return answer.status === 429 ? new TooManyError(words, patience(answer.headers.get("retry-after"), now)) : new RefusedError(words);
+}
+
+/** Retry-After as RFC 9110 has it, seconds or a date, in ms. */
+function patience(asked: string | null, now: number): number {
+  const wait = asked && /^\d+$/.test(asked.trim()) ? 1000 * Number(asked) : Date.parse(asked ?? "") - now;
+  return Number.isNaN(wait) ? WAIT : Math.min(Math.max(wait, 1000), LONGEST_WAIT);
 }

@@ -41,7 +41,21 @@ export interface Known {
   answered: number;
 }
 
-export type Trouble = "key" | "down" | "busy" | string;
+export interface Trouble {
+  kind: "key" | "spent" | "down" | "busy" | "refused" | "partly";
+  words: string;
+}
+
+/** How a part's last request ended: null is well. `since` the first of its failures in a row, or its last success (ms). */
+interface Outcome {
+  trouble: Trouble | null;
+  since: number;
+}
+
+/** The gravest first. */
+const GRAVITY: Trouble["kind"][] = ["key", "spent", "down", "busy", "refused", "partly"];
+/** Who is told to wait for longer (ms) has not asked too fast, but used up a quota. */
+const SPENT = 60_000;
 
 export class Live {
   readonly known: Known = {
@@ -54,7 +68,7 @@ export class Live {
     model: null,
     answered: 0,
   };
-  trouble: Trouble | null = null;
+  readonly #outcomes = new Map<string, Outcome>();
   #horizon: number;
   #interval: Interval;
   #allBarsAt = 0;
@@ -74,11 +88,11 @@ export class Live {
   ) {
     this.#horizon = chosen.horizon;
     this.#interval = chosen.interval;
-    this.#bars = this.#loop(() => this.#readBars());
-    this.#past = this.#loop(() => this.#readPast());
-    this.#model = this.#loop(() => this.#read("model", "v1/models/current", {}, MODEL_EVERY));
-    this.#forecasts = this.#loop(() => this.#readForecasts());
-    const scores = this.#loop(() => this.#read("scores", `v1/scores/${market.symbol}`, this.#venue, SCORES_EVERY));
+    this.#bars = this.#loop("prices", () => this.#readBars());
+    this.#past = this.#loop("past forecasts", () => this.#readPast());
+    this.#model = this.#loop("the model", () => this.#read("model", "v1/models/current", {}, MODEL_EVERY));
+    this.#forecasts = this.#loop("forecasts", () => this.#readForecasts());
+    const scores = this.#loop("scores", () => this.#read("scores", `v1/scores/${market.symbol}`, this.#venue, SCORES_EVERY));
     this.#loops = [this.#bars, this.#past, this.#model, this.#forecasts, scores];
     // Once it is open the newest is asked for: what is made between the two is pushed. Once it is not, all is asked for.
     this.#channel = new Channel(() => this.#ticket(), (message) => this.#hear(message), () => void this.#forecasts.now());
@@ -87,6 +101,20 @@ export class Live {
   /** Whether forecasts come as they are made. */
   get pushed(): boolean {
     return this.#channel.since !== null;
+  }
+
+  /** The gravest of all parts' troubles: each part tells of its own alone, so that none hides or lifts another's. */
+  get trouble(): Trouble | null {
+    const [all, troubles] = [[...this.#outcomes], [] as Trouble[]];
+    for (const [name, { trouble, since }] of all) {
+      if (!trouble) continue;
+      // What fails while others are answered is no API that is down.
+      const answered = trouble.kind === "down" && all.some(([, other]) => !other.trouble && other.since > since);
+      troubles.push(answered ? { kind: "partly", words: name } : trouble);
+    }
+    const gravest = troubles.toSorted((one, other) => GRAVITY.indexOf(one.kind) - GRAVITY.indexOf(other.kind))[0];
+    if (gravest?.kind !== "partly") return gravest ?? null;
+    return { kind: "partly", words: troubles.map(({ words }) => words).join(", ") };
   }
 
   look(horizon: number, interval: Interval): void {
@@ -112,14 +140,22 @@ export class Live {
     return { venue: this.market.venue };
   }
 
-  #loop(step: () => Promise<number>): Loop {
-    return new Loop(step, (error) => this.#failed(error));
+  #loop(name: string, step: () => Promise<number>): Loop {
+    return new Loop(
+      async () => {
+        const wait = await step();
+        const before = this.#outcomes.get(name)?.trouble;
+        this.#outcomes.set(name, { trouble: null, since: Date.now() });
+        if (before) this.changed();
+        return wait;
+      },
+      (error) => this.#failed(name, error),
+    );
   }
 
   async #get<T>(path: string, query: Record<string, string>): Promise<T> {
     const answer = await this.client.get<T>(path, query);
     this.known.answered = this.client.now();
-    this.trouble = null;
     return answer;
   }
 
@@ -192,15 +228,19 @@ export class Live {
     return untilMinute(this.client.now(), OUTCOME_AFTER);
   }
 
-  #failed(error: unknown): void {
-    if (error instanceof KeyRefusedError) {
-      this.trouble = "key";
-      this.stop();
-    } else if (error instanceof TooManyError) this.trouble = "busy";
-    else if (error instanceof RefusedError) this.trouble = error.message;
-    else this.trouble = "down";
+  #failed(name: string, error: unknown): void {
+    const [trouble, before] = [named(error), this.#outcomes.get(name)];
+    this.#outcomes.set(name, { trouble, since: before?.trouble ? before.since : Date.now() });
+    if (trouble.kind === "key") this.stop();
     this.changed();
   }
+}
+
+function named(error: unknown): Trouble {
+  if (error instanceof KeyRefusedError) return { kind: "key", words: error.message };
+  if (error instanceof TooManyError) return { kind: error.wait > SPENT ? "spent" : "busy", words: error.message };
+  if (error instanceof RefusedError) return { kind: "refused", words: `${error.message}.` };
+  return { kind: "down", words: "" };
 }
 
 /** The bars with those that came later in their places, and no more than are shown. */

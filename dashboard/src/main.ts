@@ -1,28 +1,28 @@
 /** The page: asks for a key, then shows what is known and tells plainly what is not. */
 
 import { Candles } from "./candles";
-import { Client, UnreachableError } from "./client";
+import { Client, TooManyError, UnreachableError } from "./client";
 import { choices, element, make, say } from "./elements";
 import { feedCard, modelCard } from "./facts";
-import { clock, horizon, NONE, percent, price, signed, span } from "./format";
+import { clock, horizon, NONE, percent, price, signed } from "./format";
 import { ask, forget, kept } from "./key";
 import { INTERVALS, Live, type Interval, type Market } from "./live";
 import { Outlook } from "./outlook";
 import { TrackRecord } from "./record";
 import { reliability } from "./reliability";
 import { skill, windows } from "./skill";
+import { DOWN, KEYLESS, LOADING, SIGNED, standing, tell, type Standing } from "./standing";
 import { follow } from "./theme";
-import type { Health } from "./types";
+import type { Contract, Health } from "./types";
 
-/** Without a watermark for longer than this the feed is silent (s); /health draws the line there too. */
-const SILENT = 180;
-const LATE = 150;
 const AGAIN = 5_000;
 
 const chosen = { horizon: 15, interval: "1m" as Interval, days: 7 };
 let market: Market = { venue: "", symbol: "" };
 let client = new Client("");
 let live: Live | null = null;
+/** How things stand while nothing is asked for. */
+let opening: Standing = LOADING;
 let told = "";
 
 const candles = new Candles(element("candles"));
@@ -43,25 +43,39 @@ choices(element("days"), "days", [["1", "1 day"], ["7", "7 days"], ["30", "30 da
 });
 element("forget").addEventListener("click", () => {
   forget();
-  begin("");
+  void begin("");
 });
 
-function begin(why: string): void {
+async function begin(why: string): Promise<void> {
   live?.stop();
   live = null;
   const key = kept();
   if (key && !why) watch(key);
-  else ask(why, watch);
+  else if (await asksToSign()) opening = SIGNED;
+  else {
+    opening = KEYLESS;
+    ask(why, watch);
+  }
   show();
+}
+
+/** Whether a key alone opens nothing here: the API's own document tells. */
+async function asksToSign(): Promise<boolean> {
+  try {
+    const { components } = await client.get<Contract>("openapi.json");
+    return "signature" in components.securitySchemes;
+  } catch {
+    return false; // then what a key is answered with will tell
+  }
 }
 
 function watch(key: string): void {
   client = new Client(key);
   live?.stop();
   live = new Live(client, market, chosen, () => {
-    if (live?.trouble === "key") {
+    if (live?.trouble?.kind === "key") {
       forget();
-      begin("This key was not accepted. Check that it is whole, and that it has not been revoked.");
+      void begin("This key was not accepted. Check that it is whole, and that it has not been revoked.");
     } else show();
   });
 }
@@ -75,12 +89,13 @@ async function find(): Promise<void> {
     say(element("symbol"), market.symbol);
     say(element("venue"), market.venue);
     document.title = `${market.symbol} · Predict Bitcoin Price`;
-    banner("");
-    begin("");
+    await begin("");
   } catch (error) {
-    banner(error instanceof UnreachableError ? "The API cannot be reached. Trying again." : String(error));
-    status("down", "API down");
-    setTimeout(() => void find(), AGAIN);
+    const busy = error instanceof TooManyError;
+    const words = error instanceof Error ? error.message : String(error);
+    opening = error instanceof UnreachableError ? DOWN : { kind: "late", name: busy ? "Slowed down" : "Refused", words };
+    tick();
+    setTimeout(() => void find(), busy ? error.wait : AGAIN);
   }
 }
 
@@ -169,7 +184,7 @@ function empty(name: string, why: string): void {
 /** What time alone changes: ages, and with them whether what is shown can still be trusted. */
 function tick(): void {
   const known = live?.known;
-  if (!live || !known) return;
+  if (!live || !known) return tell(opening);
   const now = client.now();
   const alive_s = known.alive === null ? null : (now - known.alive) / 1000;
   const newest = known.forecasts?.[0];
@@ -177,39 +192,7 @@ function tick(): void {
   element("feed").replaceChildren(
     known.bars ? feedCard({ alive_s, forecast_s, answered: known.answered, pushed: live.pushed, bars: known.bars, minutes: INTERVALS[known.interval] }) : make("p", "skeleton block"),
   );
-  judge(alive_s, forecast_s);
-}
-
-function judge(alive_s: number | null, forecast_s: number | null): void {
-  const trouble = live?.trouble;
-  const since = live?.known.answered ? ` Shown is what was known at ${clock(live.known.answered, true)} UTC.` : "";
-  document.body.classList.toggle("aged", Boolean(trouble) || (alive_s ?? 0) > SILENT);
-  if (trouble === "down") return warn("down", "API down", `The API cannot be reached. Trying again.${since}`);
-  if (trouble === "busy") return warn("late", "Slowed down", `This key asks too often just now. Waiting as told.${since}`);
-  if (trouble) return warn("late", "Refused", `${trouble}.${since}`);
-  if (!live?.known.bars) return warn("", "Loading", "");
-  if (alive_s === null) return warn("late", "No feed yet", "The feed has not been heard of yet. Its first minutes are on their way.");
-  if (alive_s > SILENT) return warn("stale", "Stale", `The feed has been silent for ${span(alive_s)}. Price and forecasts are as old as that.`);
-  if (forecast_s !== null && forecast_s > LATE) return warn("late", "Late", `The feed is alive, but the newest forecast is ${span(forecast_s)} old.`);
-  warn("live", "Live", "");
-}
-
-function warn(kind: string, name: string, words: string): void {
-  // Its seconds pass too fast to be read aloud each time: it is, once, when the kind of trouble changes.
-  if (element("status").dataset["kind"] !== kind) say(element("alert"), words);
-  status(kind, name);
-  banner(words);
-}
-
-function status(kind: string, name: string): void {
-  element("status").dataset["kind"] = kind;
-  say(element("status"), name);
-}
-
-function banner(words: string): void {
-  const place = element("banner");
-  place.hidden = words === "";
-  say(place, words);
+  tell(standing(live, { alive_s, forecast_s }));
 }
 
 follow(() => {
