@@ -100,7 +100,7 @@ def test_it_is_not_live_before_a_forecast_has_come(look: Look, session: Session)
 
 
 def test_where_requests_have_to_be_signed_no_key_is_asked_for(look: Look, session: Session) -> None:
-    page = look().page
+    page = look(viewport={"width": 390, "height": 844}).page
     signed = json.dumps(openapi.document(signed=True))
     page.route("**/openapi.json", lambda route: route.fulfill(content_type="application/json", body=signed))
     page.reload()
@@ -108,3 +108,4 @@ def test_where_requests_have_to_be_signed_no_key_is_asked_for(look: Look, sessio
     expect(page.locator("#status")).to_have_text("Not for browsers")
     expect(page.locator("#banner")).to_contain_text("python -m btc.client --sign")
     expect(page.get_by_role("dialog", name="API key")).to_be_hidden()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page is wider than a phone"
