@@ -16,7 +16,7 @@ from btc import baselines, labels
 from btc.baselines import empirical
 from btc.forecasts import LEVELS
 from btc.minutes import Floats, Ints, Minutes
-from btc.paths import Path
+from btc.paths import steps
 from btc.windows import mean_square, square_prefix
 from training.dataset import Dataset
 
@@ -54,7 +54,7 @@ class Garch:
         from arch import arch_model  # noqa: PLC0415 - it brings statsmodels: seconds that only an evaluation spends
 
         last = int(train[-1]) + 1
-        returns = _UNIT * Path.of(minutes[max(int(train[0]), last - GARCH_MINUTES) : last]).steps
+        returns = _UNIT * steps(np.log(minutes[max(int(train[0]), last - GARCH_MINUTES) : last].close))
         shock, memory = _RISK_METRICS
         least = (_UNIT * _SMALLEST) ** 2
         variance = float(np.mean(returns**2))
@@ -75,7 +75,7 @@ class Garch:
 
     def volatility(self, minutes: Minutes, horizon: int) -> Floats:
         """Expected volatility (n,) of the log return over the horizon, from what is known at each minute's close."""
-        squares = (_UNIT * Path.of(minutes).steps) ** 2
+        squares = (_UNIT * steps(np.log(minutes.close))) ** 2
         shocks = (self.constant + self.shock * squares).tolist()
         variance = np.array(list(accumulate(shocks, lambda last, shock: shock + self.memory * last)))
         expected = np.zeros(len(minutes))
@@ -87,7 +87,7 @@ class Garch:
 
 def har(minutes: Minutes, train: Ints, horizon: int) -> Floats:
     """Volatility (n,) of the log return over the horizon, by least squares on realised volatilities before it."""
-    squares = square_prefix(Path.of(minutes).steps ** 2)
+    squares = square_prefix(steps(np.log(minutes.close)) ** 2)
     ahead = np.full(len(minutes), np.nan)
     ahead[:-horizon] = np.sqrt(mean_square(squares, horizon))[horizon:]
     inputs = np.stack([np.ones(len(minutes)), *(np.sqrt(mean_square(squares, window)) for window in WINDOWS)], axis=1)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from arch import arch_model
 
+from btc import paths
 from btc.forecasts import HORIZONS, LEVELS
-from btc.paths import Path
 from tests.model.walks import walk
 from training import baselines, dataset
 from training.baselines import Garch
@@ -19,7 +19,7 @@ GARCH = Garch.fitted(MINUTES, TRAIN)
 
 
 def test_garch_is_what_arch_makes_of_the_training_minutes():
-    returns = 1e4 * Path.of(MINUTES[int(TRAIN[0]) : int(TRAIN[-1]) + 1]).steps
+    returns = 1e4 * paths.steps(np.log(MINUTES.close[int(TRAIN[0]) : int(TRAIN[-1]) + 1]))
     told = arch_model(returns, mean="Zero", vol="GARCH", p=1, q=1, rescale=False).fit(disp="off", show_warning=False)
     ours = GARCH.volatility(MINUTES[int(TRAIN[0]) : int(TRAIN[-1]) + 1], 1)
 
@@ -94,7 +94,7 @@ def test_garch_stays_finite_where_minutes_hardly_move_and_says_when_it_is_not_th
 
 def test_garch_that_came_to_no_end_is_no_less_likely_than_riskmetrics():
     minutes = stepping(CREEPING)
-    ended, returns = Garch.fitted(minutes, TRAIN), 1e4 * Path.of(minutes).steps[TRAIN[0] : TRAIN[-1] + 1]
+    ended, returns = Garch.fitted(minutes, TRAIN), 1e4 * paths.steps(np.log(minutes.close))[TRAIN[0] : TRAIN[-1] + 1]
     model = arch_model(returns, mean="Zero", vol="GARCH", p=1, q=1, rescale=False)
     plain = model.fix((0.005 * np.mean(returns**2), 0.055, 0.94))
 

@@ -3,24 +3,15 @@
 A number in a name is a window in minutes.
 """
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from btc.minutes import Ints
-from btc.paths import LARGEST_RETURN, LOOK_BACK, Group, Path
-from btc.windows import (
-    PRICE_BITS,
-    Block,
-    difference,
-    fixed,
-    fixed_units,
-    over,
-    prefix,
-    sums,
-    widening,
-)
+from btc.paths import LARGEST_RETURN, LOOK_BACK, SMALLEST, Group, Path
+from btc.units import UNIT
+from btc.windows import Block, Column, over, sums, widened
 
 _VOLUMES: Final = (1, 2, 5, 15, 60, 240)
 _SIDES: Final = (1, 3, 5, 15, 60, 240)
@@ -30,19 +21,21 @@ _STILL: Final = (5, 60, 1440)
 _TICKS: Final = (60, 240)
 _QUIET: Final = (60, 1440)
 
+Truths = npt.NDArray[np.bool_]
+
 
 def _volumes(path: Path, out: Block) -> None:
     """Volume against its mean over the day; the share of it in rising minutes, and in closes near the high (-1 … 1)."""
-    _against_day(path.volumes, _VOLUMES, out[: len(_VOLUMES)])
-    inside = 2 * path.close
-    inside -= path.high
-    inside -= path.low
-    inside /= np.where(path.spread > 0, path.spread, 1.0)
-    inside *= path.units
-    whole = _whole(path.volumes, _SIDES, path.rows)
+    _against_day(path, path.volumes, _VOLUMES, out[: len(_VOLUMES)])
+    volume = path.minutes.volume.astype(np.float32)
+    inside = (2 * path.close - path.high - path.low).astype(np.float32)
+    inside /= np.maximum(path.spread, SMALLEST)
+    inside *= volume
+    volume *= np.sign(path.steps)
     rising, closing = out[len(_VOLUMES) :: 2], out[len(_VOLUMES) + 1 :: 2]
-    sums(prefix(np.sign(path.moves) * path.units), _SIDES, rising)
-    sums(prefix(fixed(inside, 0)), _SIDES, closing)
+    sums(volume, _SIDES, rising)
+    sums(inside, _SIDES, closing)
+    whole = _whole(path, path.volumes, _SIDES)
     rising /= whole
     closing /= whole
 
@@ -53,17 +46,15 @@ def _means(path: Path, out: Block) -> None:
     typical = path.high + path.low
     typical += path.close
     typical /= 3
-    close, close_units = path.last(path.close), path.last(path.prices)
-    units = prefix(fixed(typical, PRICE_BITS))
-    typical *= path.units
-    for number, (minutes, weighted) in enumerate(zip(_MEANS, widening(typical, _MEANS, np.add), strict=True)):
-        away = difference(path.volumes, minutes, path.rows).astype(np.float64)
-        away *= close
-        away -= path.last(weighted)
-        from_vwap[number] = away
-        from_mean[number] = close_units * minutes - difference(units, minutes, path.rows)
-    from_vwap /= _whole(path.volumes, _MEANS, path.rows)
-    from_mean *= over(_MEANS, 2.0**-PRICE_BITS)
+    close = path.last(path.close)
+    plain, weighted = (widened(each, _MEANS, np.add) for each in (typical, typical * path.minutes.volume))
+    for number, minutes in enumerate(_MEANS):
+        away = close * path.last(path.volumes[minutes])
+        from_vwap[number] = np.subtract(away, path.last(weighted[minutes]), out=away)
+        np.multiply(close, minutes, out=away)
+        from_mean[number] = np.subtract(away, path.last(plain[minutes]), out=away)
+    from_vwap /= _whole(path, path.volumes, _MEANS)
+    from_mean *= over(_MEANS, 1.0)
     path.distances(_MEANS, from_vwap)
     path.distances(_MEANS, from_mean)
 
@@ -73,30 +64,32 @@ def _flows(path: Path, out: Block) -> None:
 
     0 without volume, NaN where no minute of the window recorded it.
     """
-    trades, bought = path.minutes.trade_count, path.minutes.buy_volume
+    trades, bought, volume = (
+        column.astype(np.float32) for column in (path.minutes.trade_count, path.minutes.buy_volume, path.minutes.volume)
+    )
     uncounted, unrecorded = np.isnan(trades), np.isnan(bought)
-    _against_day(prefix(np.where(uncounted, 0.0, trades).astype(np.int64)), (5,), out[:1])
-    _mask(out[:1], uncounted, (LOOK_BACK,))
-    flow = np.where(unrecorded, 0, path.units)
-    signed = 2 * fixed_units(np.where(unrecorded, 0.0, bought)) - flow
+    _against_day(path, widened(_without(trades, uncounted), (5, LOOK_BACK), np.add), (5,), out[:1])
+    _mask(path, out[:1], uncounted, (LOOK_BACK,))
+    bought *= 2
+    bought -= volume
     imbalance = out[1:]
-    sums(prefix(signed), _FLOWS, imbalance)
-    imbalance /= _whole(prefix(flow), _FLOWS, path.rows)
-    _mask(imbalance, unrecorded, _FLOWS)
+    sums(_without(bought, unrecorded), _FLOWS, imbalance)
+    imbalance /= _whole(path, widened(_without(volume, unrecorded), _FLOWS, np.add), _FLOWS)
+    _mask(path, imbalance, unrecorded, _FLOWS)
 
 
 def _still(path: Path, out: Block) -> None:
     """Shares of minutes whose close did not move."""
-    sums(prefix(path.moves == 0), _STILL, out)
-    out *= over(_STILL, 1.0)
+    _shares(path.steps == 0, _STILL, out)
 
 
 def _ticks(path: Path, out: Block) -> None:
     """The smallest move of the close that the window has seen."""
-    smallest = np.where(path.moves == 0, LARGEST_RETURN, np.abs(path.steps))
-    for number, tick in enumerate(widening(smallest, _TICKS, np.minimum)):
-        out[number] = path.last(tick)
-    out /= path.scale
+    smallest = np.abs(path.steps)
+    np.copyto(smallest, np.float32(LARGEST_RETURN), where=smallest == 0)
+    ticks = widened(smallest, _TICKS, np.minimum)
+    for number, minutes in enumerate(_TICKS):
+        np.divide(path.last(ticks[minutes]), path.scale, out=out[number])
     np.minimum(out, np.float32(3), out=out)
     out += np.float32(1e-4)
     np.log(out, out=out)
@@ -104,36 +97,48 @@ def _ticks(path: Path, out: Block) -> None:
 
 def _rests(path: Path, out: Block) -> None:
     """Shares of minutes that saw no trade, and that are unknown."""
-    spans = (*_QUIET, LOOK_BACK)
-    sums(prefix(path.minutes.volume == 0), _QUIET, out[:-1])
-    sums(prefix(~path.minutes.known), (LOOK_BACK,), out[-1:])
+    _shares(path.minutes.volume == 0, _QUIET, out[:-1])
+    _shares(~path.minutes.known, (LOOK_BACK,), out[-1:])
+
+
+def _shares(true: Truths, spans: tuple[int, ...], out: Block) -> None:
+    """Of the minutes of windows."""
+    sums(true.astype(np.uint16), spans, out)
     out *= over(spans, 1.0)
 
 
-def _whole(volumes: Ints, spans: tuple[int, ...], rows: int) -> Block:
+def _whole(path: Path, volumes: Mapping[int, npt.NDArray[Any]], spans: tuple[int, ...]) -> Block:
     """Volume (len(spans), rows) over windows, to divide by: at least its smallest unit."""
-    whole = np.empty((len(spans), rows), dtype=np.float32)
-    sums(volumes, spans, whole)
-    return np.maximum(whole, np.float32(1), out=whole)
+    whole = np.empty((len(spans), path.rows), dtype=np.float32)
+    for number, span in enumerate(spans):
+        whole[number] = path.last(volumes[span])
+    return np.maximum(whole, np.float32(1 / UNIT), out=whole)
 
 
-def _mask(out: Block, unknown: npt.NDArray[np.bool_], spans: tuple[int, ...]) -> None:
+def _without(values: Column, unknown: Truths) -> Column:
+    """The values, 0 where they are unknown."""
+    return np.where(unknown, np.float32(0), values) if unknown.any() else values
+
+
+def _mask(path: Path, out: Block, unknown: Truths, spans: tuple[int, ...]) -> None:
     """`out` is NaN where every minute of the window is unknown."""
     if unknown.any():
-        count = np.empty_like(out)
-        sums(prefix(unknown), spans, count)
-        out[count == np.array(spans)[:, None]] = np.nan
+        nowhere = widened(unknown, spans, np.logical_and)
+        for number, span in enumerate(spans):
+            out[number, path.last(nowhere[span])] = np.nan
 
 
-def _against_day(amount: Ints, spans: tuple[int, ...], out: Block) -> None:
+def _against_day(path: Path, amount: Mapping[int, npt.NDArray[Any]], spans: tuple[int, ...], out: Block) -> None:
     """Log of the windows' means over the day's, softened so that an empty window stays finite; 0 on an empty day."""
-    sums(amount, (LOOK_BACK,), out[:1])
-    empty = out[0] == 0
-    day, soft = np.where(empty, np.float32(1), out[0]), np.where(empty, np.float32(1.01), np.float32(0.01))
-    sums(amount, spans, out)
+    day = path.last(amount[LOOK_BACK]).astype(np.float32)
+    empty = day == 0
+    day[empty] = 1
+    for number, span in enumerate(spans):
+        out[number] = path.last(amount[span])
     out *= over(spans, float(LOOK_BACK))
     out /= day
-    out += soft
+    out += np.float32(0.01)
+    out[:, empty] = 1
     np.log(out, out=out)
 
 

@@ -1,6 +1,6 @@
 """Minutes in, features out: causal, scale-free, with a finite look-back.
 
-Every column is made of the exact windows of `btc.windows`: the row a forecast is made from, computed from its look-back
+Every column is made of the windows of `btc.windows`: the row a forecast is made from, computed from its look-back
 alone, equals the row of the training matrix bit for bit. `btc.signals` tells the price, `btc.activity` the trading,
 `btc.rhythms` the time; prices appear in units of `scale` only, volumes in those of the day's mean.
 """
@@ -24,7 +24,7 @@ NAMES: Final[tuple[str, ...]] = tuple(name for group in _GROUPS for name in grou
 MAX_UNKNOWN: Final = 0.1
 """The largest share of unknown minutes in a look-back that a row may have and still be used."""
 
-_BLOCK: Final = 1 << 13
+_BLOCK: Final = 1 << 15
 _APART: Final = 16
 """Floats between two columns: a power of two would put a row's columns all into the same place of the cache."""
 

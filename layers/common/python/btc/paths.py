@@ -7,19 +7,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from btc.minutes import Floats, Ints, Minutes
-from btc.windows import (
-    PRICE_BITS,
-    SQUARE_BITS,
-    Block,
-    Column,
-    fixed,
-    fixed_units,
-    mean_square,
-    means,
-    over,
-    prefix,
-)
+from btc import windows
+from btc.minutes import Floats, Minutes
+from btc.windows import Block, Column, mean_square, over, square_prefix, widened
 
 LOOK_BACK: Final = 1440
 """Minutes before its own that a row is computed from."""
@@ -27,10 +17,13 @@ VARIANCE_FLOOR: Final = 1e-12
 """(1e-6)² a minute: keeps logarithms finite where the price stands still."""
 LARGEST_RETURN: Final = 0.25
 """A minute's return beyond this counts as this."""
+SMALLEST: Final = np.float32(1e-30)
+"""Divides 0 by what is 0."""
 
 _SCALE: Final = ((5, 0.15), (15, 0.2), (60, 0.3), (240, 0.2), (1440, 0.15))
 """(minutes, weight) of the realised variances in `scale_variance`: a HAR model (Corsi 2009), weights fixed."""
-_LARGEST: Final = int(LARGEST_RETURN * 2**PRICE_BITS)
+_VARIANCES: Final = (2, 5, 10, 15, 30, 60, 120, 240, 480, 1200, 1440)
+_VOLUMES: Final = (2, 3, 5, 15, 60, 240, 1440)
 _SOFT: Final = np.float32(0.01)
 """Share of the scale added to each variance before its logarithm: a still window is told apart no further."""
 
@@ -46,21 +39,14 @@ class Path:
     high: Floats
     low: Floats
     close: Floats
-    spread: Floats
+    spread: Column
     """The high above the low."""
-    prices: Ints
-    """Log closes (n + 1,) in fixed point, the first one twice: the prefix sums of the moves."""
-    moves: Ints
-    """Log returns (n,) of each minute's close on the one before, in fixed point and clipped; 0 for the first."""
-    steps: Floats
-    """The same (n,) as floats."""
-    squares: Ints
-    """Squared `steps` (n,) in fixed point."""
-    square_sums: Ints
-    units: Ints
-    """Volume (n,)."""
-    volumes: Ints
-    """The prefix sums (n + 1,) of `units`."""
+    steps: Column
+    """Log returns (n,) of each minute's close on the one before, clipped; 0 for the first."""
+    squares: dict[int, Column]
+    """Sums of squared `steps` over windows of _VARIANCES minutes; see `widened`."""
+    volumes: dict[int, Floats]
+    """Sums of the volume over windows of _VOLUMES minutes."""
     scale_variance: Column
     """Causal variance (rows,) of the log return per minute; see the function of that name."""
     scale: Column
@@ -68,17 +54,12 @@ class Path:
     @classmethod
     def of(cls, minutes: Minutes) -> "Path":
         opened, high, low, close = (np.log(each) for each in (minutes.open, minutes.high, minutes.low, minutes.close))
-        prices = _prices(close)
-        moves = clipped(np.diff(prices))
-        steps = unfixed(moves)
-        squares = fixed(steps * steps, SQUARE_BITS)
-        square_sums, units = prefix(squares), fixed_units(minutes.volume)
+        moves = steps(close).astype(np.float32)
+        squares = widened(moves * moves, _VARIANCES, np.add)
         rows = max(0, len(minutes) - LOOK_BACK)
-        variances = np.empty((len(_SCALE), rows), dtype=np.float32)
-        means(square_sums, tuple(span for span, _ in _SCALE), variances)
         variance = np.full(rows, VARIANCE_FLOOR, dtype=np.float32)
-        for (_, weight), each in zip(_SCALE, variances, strict=True):
-            variance += np.float32(weight) * each
+        for span, weight in _SCALE:
+            variance += windows.last(squares[span], rows) * np.float32(weight / span)
         return cls(
             minutes=minutes,
             rows=rows,
@@ -86,21 +67,17 @@ class Path:
             high=high,
             low=low,
             close=close,
-            spread=high - low,
-            prices=prices,
-            moves=moves,
-            steps=steps,
+            spread=(high - low).astype(np.float32),
+            steps=moves,
             squares=squares,
-            square_sums=square_sums,
-            units=units,
-            volumes=prefix(units),
+            volumes=widened(minutes.volume, _VOLUMES, np.add),
             scale_variance=variance,
             scale=np.sqrt(variance),
         )
 
     def last(self, column: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The rows with a look-back of a column that ends with the last minute."""
-        return column[len(column) - self.rows :]
+        return windows.last(column, self.rows)
 
     def levels(self, out: Block) -> None:
         """`out`, variances: half their logarithms in units of the scale's."""
@@ -131,24 +108,14 @@ class Group(NamedTuple):
 
 def scale_variance(minutes: Minutes) -> Floats:
     """Causal variance (n,) of the log return per minute: the HAR mean of realised variances."""
-    steps = unfixed(clipped(np.diff(_prices(np.log(minutes.close)))))
-    squares = prefix(fixed(steps * steps, SQUARE_BITS))
+    squares = square_prefix(steps(np.log(minutes.close)) ** 2)
     variance = np.full(len(minutes), VARIANCE_FLOOR)
     for span, weight in _SCALE:
         variance += weight * mean_square(squares, span)
     return variance
 
 
-def clipped(moves: Ints) -> Ints:
-    """Log price moves in fixed point, none beyond LARGEST_RETURN."""
-    return np.clip(moves, -_LARGEST, _LARGEST)
-
-
-def unfixed(moves: Ints) -> Floats:
-    """Log price moves out of fixed point."""
-    return np.asarray(moves * 2.0**-PRICE_BITS)
-
-
-def _prices(close: Floats) -> Ints:
-    prices = fixed(close, PRICE_BITS)
-    return np.concatenate([prices[:1], prices])
+def steps(close: Floats) -> Floats:
+    """Log returns (n,) of log closes on the ones before, none beyond LARGEST_RETURN; 0 for the first."""
+    moves = np.diff(close, prepend=close[:1])
+    return np.clip(moves, -LARGEST_RETURN, LARGEST_RETURN, out=moves)

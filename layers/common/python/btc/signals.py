@@ -8,20 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from btc.paths import LARGEST_RETURN, LOOK_BACK, VARIANCE_FLOOR, Group, Path, clipped, unfixed
-from btc.windows import (
-    PRICE_BITS,
-    SQUARE_BITS,
-    Block,
-    Column,
-    fixed,
-    means,
-    over,
-    prefix,
-    square_prefix,
-    sums,
-    widening,
-)
+from btc.paths import LARGEST_RETURN, LOOK_BACK, SMALLEST, VARIANCE_FLOOR, Group, Path
+from btc.windows import Block, Column, last, means, take_means, widened
 
 _RETURNS: Final = (1, 2, 3, 5, 7, 10, 15, 30, 60, 120, 240, 480, 1440)
 _VOLATILITIES: Final = (2, 5, 10, 15, 30, 60, 120, 240, 480, 1440)
@@ -35,15 +23,13 @@ _EXTREMES: Final = (1, 5, 15, 60, 240, 1440)
 _WICKS: Final = (1, 5, 15, 60)
 _YESTERDAY: Final = (15, 60)
 
-_SMALLEST: Final = np.float32(1e-30)
-"""Divides 0 by what is 0."""
-
 
 def _returns(path: Path, out: Block) -> None:
     """Log returns over windows, in units of the scale over as long."""
-    sums(path.prices, _RETURNS, out)
-    out *= over(_RETURNS, 2.0**-PRICE_BITS, 0.5)
-    out /= path.scale
+    close = path.last(path.close)
+    for number, minutes in enumerate(_RETURNS):
+        out[number] = close - last(path.close, path.rows, earlier=minutes)
+    path.distances(_RETURNS, out)
 
 
 def _scale_level(path: Path, out: Block) -> None:
@@ -53,30 +39,28 @@ def _scale_level(path: Path, out: Block) -> None:
 def _volatilities(path: Path, out: Block) -> None:
     """Realised volatilities, the last ones of what lay ahead at this time of the day, a day ago."""
     now = len(_VOLATILITIES)
-    means(path.square_sums, _VOLATILITIES, out[:now])
+    take_means(path.squares, _VOLATILITIES, out[:now])
     for number, minutes in enumerate(_YESTERDAY, start=now):
-        means(path.square_sums, (minutes,), out[number : number + 1], earlier=LOOK_BACK - minutes)
+        take_means(path.squares, (minutes,), out[number : number + 1], earlier=LOOK_BACK - minutes)
     path.levels(out)
 
 
 def _ranges(path: Path, out: Block) -> None:
     """Volatilities of the ranges: Parkinson's (1980), and with the bodies Garman and Klass's (1980)."""
-    height, body = np.minimum(path.spread, LARGEST_RETURN), path.close - path.open
-    body = np.clip(body, -LARGEST_RETURN, LARGEST_RETURN, out=body)
+    height = np.minimum(path.spread, np.float32(LARGEST_RETURN))
+    body = (path.close - path.open).astype(np.float32)
+    np.clip(body, -LARGEST_RETURN, LARGEST_RETURN, out=body)
     height *= height
+    means(height, _RANGES, out[: len(_RANGES)], 1 / (4 * np.log(2)))
     body *= body
-    body *= 2 * np.log(2) - 1
-    means(square_prefix(height * (1 / (4 * np.log(2)))), _RANGES, out[: len(_RANGES)])
-    height *= 0.5
-    height -= body
-    candles = out[len(_RANGES) :]
-    means(square_prefix(height), _CANDLES, candles)
-    np.maximum(candles, np.float32(0), out=candles)
+    body *= np.float32(2 * (2 * np.log(2) - 1))
+    height -= body  # no body is longer than the range
+    means(height, _CANDLES, out[len(_RANGES) :], 0.5)
     path.levels(out)
 
 
 def _moves(path: Path, out: Block) -> None:
-    means(prefix(np.abs(path.moves)), _MOVES, out, bits=PRICE_BITS)
+    means(np.abs(path.steps), _MOVES, out)
     path.sizes(out, 0.05)
 
 
@@ -87,29 +71,29 @@ def _jumps(path: Path, out: Block) -> None:
     """
     variance = _variances(path)
     many = 2 * len(_JUMPS)
-    product = fixed(path.steps[1:] * path.steps[:-1], SQUARE_BITS)
+    product = path.steps[1:] * path.steps[:-1]
     for first, values in enumerate((np.abs(product), product)):
-        means(prefix(values), _JUMPS, out[first:many:2])
+        means(values, _JUMPS, out[first:many:2])
         _divide(out[first:many:2], _JUMPS, variance)
     first = many
     for step, spans in _STEPS:
         ratios = out[first : first + len(spans)]
-        moves = unfixed(clipped(path.prices[step:] - path.prices[:-step]))
+        moves = (path.close[step:] - path.close[:-step]).astype(np.float32)
+        np.clip(moves, -LARGEST_RETURN, LARGEST_RETURN, out=moves)
         moves *= moves
-        means(square_prefix(moves), spans, ratios)
+        means(moves, spans, ratios, 1 / step)
         _divide(ratios, spans, variance)
-        ratios *= np.float32(1 / step)
         ratios += np.float32(0.05)
         np.log(ratios, out=ratios)
         first += len(spans)
-    means(prefix(np.where(path.moves < 0, path.squares, -path.squares)), _DOWN, out[first:])
+    means(np.abs(path.steps) * path.steps, _DOWN, out[first:], -1.0)
     _divide(out[first:], _DOWN, variance)
 
 
 def _variances(path: Path) -> dict[int, Column]:
     spans = (*_JUMPS, LOOK_BACK)
     table = np.empty((len(spans), path.rows), dtype=np.float32)
-    means(path.square_sums, spans, table)
+    take_means(path.squares, spans, table)
     table += np.float32(VARIANCE_FLOOR)
     return dict(zip(spans, table, strict=True))
 
@@ -123,36 +107,38 @@ def _extremes(path: Path, out: Block) -> None:
     """How far the close lies from the high and the low, how far those lie apart, and where between them (-1 … 1)."""
     to_high, to_low, height, inside = (out[part::4] for part in range(4))
     close = path.last(path.close)
-    for number, high in enumerate(widening(path.high, _EXTREMES, np.maximum)):
-        to_high[number] = path.last(high) - close
-    for number, low in enumerate(widening(path.low, _EXTREMES, np.minimum)):
-        to_low[number] = close - path.last(low)
+    high, low = (widened(*each) for each in ((path.high, _EXTREMES, np.maximum), (path.low, _EXTREMES, np.minimum)))
+    for number, minutes in enumerate(_EXTREMES):
+        to_high[number] = path.last(high[minutes]) - close
+        to_low[number] = close - path.last(low[minutes])
     path.distances(_EXTREMES, to_high)
     path.distances(_EXTREMES, to_low)
     np.add(to_high, to_low, out=height)
     np.subtract(to_low, to_high, out=inside)
-    inside /= np.maximum(height, _SMALLEST)
+    inside /= np.maximum(height, SMALLEST)
     height += np.float32(0.05)
     np.log(height, out=height)
 
 
 def _wicks(path: Path, out: Block) -> None:
     """Upper over lower wicks and their size."""
-    upper = np.minimum(path.high - np.maximum(path.open, path.close), LARGEST_RETURN)
-    lower = np.minimum(np.minimum(path.open, path.close) - path.low, LARGEST_RETURN)
+    upper = (path.high - np.maximum(path.open, path.close)).astype(np.float32)
+    lower = (np.minimum(path.open, path.close) - path.low).astype(np.float32)
+    for wick in (upper, lower):
+        np.minimum(wick, np.float32(LARGEST_RETURN), out=wick)
     apart, both = out[0::2], out[1::2]
-    means(square_prefix(upper - lower), _WICKS, apart)
+    means(upper - lower, _WICKS, apart)
     apart /= path.scale
-    means(square_prefix(upper + lower), _WICKS, both)
+    means(upper + lower, _WICKS, both)
     path.sizes(both, 0.02)
 
 
 def _gaps(path: Path, out: Block) -> None:
     """The jumps from one minute's close to the next one's open."""
-    gap = np.clip(path.open[1:] - path.close[:-1], -LARGEST_RETURN, LARGEST_RETURN)
-    out[0] = path.last(gap)
-    out[0] /= path.scale
-    means(square_prefix(np.abs(gap)), (60,), out[1:])
+    gap = (path.open[1:] - path.close[:-1]).astype(np.float32)
+    np.clip(gap, -LARGEST_RETURN, LARGEST_RETURN, out=gap)
+    np.divide(path.last(gap), path.scale, out=out[0])
+    means(np.abs(gap), (60,), out[1:])
     path.sizes(out[1:], 0.01)
 
 

@@ -1,26 +1,24 @@
 """Sums and extremes over sliding windows, each row's value the same wherever history starts.
 
-Integers are summed by the difference of two prefix sums, which is exact even where the prefix sums wrap around. Floats
-are summed by doubling: what 2m minutes hold is what m hold and what m held before them, so that the order of additions
-is that of the window and not that of history. Extremes are exact anyway.
+Windows are joined of shorter ones: what 2m minutes hold is what m hold and what m held before them, so that the order
+of additions is that of the window and not that of history. Where float64 must be exact besides, numbers become integers
+in fixed point and are summed by the difference of two prefix sums, which is right even where those wrap around.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from btc.minutes import Floats, Ints
-from btc.units import UNIT
 
 Column = npt.NDArray[np.float32]
 Block = npt.NDArray[np.float32]
 """Columns (k, rows), one after the other: the last rows of a history that reaches further back."""
+Values = TypeVar("Values", bound=npt.NDArray[Any])
 
-PRICE_BITS: Final = 44
-"""Log prices in fixed point: steps of 6e-14."""
 SQUARE_BITS: Final = 56
 """Squares in fixed point: steps of 1.4e-17, and a day of the largest (0.25²) stays below 2^63."""
 
@@ -28,11 +26,6 @@ SQUARE_BITS: Final = 56
 def fixed(values: Floats, bits: int) -> Ints:
     scaled = values * 2.0**bits
     return np.rint(scaled, out=scaled).astype(np.int64)
-
-
-def fixed_units(volume: Floats) -> Ints:
-    """Whole coins (n,) as the exact units of bars."""
-    return np.rint(volume * UNIT).astype(np.int64)
 
 
 def prefix(values: npt.NDArray[Any]) -> Ints:
@@ -60,44 +53,61 @@ def mean_square(prefixes: Ints, span: int) -> Floats:
     return np.asarray(window(prefixes, span) * (2.0**-SQUARE_BITS / span))
 
 
-def sums(prefixes: Ints, spans: Sequence[int], out: Block, *, earlier: int = 0) -> None:
-    """Into `out` (len(spans), rows): the sums over each span, ending `earlier` rows before each of the last rows.
-
-    The prefix sums must reach back as far as the longest span.
-    """
-    for number, span in enumerate(spans):
-        out[number] = difference(prefixes, span, out.shape[1], earlier=earlier)
-
-
-def difference(prefixes: Ints, span: int, rows: int, *, earlier: int = 0) -> Ints:
-    """The sums (rows,) over one span; see `sums`."""
-    last = len(prefixes) - earlier
-    return prefixes[last - rows : last] - prefixes[last - rows - span : last - span]
-
-
-def means(prefixes: Ints, spans: tuple[int, ...], out: Block, *, bits: int = SQUARE_BITS, earlier: int = 0) -> None:
-    """As `sums`, the means over windows of numbers in fixed point."""
-    sums(prefixes, spans, out, earlier=earlier)
-    out *= over(spans, 2.0**-bits)
-
-
 @cache
 def over(spans: tuple[int, ...], unit: float, power: float = 1.0) -> Block:
     """Factors (len(spans), 1): the unit over each span to that power."""
     return np.array([[unit / span**power] for span in spans], dtype=np.float32)
 
 
-def widening(values: Floats, spans: Sequence[int], join: Callable[[Floats, Floats], Floats]) -> Iterator[Floats]:
-    """For each span, what windows of so many rows hold joined (n - span + 1,), in an order that is the window's own.
+def last(column: Values, rows: int, *, earlier: int = 0) -> Values:
+    """The last rows of a column (n,), or those so many before."""
+    end = len(column) - earlier
+    return column[end - rows : end]  # type: ignore[return-value]
 
-    Each span must be a multiple of the one before: its windows are made of those. `join` takes two arrays (m,) of
-    windows, the later and the earlier: np.add, np.maximum, np.minimum.
+
+def sums(values: npt.NDArray[Any], spans: tuple[int, ...], out: Block, unit: float = 1.0) -> None:
+    """Into `out` (len(spans), rows): the sums of `values` (n,) over each span, times the unit."""
+    held = widened(values, spans, np.add)
+    for number, span in enumerate(spans):
+        np.multiply(last(held[span], out.shape[1]), np.float32(unit), out=out[number])
+
+
+def means(values: npt.NDArray[Any], spans: tuple[int, ...], out: Block, unit: float = 1.0) -> None:
+    """As `sums`, the means."""
+    take_means(widened(values, spans, np.add), spans, out, unit)
+
+
+def take_means(
+    held: dict[int, npt.NDArray[Any]], spans: tuple[int, ...], out: Block, unit: float = 1.0, *, earlier: int = 0
+) -> None:
+    """Into `out` (len(spans), rows): the means over windows whose sums are there, times the unit."""
+    for number, span in enumerate(spans):
+        each = last(held[span], out.shape[1], earlier=earlier)
+        np.multiply(each, np.float32(unit / span), out=out[number], casting="same_kind")
+
+
+def widened(values: Values, spans: tuple[int, ...], join: Callable[[Any, Any], Any]) -> dict[int, Values]:
+    """What windows of each span hold joined (n - span + 1,), by span, in an order that is the window's own.
+
+    `spans` ascend; those a window was joined of are among the spans returned. `join` takes two arrays (m,) of windows,
+    the later and the earlier: np.add, np.maximum, np.minimum.
     """
-    held, reach = values, 1
+    held = {1: values}
+    for later, earlier in _joins(spans):
+        whole = len(values) - later - earlier + 1
+        held[later + earlier] = join(held[later][earlier:], held[earlier][:whole])
+    return held
+
+
+@cache
+def _joins(spans: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    """Which two windows each is joined of: as few joins as doubling and the windows made before allow."""
+    made, found = [1], []
     for span in spans:
-        parts, part = held, reach
-        for bit in f"{span // part:b}"[1:]:
-            held, reach = join(held[reach:], held[:-reach]), 2 * reach
-            if bit == "1":
-                held, reach = join(held[part:], parts[: len(held) - part]), reach + part
-        yield held
+        reach = max(each for each in made if each <= span)
+        while reach < span:
+            part = max(each for each in made if each <= span - reach)
+            found.append((reach, part))
+            reach += part
+            made.append(reach)
+    return tuple(found)
