@@ -10,7 +10,10 @@ from btc.trades import Market, Trade
 from btc.units import to_units
 
 MARKET: Final = Market("binance", "BTC-USDT")
-_CAPTURE: Final = Path(__file__).parents[3] / "shared/data/wire/binance_spot_btcusdt_20240808.gz"
+_DATA: Final = Path(__file__).parents[3] / "shared/data"
+BARS: Final = _DATA / "bars"
+"""Two and a half years of recorded minutes."""
+_CAPTURE: Final = _DATA / "wire/binance_spot_btcusdt_20240808.gz"
 
 
 def recorded(count: int) -> list[Trade]:
