@@ -1,13 +1,12 @@
 """The audit of the bars: on a schedule, by a function that asks the venue for what they lack."""
 
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kinesis as kinesis
-from aws_cdk import aws_scheduler as scheduler
 from constructs import Construct
 
 from btc.settings import AuditBars
 from cdk.bars import Bars
 from cdk.python_function import Layers, PythonFunction
+from cdk.schedules import every
 from cdk.settings import Stage
 
 
@@ -44,25 +43,4 @@ class Audits(Construct):
             memory_mb=512,
             timeout_s=600,
         )
-        self._schedule(stage)
-
-    def _schedule(self, stage: Stage) -> None:
-        role = iam.Role(self, "ScheduleRole", assumed_by=iam.ServicePrincipal("scheduler.amazonaws.com"))
-        allowed = iam.Grant.add_to_principal(
-            grantee=role, actions=["lambda:InvokeFunction"], resource_arns=[self.function.function_arn]
-        )
-        unit = "minute" if stage.audit_minutes == 1 else "minutes"
-        schedule = scheduler.CfnSchedule(
-            self,
-            "Schedule",
-            description="Audits the bars",
-            schedule_expression=f"rate({stage.audit_minutes} {unit})",
-            flexible_time_window=scheduler.CfnSchedule.FlexibleTimeWindowProperty(mode="OFF"),
-            target=scheduler.CfnSchedule.TargetProperty(
-                arn=self.function.function_arn,
-                role_arn=role.role_arn,
-                # The next run does what this one could not.
-                retry_policy=scheduler.CfnSchedule.RetryPolicyProperty(maximum_retry_attempts=0),
-            ),
-        )
-        allowed.apply_before(schedule)
+        every(self, stage.audit_minutes, self.function, "Audits the bars")

@@ -39,7 +39,6 @@ LISTERS = (
     "Forecasts/ForecastRole",
     "Archive/ArchiveBarsRole",
     "Archive/ArchiveForecastsRole",
-    "Scores/ScoreForecastsRole",
     "Live/PushForecastsRole",
 )
 

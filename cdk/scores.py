@@ -1,14 +1,13 @@
 """What forecasts turned out to be worth: the function that scores them, and its sums."""
 
-from aws_cdk import Duration
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk.aws_lambda_event_sources import DynamoEventSource
 from constructs import Construct
 
 from btc.settings import ScoreForecasts
-from cdk.bars import Bars, closed, on_demand_table
+from cdk.bars import Bars, on_demand_table
 from cdk.forecasts import Forecasts
 from cdk.python_function import Layers, PythonFunction
+from cdk.schedules import every
 from cdk.settings import Stage
 
 
@@ -24,7 +23,7 @@ class Scores(Construct):
         layers: Layers,
         bars: Bars,
         forecasts: Forecasts,
-        failures: lambda_.IEventSourceDlq,
+        on_failure: lambda_.IDestination,
     ) -> None:
         super().__init__(scope, construct_id)
         self.table = on_demand_table(
@@ -40,6 +39,7 @@ class Scores(Construct):
                 forecasts_table=forecasts.table.table_name,
                 scores_table=self.table.table_name,
                 state_table=bars.state.table_name,
+                markets=tuple(str(market) for market in stage.markets),
                 retention_days=stage.forecast_retention_days,
                 catch_up_hours=stage.catch_up_hours,
                 least_forecasts=stage.least_scored,
@@ -52,17 +52,7 @@ class Scores(Construct):
             layers=layers.named("common", "powertools"),
             stage=stage,
             memory_mb=512,
-            timeout_s=300,
+            timeout_s=240,
+            on_failure=on_failure,
         )
-        self.function.add_event_source(
-            DynamoEventSource(
-                bars.table,
-                starting_position=lambda_.StartingPosition.TRIM_HORIZON,
-                batch_size=1000,
-                max_batching_window=Duration.seconds(stage.score_window_s),
-                filters=[closed()],
-                bisect_batch_on_error=True,
-                retry_attempts=3,
-                on_failure=failures,
-            )
-        )
+        every(self, stage.score_minutes, self.function, "Scores the forecasts whose minutes are over")

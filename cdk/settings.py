@@ -48,9 +48,9 @@ class Stage:
     max_model_age_days: int = 30
 
     catch_up_hours: int = 24
-    """How far back forecasts without an outcome are looked for at each full hour."""
-    score_window_s: int = 300
-    """How long bars wait to be scored together: each time costs the reading of a whole hour."""
+    """How far back bars that were proven late are looked for each hour; those before are, within a day."""
+    score_minutes: int = 5
+    """How often forecasts are scored: each time costs the reading of a whole hour."""
     least_scored: int = 1000
     """Scored forecasts of a horizon within a week, without which nothing is said of a model."""
     live_coverage: tuple[float, float] = (0.85, 0.95)
@@ -148,7 +148,7 @@ LOCAL = replace(
     emulated=True,
     detailed_metrics=True,
     archive_window_s=2,
-    score_window_s=0,
+    score_minutes=1,
     forecast_window_s=2,
     tape_window_s=2,
     audit_minutes=5,

@@ -56,7 +56,7 @@ class PredictBitcoin(Stack):
             layers=layers,
             bars=self.bars,
             forecasts=self.forecasts,
-            failures=batches,
+            on_failure=self.failures.events,
         )
         self.training = Training(
             self,
@@ -137,8 +137,8 @@ class PredictBitcoin(Stack):
         score_forecasts, scores = self.scores.function, self.scores.table
         bars.grant(score_forecasts, "dynamodb:Query")
         forecasts.grant(score_forecasts, "dynamodb:Query", "dynamodb:UpdateItem")
-        scores.grant(score_forecasts, "dynamodb:Query", "dynamodb:UpdateItem")
-        state.grant(score_forecasts, "dynamodb:GetItem", "dynamodb:PutItem")
+        scores.grant(score_forecasts, "dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem")
+        state.grant(score_forecasts, "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
         self.training.grant_start(score_forecasts)
 
         promote_model = self.training.promote
@@ -171,7 +171,6 @@ class PredictBitcoin(Stack):
             "ArchiveTrades": Reader(self.archive.trades, stage.tape_window_s),
             "ArchiveBars": Reader(self.archive.bars, stage.archive_window_s, made_good=True),
             "ArchiveForecasts": Reader(self.archive.forecasts, stage.forecast_window_s, made_good=True),
-            "ScoreForecasts": Reader(self.scores.function, stage.score_window_s, made_good=True),
         }
         if self.live:
             readers["PushForecasts"] = Reader(self.live.push, 0, made_good=True)

@@ -41,7 +41,6 @@ READERS: Final = (
     "archive_trades",
     "forecast",
     "push_forecasts",
-    "score_forecasts",
 )
 
 

@@ -91,8 +91,22 @@ class Bill:
         for source in self.of_type("AWS::Lambda::EventSourceMapping").values():
             function = service(self.template["Resources"][source["FunctionName"]["Ref"]]["Properties"])
             waits[str(function)] = float(source.get("MaximumBatchingWindowInSeconds", 0))
-        audit = self._environment("audit_bars")
-        return Windows(waits, float(audit["EVERY_MINUTES"]), float(audit["LOOK_BACK_DAYS"]))
+        audit, score = self._environment("audit_bars"), self._environment("score_forecasts")
+        return Windows(
+            waits,
+            audit_minutes=float(audit["EVERY_MINUTES"]),
+            audit_days=float(audit["LOOK_BACK_DAYS"]),
+            score_minutes=self._every_minutes("score_forecasts"),
+            score_days=(float(score["CATCH_UP_HOURS"]) + float(score["RETENTION_DAYS"])) / 24,
+        )
+
+    def _every_minutes(self, function: str) -> float:
+        """What its schedule says."""
+        for schedule in self._of_type("AWS::Scheduler::Schedule").values():
+            target = schedule["Target"]["Arn"].get("Fn::GetAtt", [""])[0]
+            if target and service(self.template["Resources"][target].get("Properties", {})) == function:
+                return float(schedule["ScheduleExpression"].removeprefix("rate(").split()[0])
+        raise KeyError(function)
 
     @property
     def too_slow(self) -> list[str]:

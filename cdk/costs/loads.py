@@ -69,7 +69,9 @@ USED: Final = {
     "archive_forecasts two hours": Used(reads=69, puts=1, gets=1, calls=6, log_bytes=404, cpu_ms=105.0),
     "forecast first": Used(reads=94, writes=4, gets=2, calls=6, log_bytes=669, cpu_ms=174.0),
     "forecast bar": Used(reads=3, writes=8, calls=8, log_bytes=667, cpu_ms=16.0),
-    "score_forecasts bar": Used(reads=83, writes=17, calls=15, log_bytes=2109, cpu_ms=110.0),
+    "score_forecasts hour": Used(reads=85, writes=19, calls=18, log_bytes=2109, cpu_ms=100.0),
+    "score_forecasts hour again": Used(reads=60, writes=18, calls=12, log_bytes=366, cpu_ms=87.0),
+    "score_forecasts hour and day again": Used(reads=138, writes=18, calls=14, log_bytes=367, cpu_ms=164.0),
     "audit_bars day": Used(reads=86, calls=3, log_bytes=771, cpu_ms=81.0),
     "connect_listeners visit": Used(writes=4, calls=4, log_bytes=352, cpu_ms=2.3),
     "push_forecasts nobody": Used(reads=0.5, calls=1, log_bytes=428, cpu_ms=0.7),
@@ -182,11 +184,14 @@ def total(*parts: Used) -> Used:
 
 @dataclass(frozen=True)
 class Windows:
-    """What the template says of how long each function's records wait for others (s), and of the audit."""
+    """What the template says of how long each function's records wait for others (s), of the audit and of scoring."""
 
     seconds: dict[str, float]
     audit_minutes: float
     audit_days: float
+    score_minutes: float
+    score_days: float
+    """Of each hour's looking back."""
 
     def each(self, function: str) -> float:
         return max(self.seconds[function], 1.0)
@@ -206,7 +211,7 @@ def works(load: Load, windows: Windows) -> dict[str, Work]:
             symbols,
         ),
         "forecast": _forecast(symbols),
-        "score_forecasts": _score(load, windows.each("score_forecasts")),
+        "score_forecasts": _score(load, windows),
         "audit_bars": _each(
             of(USED["audit_bars day"], windows.audit_days)._replace(log_bytes=USED["audit_bars day"].log_bytes),
             MINUTES / windows.audit_minutes,
@@ -268,15 +273,16 @@ def _push(load: Load) -> Work:
     return Work(MINUTES * load.symbols, used)
 
 
-def _score(load: Load, window_s: float) -> Work:
-    """Each time a whole hour of a market is read and summed; each forecast gets its outcome once."""
-    used = USED["score_forecasts bar"]
-    # Bars close once a minute: no window is shorter than that.
-    invocations = SECONDS / max(window_s, 60)
-    markets = invocations * load.symbols
-    hours = of(used._replace(writes=used.writes - 1, calls=used.calls - 1), markets)
+def _score(load: Load, windows: Windows) -> Work:
+    """Each time a whole hour of a market is read and summed; each forecast gets its outcome once. Each hour looks back
+    at days of which nothing is new."""
+    used, again, looked = (USED[f"score_forecasts {name}"] for name in ("hour", "hour again", "hour and day again"))
+    day = Used(*(one - other for one, other in zip(looked, again, strict=True)))
+    invocations = MINUTES / windows.score_minutes
+    hours = of(used._replace(writes=used.writes - 1, calls=used.calls - 1), invocations * load.symbols)
     outcomes = of(Used(writes=1, calls=1), HORIZONS * MINUTES * load.symbols)
-    return Work(invocations, total(hours, outcomes))
+    back = of(day._replace(log_bytes=0), HOURS * windows.score_days * load.symbols)
+    return Work(invocations, total(hours, outcomes, back))
 
 
 def traced(invocations: float) -> float:

@@ -1,4 +1,8 @@
-"""DynamoDB `bars` stream → outcomes of the forecasts for those minutes, live scores, and retraining on drift."""
+"""On a schedule: outcomes of the forecasts whose minutes are proven, live scores, and retraining on drift.
+
+It reads no stream: a shard of a table's stream bears two readers, and what a late bar changes is found by the marks of
+what was scored (btc.aws.scores).
+"""
 
 import os
 import time
@@ -13,11 +17,12 @@ from btc import correlation, drifts, scores
 from btc.aws import clients, retraining
 from btc.aws.forecasts import ForecastTable
 from btc.aws.metrics import add_details, detailed
-from btc.aws.scores import ScoreTable, Tables, score, week
+from btc.aws.scores import ScoreTable, Tables, score_hours, week
 from btc.aws.state import StateTable
-from btc.aws.tables import BarTable, changed_bars
+from btc.aws.tables import BarTable
 from btc.drifts import Bounds
 from btc.settings import ScoreForecasts
+from btc.times import MINUTE
 from btc.trades import Market
 
 logger = Logger()
@@ -39,22 +44,36 @@ def bounds() -> Bounds:
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
     now = time.time_ns() // 1000
+    state = StateTable(settings().state_table, clients.dynamodb())
+    # Lambda ends this invocation by then, so that nobody else begins before.
+    last = state.begin_scoring(now, now + context.get_remaining_time_in_millis() * 1000)
+    if last is None:
+        logger.info("scored by another invocation meanwhile")
+        return
+    done_at = last
+    try:
+        score_markets(now, last)
+        done_at = now
+    finally:
+        state.end_scoring(done_at)
+
+
+def score_markets(now: int, last: int) -> None:
     tables = Tables(
         BarTable(settings().bars_table, clients.dynamodb()),
         ForecastTable(settings().forecasts_table, clients.dynamodb()),
         ScoreTable(settings().scores_table, clients.dynamodb()),
     )
-    changed = changed_bars(event["Records"])
-    hours = scores.due(changed, now, settings().catch_up_hours)
-    scored = [(market, score(tables, market, hour, settings().retention_days)) for market, hour in hours]
-    for market in sorted({market for market, new in scored if new}):
-        watch(tables.scores, market, now)
-    total = sum(new for _, new in scored)
-    add_details(metrics, {"ForecastsScored": total})
-    minutes = correlation.minutes((bar.market, bar.start) for bar in changed)
-    logger.info(
-        "scored", extra={"records": len(event["Records"]), "hours": len(hours), "scored": total, "minutes": minutes}
-    )
+    hours = scores.due(now, last, settings().catch_up_hours, settings().retention_days)
+    scored: list[tuple[Market, int]] = []
+    for market in map(Market.parse, settings().markets):
+        targets = score_hours(tables, market, hours, now, settings().retention_days)
+        scored += [(market, target - MINUTE) for target in targets]
+        if targets:
+            watch(tables.scores, market, now)
+    add_details(metrics, {"ForecastsScored": len(scored)})
+    told = {"hours": len(hours), "scored": len(scored), "minutes": correlation.minutes(scored)}
+    logger.info("scored", extra=told)
 
 
 def watch(table: ScoreTable, market: Market, now: int) -> None:

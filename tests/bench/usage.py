@@ -166,11 +166,20 @@ def of_the_forecasts(held: Sequence[Bar]) -> Invocations:
     yield "forecast bar", lambda: forecast.handler(changed(held[-1]), CALL)
 
     limits = {"coverage_low": 0.85, "coverage_high": 0.95, "skill_low": 0.0}
-    waits = {"retention_days": 60, "catch_up_hours": 1, "least_forecasts": 1000, "retrain_pause_hours": 24}
-    score = loaded("score_forecasts", ScoreForecasts(**tables, scores_table="scores", pipeline="p", **limits, **waits))
-    yield "score_forecasts warm", lambda: score.handler(changed(held[-1]), CALL)
+    waits = {"retention_days": 0, "catch_up_hours": 24, "least_forecasts": 1000, "retrain_pause_hours": 24}
+    of_score = {"scores_table": "scores", "markets": (str(BTC),), "pipeline": "p"}
+    score = loaded("score_forecasts", ScoreForecasts(**tables, **of_score, **limits, **waits))
+    # Just before noon, when the hour under way is full.
+    score.__dict__["time"] = SimpleNamespace(time_ns=lambda: (NOON - 28 * SECOND) * 1000)
+    state = StateTable("state", clients.dynamodb())
+    yield "score_forecasts warm", lambda: score.handler({}, CALL)
     unsettle(said(held[-30].end - MINUTE)[0])
-    yield "score_forecasts bar", lambda: score.handler(changed(held[-30]), CALL)
+    yield "score_forecasts hour", lambda: score.handler({}, CALL)
+    yield "score_forecasts hour again", lambda: score.handler({}, CALL)
+    yield "score_forecasts begun warm", lambda: state.end_scoring(0)
+    yield "score_forecasts marks warm", lambda: score.handler({}, CALL)
+    yield "score_forecasts begun anew warm", lambda: state.end_scoring(0)
+    yield "score_forecasts hour and day again", lambda: score.handler({}, CALL)
 
     of_audit = {"stream": "trades", "markets": (str(BTC),), "rest_url": ""}
     audit = loaded("audit_bars", AuditBars(**TOLD, **of_audit, look_back_days=1, every_minutes=30))

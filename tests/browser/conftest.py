@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, s
 
 from btc import serving
 from btc.aws.forecasts import ForecastTable
-from btc.aws.scores import ScoreTable, Tables, score
+from btc.aws.scores import ScoreTable, Tables, score_hours
 from btc.aws.tables import BarTable
 from btc.minutes import Minutes
 from btc.times import DAY, HOUR, MINUTE, SECOND
@@ -69,7 +69,8 @@ def run(chromium: Browser, screenshots: Path) -> Iterator[Run]:
         stack.start_ingest({"HISTORY_DAYS": str(session.options.history_days), **simulated})
         _wait(session, "history never reached the present", lambda: _is_fresh(session))
         _remember(session)
-        stack.start_deliveries(only=["forecast", "push_forecasts", "score_forecasts"])
+        stack.start_deliveries(only=["forecast", "push_forecasts"])
+        stack.start_schedules()
         _wait(session, "no forecast came", lambda: bool(session.get("/v1/forecasts/BTC-USD")["forecasts"]))
         yield Run(session, beginning)
 
@@ -164,8 +165,8 @@ def _remember(session: Session) -> None:
     for last in range(len(minutes) - RECORD // MINUTE, len(minutes)):
         for forecast in serving.forecast(session.market, minutes[: last + 1], None):
             tables.forecasts.add(forecast, RETENTION_DAYS)
-    for hour in range(now - now % HOUR - RECORD, now, HOUR):
-        score(tables, session.market, hour, RETENTION_DAYS)
+    hours = range(now - now % HOUR - RECORD, now, HOUR)
+    score_hours(tables, session.market, hours, now, RETENTION_DAYS)
 
 
 def _wait(session: Session, what: str, reached: Callable[[], bool]) -> None:

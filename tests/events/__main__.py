@@ -20,7 +20,8 @@ from local.screen import Screen
 from local.session import Options, Session
 from local.stack import Stack
 
-APART: Final = ("api", "audit_bars", "connect_listeners")
+BY_THE_CLOCK: Final = ("audit_bars", "score_forecasts")
+APART: Final = ("api", "connect_listeners", *BY_THE_CLOCK)
 """Fed by no stream and no bus."""
 LARGE: Final = 4000
 LIMIT_S: Final = 180
@@ -78,8 +79,9 @@ def main() -> int:
         for name, path in API_PATHS.items():
             session.get(path)
             keep(name, heard["api"].short())
-        [schedule] = schedules(stack.deployed)
-        keep("audit_bars", scheduled_event(schedule, datetime.now(UTC)))
+        by_arn = {each.function_arn: each for each in schedules(stack.deployed)}
+        for name in BY_THE_CLOCK:
+            keep(name, scheduled_event(by_arn[stack.functions[name].spec.arn], datetime.now(UTC)))
     for name, overheard in heard.items():
         if name not in APART:
             keep(name, overheard.short())

@@ -60,6 +60,14 @@ class Assembly:
         properties: Json = found
         return properties
 
+    def invoked(self, function: str) -> Json:
+        """How often a function is asked again for an event that it fails on, and where the event goes then."""
+        target = {"Ref": self.logical_id(function)}
+        configured = self.of_type("Lambda::EventInvokeConfig").values()
+        [found] = [each["Properties"] for each in configured if each["Properties"]["FunctionName"] == target]
+        properties: Json = found
+        return properties
+
     def layers(self, function: str) -> list[Json]:
         references = self.functions[function]["Properties"]["Layers"]
         return [self.template["Resources"][reference["Ref"]] for reference in references]

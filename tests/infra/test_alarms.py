@@ -41,6 +41,7 @@ CAUSED = (
     *("BTCUSDForecastsLate", "ModelOld", "ModelUnreadable", "CoverageDrifts", "SkillDrifts"),
 )
 MIDNIGHT = day_of(NOON)
+TIMED = SimpleNamespace(**vars(CONTEXT), get_remaining_time_in_millis=lambda: 45_000)
 NAMES = {"BARS_TABLE": "bars", "FORECASTS_TABLE": "forecasts", "SCORES_TABLE": "scores", "STATE_TABLE": "state"}
 VERSION = "2025-11-01-abc"
 
@@ -124,13 +125,12 @@ def test_a_record_that_cannot_be_read_is_told(deployed):
 def test_minutes_that_stay_unproven_are_told_and_so_is_an_audit_that_does_not_run(deployed, monkeypatch):
     goes = of("BTCUSDUnproven", deployed)
     clients.kinesis().create_stream(StreamName="trades", ShardCount=1)
-    context = SimpleNamespace(**vars(CONTEXT), get_remaining_time_in_millis=lambda: 45_000)
     tape = [Trade(BTC, 10 + row, NOON + row * MINUTE, 10**13, 10**8, True) for row in range(6)]
 
     def audited(url: str) -> list[Sample]:
         module = deployed.load("audit_bars", settings.AuditBars, STREAM="trades", REST_URL=url)
         monkeypatch.setattr(module.time, "time_ns", lambda: (NOON + 20 * MINUTE) * 1000)
-        return deployed.printed(lambda: module.handler({}, context))
+        return deployed.printed(lambda: module.handler({}, TIMED))
 
     with serving(lambda *_: {"error": ["EQuery:Unknown asset pair"]}) as refusing:
         fold([tape[0], *tape[3:]], Watermark(BTC, NOON + 6 * MINUTE, 15))
@@ -206,8 +206,7 @@ def test_a_model_that_has_drifted_is_told_by_what_it_has_lost(week, gone, deploy
     lived(**week)
     [scored] = said_and_come()
     monkeypatch.setattr(module, "time", SimpleNamespace(time_ns=lambda: (scored.end + 2 * SECOND) * 1000))
-    event = {"Records": [{"eventName": "MODIFY", "dynamodb": {"NewImage": bar_item(scored)}}]}
-    told = deployed.printed(lambda: module.handler(event, CONTEXT))
+    told = deployed.printed(lambda: module.handler({}, TIMED))
 
     for name in ("CoverageDrifts", "SkillDrifts"):
         assert of(name, deployed)(told) == ("ALARM" if name == gone else "OK")

@@ -3,8 +3,8 @@
 from tests.infra.assembly import Assembly, Json, resolved
 
 
-def schedule(assembly: Assembly) -> Json:
-    target = f"<{assembly.logical_id('audit_bars')}.Arn>"
+def schedule(assembly: Assembly, function: str) -> Json:
+    target = f"<{assembly.logical_id(function)}.Arn>"
     schedules = [resolved(each["Properties"]) for each in assembly.of_type("Scheduler::Schedule").values()]
     [found] = [each for each in schedules if each["Target"]["Arn"] == target]
     properties: Json = found
@@ -24,7 +24,7 @@ def allowed(assembly: Assembly, role: str) -> dict[str, str]:
 
 
 def test_bars_are_audited_each_half_hour_by_a_role_that_can_do_nothing_else(dev: Assembly) -> None:
-    made = schedule(dev)
+    made = schedule(dev, "audit_bars")
 
     assert made["ScheduleExpression"] == "rate(30 minutes)"
     assert made["FlexibleTimeWindow"] == {"Mode": "OFF"}

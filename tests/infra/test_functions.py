@@ -95,7 +95,6 @@ STREAMED = [
     "archive_trades",
     "forecast",
     "push_forecasts",
-    "score_forecasts",
 ]
 
 
@@ -109,10 +108,10 @@ def test_a_batch_that_no_retry_delivers_is_kept(name: str, dev: Assembly) -> Non
     assert source["BisectBatchOnFunctionError"]
 
 
-def test_an_event_that_no_retry_promotes_is_kept(dev: Assembly) -> None:
-    invoked = dev.one("Lambda::EventInvokeConfig")
+@pytest.mark.parametrize("name", ["promote_model", "score_forecasts"])
+def test_an_event_that_no_retry_delivers_is_kept(name: str, dev: Assembly) -> None:
+    invoked = dev.invoked(name)
 
-    assert invoked["FunctionName"] == {"Ref": dev.logical_id("promote_model")}
     assert invoked["DestinationConfig"]["OnFailure"]["Destination"]["Fn::GetAtt"][0] == failures(dev)
 
 

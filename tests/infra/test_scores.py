@@ -1,6 +1,7 @@
-"""Forecasts are scored when bars close, and a model that has drifted is trained anew."""
+"""Forecasts are scored by the clock, and a model that has drifted is trained anew."""
 
 from tests.infra.assembly import Assembly, Json, resolved
+from tests.infra.test_audits import schedule
 
 
 def statements(assembly: Assembly, function: str) -> list[Json]:
@@ -14,12 +15,11 @@ def statements(assembly: Assembly, function: str) -> list[Json]:
     return [resolved(statement) for found in policies for statement in found]
 
 
-def test_the_bars_that_are_scored_by_are_those_that_are_forecast_from(dev: Assembly) -> None:
-    scored, forecast = dev.event_source("score_forecasts"), dev.event_source("forecast")
-
-    assert scored["EventSourceArn"] == forecast["EventSourceArn"]
-    assert scored["FilterCriteria"] == forecast["FilterCriteria"]
-    assert "MaximumBatchingWindowInSeconds" not in forecast, "nobody waits for a score, but for a forecast"
+def test_forecasts_are_scored_by_the_clock_and_each_run_is_over_before_the_next(dev: Assembly, prod: Assembly) -> None:
+    for assembly in (dev, prod):
+        made = schedule(assembly, "score_forecasts")
+        assert made["ScheduleExpression"] == "rate(5 minutes)"
+        assert assembly.functions["score_forecasts"]["Properties"]["Timeout"] < 5 * 60
 
 
 def test_scores_are_keyed_by_series_and_day_and_expire(dev: Assembly) -> None:
@@ -61,6 +61,7 @@ def test_the_function_writes_outcomes_and_sums_and_starts_the_one_pipeline(dev: 
         ("dynamodb:UpdateItem", arns["FORECASTS_TABLE"]),
         ("dynamodb:UpdateItem", arns["SCORES_TABLE"]),
         ("dynamodb:PutItem", arns["STATE_TABLE"]),
+        ("dynamodb:UpdateItem", arns["STATE_TABLE"]),
     }
 
 

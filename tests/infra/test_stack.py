@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -101,3 +102,14 @@ def test_no_docker_no_node_and_no_credentials_are_asked_for(tmp_path: Path) -> N
 
 def as_list(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_no_tables_stream_has_more_readers_than_a_shard_of_it_bears(stage, request) -> None:
+    """Two at most: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html."""
+    mappings = request.getfixturevalue(stage).of_type("Lambda::EventSourceMapping").values()
+    readers = Counter(str(resolved(each["Properties"]["EventSourceArn"])) for each in mappings)
+    tables = {arn: count for arn, count in readers.items() if arn.endswith(".StreamArn>")}
+
+    assert tables
+    assert max(tables.values()) <= 2

@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Iterable
+from types import SimpleNamespace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
 from btc import forecasts, scores
@@ -12,7 +14,7 @@ from btc.aws import clients
 from btc.aws.forecasts import ForecastTable
 from btc.aws.scores import ScoreTable
 from btc.aws.state import StateTable
-from btc.aws.tables import BarTable, bar_item
+from btc.aws.tables import BarTable
 from btc.bars import Bar, Source
 from btc.champions import Champion
 from btc.forecasts import HORIZONS, LEVELS
@@ -28,17 +30,19 @@ pytestmark = pytest.mark.usefixtures("aws")
 __all__ = ["aws"]
 CHAMPION = Champion("2025-11-01-abc", "bitcoin/1", "s3://models/1", iso(NOON - 9 * DAY), iso(NOON - 9 * DAY))
 QUANTILES = {horizon: [0.002 * (level - 0.5) for level in LEVELS] for horizon in HORIZONS}
+TIMED = SimpleNamespace(**vars(CONTEXT), get_remaining_time_in_millis=lambda: 240_000)
 RIVALS = {"naive": QUANTILES, "ewma": {horizon: [0.004 * (level - 0.5) for level in LEVELS] for horizon in HORIZONS}}
 
 
 @pytest.fixture
 def score(aws, monkeypatch, capsys):
-    """Runs the function on changed bars two seconds after the last of them ended; its metrics by name."""
+    """Runs the function two seconds after that minute after noon; its metrics by name."""
     told = ScoreForecasts(
         bars_table="bars",
         forecasts_table="forecasts",
         scores_table="scores",
         state_table="state",
+        markets=(str(BTC),),
         retention_days=60,
         catch_up_hours=3,
         least_forecasts=1000,
@@ -50,12 +54,11 @@ def score(aws, monkeypatch, capsys):
     )
     module = load("score_forecasts", told)
 
-    def run(*changed: Bar, later: int = 0) -> dict[str, list[dict]]:
-        now = max(bar.end for bar in changed) + 2 * SECOND + later
+    def run(minute: float, *, later: int = 0) -> dict[str, list[dict]]:
+        now = NOON + round(minute * MINUTE) + 2 * SECOND + later
         monkeypatch.setattr(module.time, "time_ns", lambda: now * 1000)
         capsys.readouterr()
-        records = [{"eventName": "MODIFY", "dynamodb": {"NewImage": bar_item(bar)}} for bar in changed]
-        module.handler({"Records": records}, CONTEXT)
+        module.handler({}, TIMED)
         found: dict[str, list[dict]] = {}
         for line in capsys.readouterr().out.splitlines():
             told = json.loads(line)
@@ -118,8 +121,8 @@ def live(horizon: int = 1) -> dict[int, dict[str, Sums]]:
 
 def test_when_a_bar_closes_the_forecasts_for_its_end_get_their_outcome(score):
     forecast(0, 1)
-    bars = trade(range(-1, 6), until=6)
-    metrics = score(*bars)
+    trade(range(-1, 6), until=6)
+    metrics = score(6)
     [first, _] = ForecastTable("forecasts", clients.dynamodb()).between(BTC, 1, NOON, NOON + HOUR)
 
     assert outcomes(1) == {1: 100_010.0, 2: 100_010.0}
@@ -133,7 +136,8 @@ def test_when_a_bar_closes_the_forecasts_for_its_end_get_their_outcome(score):
 def test_what_the_sums_hold_is_what_the_forecasts_came_to(score):
     forecast(*range(10), version="one")
     forecast(*range(10, 20), version="baseline", baseline=True)
-    score(*trade(range(-1, 18), until=18))
+    trade(range(-1, 18), until=18)
+    score(18)
     held = ForecastTable("forecasts", clients.dynamodb()).between(BTC, 1, NOON, NOON + HOUR)
 
     assert live() == {NOON: scores.sums(held)}
@@ -142,10 +146,12 @@ def test_what_the_sums_hold_is_what_the_forecasts_came_to(score):
 
 def test_a_minute_that_is_not_proven_tells_no_outcome_until_it_is(score):
     forecast(0, 1)
-    score(*trade([-1, 0, 2], until=2))
+    trade([-1, 0, 2], until=2)
+    score(2)
     assert outcomes() == {1: None, 2: None}
 
-    score(*trade([1], until=2))
+    trade([1], until=2)
+    score(7)
     assert outcomes() == {1: 100_010.0, 2: 100_010.0}
 
 
@@ -153,18 +159,26 @@ def test_the_venues_own_bar_tells_an_outcome(score):
     forecast(0)
     kline = Bar(BTC, NOON, *[10_002_000_000_000] * 4, trade_count=3, closed=True, source=Source.KLINES)
     BarTable("bars", clients.dynamodb()).replace([kline], {}, FOREVER)
-    score(kline)
+    score(1)
 
     assert outcomes() == {1: 100_020.0}
 
 
-def test_a_late_trade_scores_again_and_counts_once(score):
+@pytest.mark.parametrize(
+    ("minute", "hours"),
+    [(6, 0), (63, 0), (170, 1), (47 * 60, 24)],
+    ids=["at once", "an hour", "three hours", "two days"],
+)
+def test_a_late_trade_scores_again_and_counts_once(score, minute, hours):
     forecast(0)
-    score(*trade([-1, 0], until=1))
+    trade([-1, 0], until=1)
+    for past in (1, 61, 65, minute - 1):
+        score(past)
     before = live()[NOON][CHAMPION.model_version]
     late = Trade(BTC, 1001, NOON + 30 * SECOND, 10_050_000_000_000, 10**7, True)
     fold([late], Watermark(BTC, NOON + 2 * MINUTE, 1001))
-    score(*BarTable("bars", clients.dynamodb()).between(BTC, NOON, NOON + MINUTE))
+    for past in range(minute, minute + hours * 60 + 1, 60):
+        score(past)
     after = live()[NOON][CHAMPION.model_version]
 
     assert outcomes() == {1: 100_500.0}
@@ -172,23 +186,18 @@ def test_a_late_trade_scores_again_and_counts_once(score):
     assert (after.forecasts, after.covered) == (1, 0)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_any_order_repetition_and_batching_of_events_leaves_the_same(score, data):
-    forecast_once()
-    bars = trade(range(-1, 8), until=8)
-    score(*bars)
-    expected = (outcomes(1), outcomes(5), live(1), live(5))
-    events = data.draw(st.lists(st.sampled_from(bars), min_size=1, max_size=5))
-    for event in events:
-        score(event)
-
-    assert (outcomes(1), outcomes(5), live(1), live(5)) == expected
-
-
-def forecast_once() -> None:
+@hypothesis(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(minutes=st.lists(st.integers(8, 300), min_size=1, max_size=5))
+def test_any_repetition_at_any_time_leaves_the_same(score, minutes):
     if not outcomes():
         forecast(*range(4))
+    trade(range(-1, 8), until=8)
+    score(8)
+    expected = (outcomes(1), outcomes(5), live(1), live(5))
+    for minute in minutes:
+        score(minute)
+
+    assert (outcomes(1), outcomes(5), live(1), live(5)) == expected
 
 
 def test_a_forecast_that_expired_meanwhile_is_not_brought_back(score):
@@ -199,31 +208,56 @@ def test_a_forecast_that_expired_meanwhile_is_not_brought_back(score):
     assert outcomes() == {}
 
 
-def test_an_event_that_was_lost_is_made_up_for_by_the_next_of_the_hour(score):
-    forecast(0, 1)
-    *_, last = trade(range(-1, 2), until=2)
-    score(last)
+def test_runs_that_did_not_come_are_made_up_for_by_the_next(score):
+    forecast(-300, -90, 1)
+    trade([-301, -300, *range(-91, 3)], until=3)
+    state = StateTable("state", clients.dynamodb())
+    state.begin_scoring(NOON - 4 * HOUR, 0)
+    state.end_scoring(NOON - 4 * HOUR)
+    score(3)
 
-    assert outcomes() == {1: 100_010.0, 2: 100_010.0}
-
-
-def test_at_the_full_hour_what_was_missed_before_is_made_up_for_but_not_without_end(score):
-    forecast(-200, -90, 58)
-    bars = trade(range(-201, 60), until=60)
-    score(bars[-2])
-    assert outcomes() == {-199: None, -89: None, 59: 100_010.0}
-
-    score(bars[-1])
-    assert outcomes() == {-199: None, -89: 100_010.0, 59: 100_010.0}, "three hours are looked back upon"
+    assert outcomes()[-89] == outcomes()[2] == 100_010.0
+    assert outcomes()[-299] is None, "three hours are looked back upon; days before have their turn"
 
 
-def test_history_costs_no_more_than_looking_for_forecasts(score, monkeypatch):
-    bars = trade(range(-1, 59), until=60)
-    monkeypatch.setattr(BarTable, "between", None)
-    metrics = score(*bars)
+def test_an_hour_of_which_nothing_is_new_is_not_scored_again(score, monkeypatch):
+    forecast(*range(3))
+    trade(range(-1, 58), until=60)
+    for past in (59, 60, 65):
+        score(past)
+    monkeypatch.setattr(ForecastTable, "settle", None)
+    read = []
+    between = ForecastTable.between
+    monkeypatch.setattr(
+        ForecastTable, "between", lambda table, *asked: (read.append(asked[2]), between(table, *asked))[1]
+    )
+    score(125)
 
-    assert metrics["ForecastsScored"][0]["value"] == 0
-    assert "LiveCoverage" not in metrics
+    assert NOON not in read
+    assert NOON + 2 * HOUR in read, "the hour under way is looked at each time"
+
+
+def test_two_that_come_at_once_do_not_score_both(score, monkeypatch, capsys):
+    forecast(0)
+    trade([-1, 0], until=1)
+    assert StateTable("state", clients.dynamodb()).begin_scoring(NOON, NOON + 4 * MINUTE) == 0
+    score(1)
+    assert outcomes() == {1: None}
+
+    score(5)  # the first was ended by Lambda before it was over
+    assert outcomes() == {1: 100_010.0}
+
+
+def test_a_run_that_fails_lets_the_next_one_in_and_keeps_what_it_has_to_look_back_upon(score, monkeypatch):
+    forecast(-90)
+    trade(range(-91, 3), until=3)
+    with monkeypatch.context() as broken:
+        broken.setattr(BarTable, "between", lambda *_: (_ for _ in ()).throw(ConnectionError))
+        with pytest.raises(ConnectionError):
+            score(3)
+    score(3, later=SECOND)
+
+    assert outcomes() == {-89: 100_010.0}
 
 
 def past_week(covered: int = 54, skill: float = 0.02) -> None:
@@ -239,7 +273,8 @@ def past_week(covered: int = 54, skill: float = 0.02) -> None:
 def settle(score, minute: int = 0) -> dict[str, list[dict]]:
     """One more forecast is scored, whose bar closes that minute after noon."""
     forecast(minute)
-    return score(trade(range(minute - 1, minute + 1), until=minute + 1)[-1])
+    trade(range(minute - 1, minute + 1), until=minute + 1)
+    return score(minute + 1)
 
 
 def test_live_coverage_and_skill_are_told_by_horizon(score):

@@ -1,6 +1,7 @@
 """Outcomes of forecasts, and sums of them that may be cut and merged anywhere."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -145,14 +146,27 @@ def test_a_price_counts_once_the_minute_is_proven_or_the_venue_says_it(changes, 
     assert scores.realised(bar(7, 61_000.0, **changes)) == price
 
 
-def test_scored_are_the_hours_in_which_bars_end_and_at_a_full_hour_those_before_it():
-    within = [bar(58, 1.0), bar(5, 1.0)]
-    full = bar(59, 1.0)  # it ends at one o'clock
-    soon = full.end + 2_000_000
+def test_each_hour_that_is_kept_comes_round_within_a_day_and_the_last_ones_each_hour():
+    last = scores.due(NOON + 5 * MINUTE, NOON + MINUTE, 24, 60)
+    seen: set[int] = set()
+    for hour in range(24):
+        now = NOON + hour * HOUR + MINUTE
+        found = scores.due(now, now - 5 * MINUTE, 24, 60)
+        assert {NOON + (hour - back) * HOUR for back in range(25)} <= set(found)
+        seen |= set(found)
 
-    assert scores.due(within, soon, 24) == [(BTC, NOON)]
-    assert scores.due([full], soon, 3) == [(BTC, NOON + hour * HOUR) for hour in (-2, -1, 0, 1)]
-    assert scores.due([full], full.end + HOUR, 3) == [(BTC, NOON + HOUR)], "history catches up with nothing"
+    assert last == [NOON - HOUR, NOON]
+    assert seen >= set(range(NOON - 57 * DAY, NOON + 23 * HOUR + 1, HOUR))
+    assert min(seen) >= NOON - 60 * DAY, "what expires is left alone"
+
+
+def test_a_mark_tells_of_the_prices_that_outcomes_are_of_and_of_nothing_else():
+    bar = Bar(BTC, NOON, *[10_002_000_000_000] * 4, trade_count=3, closed=True, source=Source.KLINES)
+    later = replace(bar, start=NOON + MINUTE)
+
+    assert scores.mark([bar, later]) == scores.mark([replace(later, high=bar.high + 1), bar])
+    assert scores.mark([bar, replace(later, closed=False)]) == scores.mark([bar])
+    assert len({scores.mark(each) for each in ([], [bar], [bar, later], [replace(bar, close=1)])}) == 4
 
 
 def test_a_window_begins_at_midnight_so_many_days_ago():

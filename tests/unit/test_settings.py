@@ -21,6 +21,7 @@ SCORE = ScoreForecasts(
     forecasts_table="forecasts",
     scores_table="scores",
     state_table="state",
+    markets=("kraken:BTC-USD",),
     retention_days=60,
     catch_up_hours=24,
     least_forecasts=1000,

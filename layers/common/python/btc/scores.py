@@ -7,18 +7,21 @@ integers, so that they come out the same in whatever order and parts they are ta
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from math import log
 from typing import Final, NamedTuple
 
 from btc.bars import Bar, Source
 from btc.forecasts import LEVELS, Forecast, Outcome, Scored
-from btc.times import DAY, HOUR, day_of
-from btc.trades import Market
+from btc.times import DAY, HOUR, MINUTE, day_of
 from btc.units import UNIT
 
 BASIS_POINTS: Final = 1e4
 WINDOWS: Final = (1, 7, 30)
 """Whole UTC days that live scores are told over, beside the current day so far."""
+
+SETTLED: Final = 2 * MINUTE
+"""After an hour nothing more is forecast for it: forecasts are of times to come, and written within a minute."""
 
 _MICRO: Final = 1_000_000
 _QUARTILES: Final = (LEVELS.index(0.25), LEVELS.index(0.75))
@@ -65,19 +68,27 @@ def settled(held: Iterable[Scored], bars: Iterable[Bar]) -> list[Scored]:
     ]
 
 
-def due(bars: Iterable[Bar], now: int, catch_up_hours: int) -> list[tuple[Market, int]]:
-    """The hours (µs of their start) whose forecasts to score when these bars have changed, by market.
+def due(now: int, last: int, catch_up_hours: int, kept_days: int) -> list[int]:
+    """The hours (µs of their start) to look at for forecasts to score; `last` is when (µs) that was last done.
 
-    They are those in which the bars end, and at each full hour the ones before it: what an event that was lost, or a
-    bar that was proven late, has left unscored.
+    They are the one under way and the one before it. Once an hour, what bars that were proven late may have changed is
+    looked for too: in the last `catch_up_hours`, and in a share of all days that forecasts are kept, so that within
+    a day each comes round. What is about to expire is left alone.
     """
-    hours = set()
-    for bar in bars:
-        hour = bar.end - bar.end % HOUR
-        hours.add((bar.market, hour))
-        if bar.end == hour and now - hour < HOUR:
-            hours |= {(bar.market, hour - back * HOUR) for back in range(1, catch_up_hours + 1)}
-    return sorted(hours)
+    hour = now - now % HOUR
+    found = {hour, hour - HOUR}
+    if last < hour:
+        found |= {hour - back * HOUR for back in range(catch_up_hours + 1)}
+        turn = (hour - day_of(hour)) // HOUR
+        days = [day_of(now) - back * DAY for back in range(1, kept_days - 1)]
+        found |= {day + row * HOUR for day in days if day // DAY % 24 == turn for row in range(24)}
+    return sorted(found)
+
+
+def mark(bars: Iterable[Bar]) -> str:
+    """Of all that these minutes tell of outcomes: as long as it is the same, so is every outcome."""
+    prices = sorted((bar.end, bar.close) for bar in bars if realised(bar) is not None)
+    return sha256(repr(prices).encode()).hexdigest()[:16]
 
 
 class Duel(NamedTuple):

@@ -132,9 +132,12 @@ class ScoreForecasts(Settings):
     forecasts_table: str
     scores_table: str
     state_table: str
+    markets: tuple[str, ...]
+    """`venue:SYMBOL`"""
     retention_days: int
+    """How long forecasts and scores are kept: within a day, each hour of them is looked at again."""
     catch_up_hours: int
-    """How far each full hour looks back for forecasts that an event that was lost has left unscored."""
+    """How far each hour looks back for bars that were proven late, or not scored yet."""
     least_forecasts: int
     """Fewer scored forecasts of a horizon in a week say nothing of the model."""
     coverage_low: float

@@ -1,10 +1,11 @@
-"""The state table: how far each feed is alive and each fill has come, the champion, when drift last retrained."""
+"""The state table: how far each feed is alive and each fill has come, the champion, who scores, who last retrained."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
+from botocore.exceptions import ClientError
 
 from btc.aws.tables import put_if
 from btc.champions import Champion, Promoted
@@ -14,6 +15,9 @@ from btc.trades import Market
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+
+_SCORING: Final = {"name": {"S": "scoring"}}
 
 
 class Reached(NamedTuple):
@@ -26,7 +30,7 @@ class Reached(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StateTable:
-    """The table `state`: one item a feed, one a fill of the past, the champion's, and the last retraining's."""
+    """The table `state`: one item a feed, one a fill of the past, the champion's, scoring's and retraining's."""
 
     name: str
     client: "DynamoDBClient"
@@ -85,6 +89,35 @@ class StateTable:
         item: dict[str, Any] = {name: {"S": value} for name, value in champion._asdict().items()}
         item |= {"name": {"S": "champion"}, "card": {"S": msgspec.json.encode(card).decode()}}
         self.client.put_item(TableName=self.name, Item=item)
+
+    def begin_scoring(self, now: int, ends: int) -> int | None:
+        """When scoring was last done (µs), 0 for never; None where somebody is at it.
+
+        Whoever begins has until `ends` (µs) and must be over by then, or say before that scoring is over.
+        """
+        try:
+            before = self.client.update_item(
+                TableName=self.name,
+                Key=_SCORING,
+                UpdateExpression="SET held_until = :ends",
+                ConditionExpression="attribute_not_exists(held_until) OR held_until <= :now",
+                ExpressionAttributeValues={":ends": {"N": str(ends)}, ":now": {"N": str(now)}},
+                ReturnValues="ALL_OLD",
+            ).get("Attributes", {})
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+                return None
+            raise
+        return int(before["done_at"]["N"]) if "done_at" in before else 0
+
+    def end_scoring(self, done_at: int) -> None:
+        """The next may begin; `done_at` (µs) is when this one was, or where it failed, when the last before it was."""
+        self.client.update_item(
+            TableName=self.name,
+            Key=_SCORING,
+            UpdateExpression="SET held_until = :over, done_at = :done",
+            ExpressionAttributeValues={":over": {"N": "0"}, ":done": {"N": str(done_at)}},
+        )
 
     def retrained_at(self) -> int:
         """When drift last started a retraining (µs); 0 for never."""
