@@ -1,11 +1,13 @@
 """cdk-nag's AwsSolutions over the app, and what is known of its findings: each with the reason why it stays."""
 
+import json
 from typing import NamedTuple
 
 from aws_cdk import Acknowledgment, App, Stack, Validations
 from cdk_nag import AwsSolutionsChecks
 from constructs import IConstruct
 
+from cdk.removal import lasting_name
 from cdk.settings import Stage
 
 
@@ -50,7 +52,7 @@ def known(stack: Stack, stage: Stage) -> list[Known]:
     failures, lake, models = (
         f"Resource::<{_logical_id(stack, path)}.Arn>" for path in ("Failures/Bucket", "Lake/Bucket", "Training/Models")
     )
-    packages = f"{sagemaker}:model-package/{stage.prefix}/*"
+    packages = f"{sagemaker}:model-package/{_spelt(stack, lasting_name(stage))}/*"
     rights = [
         *((role, f"{failures}/*", FAILED_BATCHES) for role in WRITERS),
         *((role, "Resource::*", NO_RESOURCE + "an event source lists streams first") for role in LISTERS),
@@ -146,6 +148,13 @@ def check(app: App, stack: Stack, stage: Stage) -> None:
         if scope:  # not every stage has every part
             Validations.of(scope).acknowledge(Acknowledgment(id=each.rule, reason=each.reason))
     Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+
+
+def _spelt(stack: Stack, text: str) -> str:
+    """As a finding's id has it: what CloudFormation has to work out stands there as its JSON."""
+    told = stack.resolve(text)
+    parts = [told] if isinstance(told, str) else told["Fn::Join"][1]
+    return "".join(part if isinstance(part, str) else json.dumps(part, separators=(",", ":")) for part in parts)
 
 
 def _logical_id(stack: Stack, path: str) -> str:

@@ -205,7 +205,7 @@ class PredictBitcoin(Stack):
             "ModelsBucket": self.training.models.bucket_name,
             "FailuresBucket": self.failures.bucket.bucket_name,
             "PipelineName": stage.prefix,
-            "ModelPackageGroup": stage.prefix,
+            "ModelPackageGroup": self.training.registry,
             "Database": self.lake.database.ref,
             "Workgroup": stage.prefix,
         }

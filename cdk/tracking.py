@@ -6,6 +6,7 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
+from cdk.removal import lasting_name
 from cdk.settings import Stage
 
 FOLDER = "mlflow"
@@ -43,7 +44,7 @@ class Tracking(Construct):
         self.app = sagemaker.CfnMlflowApp(
             self,
             "Mlflow",
-            name=stage.prefix,
+            name=lasting_name(stage),
             artifact_store_uri=f"s3://{models.bucket_name}/{FOLDER}",
             role_arn=role.role_arn,
         )

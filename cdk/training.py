@@ -17,6 +17,7 @@ from cdk.bars import Bars
 from cdk.lake import Lake, grant_get, private_bucket
 from cdk.python_function import Layers, PythonFunction
 from cdk.registry import EmptyRegistry
+from cdk.removal import lasting_name
 from cdk.settings import Stage
 from cdk.tracking import FOLDER, Tracking
 from cdk.xgboost_image import ACCOUNTS, REPOSITORY, TAG
@@ -45,10 +46,11 @@ class Training(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         self.models = private_bucket(self, "Models", stage=stage)
+        self.registry = lasting_name(stage)
         self.group = sagemaker.CfnModelPackageGroup(
             self,
             "Group",
-            model_package_group_name=stage.prefix,
+            model_package_group_name=self.registry,
             model_package_group_description="Every model that was trained, with the gate's decision",
         )
         if stage.keep_data:
@@ -97,7 +99,7 @@ class Training(Construct):
             source=self.source.s3_object_url,
             bars=f"s3://{lake.bucket.bucket_name}/bars/venue={market.venue}/symbol={market.symbol}/",
             models=f"s3://{self.models.bucket_name}/models",
-            group=stage.prefix,
+            group=self.registry,
             state_table=bars.state.table_name,
             instance_type=stage.training_instance,
             hyperparameters=dict(stage.hyperparameters),
@@ -146,7 +148,7 @@ class Training(Construct):
             "PromoteModel",
             name="promote_model",
             description="Re-computes an approved model's examples, then lets it serve",
-            settings=PromoteModel(state_table=bars.state.table_name, model_package_group=stage.prefix),
+            settings=PromoteModel(state_table=bars.state.table_name, model_package_group=self.registry),
             layers=layers.named("common", "powertools", "xgboost"),
             stage=stage,
             memory_mb=1024,
@@ -160,14 +162,14 @@ class Training(Construct):
             event_pattern=events.EventPattern(
                 source=["aws.sagemaker"],
                 detail_type=["SageMaker Model Package State Change"],
-                detail={"ModelPackageGroupName": [stage.prefix], "ModelApprovalStatus": ["Approved"]},
+                detail={"ModelPackageGroupName": [self.registry], "ModelApprovalStatus": ["Approved"]},
             ),
             targets=[targets.LambdaFunction(function, retry_attempts=3)],
         )
         iam.Grant.add_to_principal(
             grantee=function,
             actions=["sagemaker:DescribeModelPackage"],
-            resource_arns=[_arn(self, "model-package", f"{stage.prefix}/*")],
+            resource_arns=[_arn(self, "model-package", f"{self.registry}/*")],
         )
         return function
 
@@ -186,8 +188,8 @@ def _job_statements(scope: Construct, role: iam.Role, stage: Stage) -> list[iam.
         iam.PolicyStatement(
             actions=[*packages, "sagemaker:DescribeModelPackageGroup"],
             resources=[
-                _arn(scope, "model-package-group", stage.prefix),
-                _arn(scope, "model-package", f"{stage.prefix}/*"),
+                _arn(scope, "model-package-group", lasting_name(stage)),
+                _arn(scope, "model-package", f"{lasting_name(stage)}/*"),
             ],
         ),
         iam.PolicyStatement(

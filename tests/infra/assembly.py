@@ -96,6 +96,8 @@ def resolved(value: Any) -> Any:
             text = f"<{name}.{attribute}>"
         case {"Fn::Join": [separator, parts]}:
             text = separator.join(map(str, resolved(parts)))
+        case {"Fn::Select": [int(index), {"Fn::Split": [separator, text]}]}:
+            text = f"<{str(resolved(text)).strip('<>')}|{separator}{index}>"
         case {"Fn::Sub": pattern}:
             text = re.sub(r"\$\{([^}]+)\}", r"<\1>", pattern)
         case _:

@@ -113,3 +113,41 @@ def test_no_tables_stream_has_more_readers_than_a_shard_of_it_bears(stage, reque
 
     assert tables
     assert max(tables.values()) <= 2
+
+
+NAMED = {
+    "ApiGateway::RestApi": "names need not be unique; resource-based rights and metrics are by it",
+    "ApiGatewayV2::Api": "names need not be unique",
+    "ApiGatewayV2::Authorizer": "unique within its API, which is made with it",
+    "Athena::WorkGroup": "replaced for its name alone",
+    "Glue::Database": "replaced for its name or account alone",
+    "SageMaker::ModelPackageGroup": "must have one",
+    "SageMaker::MlflowApp": "must have one",
+    "SageMaker::Pipeline": "replaced for its name alone",
+}
+"""What bears a name of the stage's, and why that blocks no replacement."""
+
+
+def names(resource: Json) -> list[str]:
+    """What the resource itself is called, where its template says so."""
+    kind = resource["Type"].rpartition("::")[2]
+    keys = ("Name", f"{kind}Name", "DatabaseName", "FunctionName", "RoleName", "TopicName", "KeyName", "AliasName")
+    told = (resolved(resource.get("Properties", {})).get(key) for key in keys)
+    return [name for name in told if isinstance(name, str) and "predict" in name]
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_what_bears_a_name_is_known(stage, request) -> None:
+    assembly: Assembly = request.getfixturevalue(stage)
+    named = {each["Type"].removeprefix("AWS::") for each in assembly.template["Resources"].values() if names(each)}
+
+    assert named == {kind for kind in NAMED if assembly.of_type(kind)}
+
+
+def test_what_outlives_its_stack_bears_the_stacks_own_id_so_that_another_may_be_deployed(prod: Assembly) -> None:
+    kept = [each for each in prod.template["Resources"].values() if each.get("DeletionPolicy", "").startswith("Retain")]
+    called = {name for each in kept for name in names(each)}
+
+    assert len(kept) > len(called)
+    assert called == {"predict-bitcoin-prod-<AWS::StackId|/2|-0>"}
+    assert prod.of_type("SageMaker::ModelPackageGroup")
