@@ -1,7 +1,7 @@
 """Puts back what a table has lost: bars from the lake, by the day, or any item from a copy of its table.
 
 For a person. Killed at any moment, it may be started again: what is there already is left as it is. Exits 0 when all
-is put back, 1 with the cause where it cannot be.
+is put back, 1 with the cause where it cannot be, or where nothing tells which of two items is newer.
 """
 
 import argparse
@@ -16,9 +16,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from btc.aws import clients
 from btc.aws.contention import ContendedError
+from btc.aws.forecasts import day_of_forecast
 from btc.aws.lake import Lake
 from btc.aws.outputs import NoStackError, output
 from btc.aws.restoring import put_back, restore_bars
+from btc.aws.scores import ScoreTable
 from btc.aws.state import StateTable
 from btc.aws.tables import BarTable
 from btc.settings import Settings, SettingsError
@@ -50,8 +52,8 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
     try:
         if chosen.command == "bars":
             _bars(chosen, Restore.from_env(_deployed(chosen.stack) if chosen.stack else environment))
-        else:
-            _items(chosen)
+        elif not _items(chosen):
+            return 1
     except (BotoCoreError, ClientError, ContendedError, NoStackError, SettingsError) as error:
         print(f"stopped: {error}", file=sys.stderr)
         return 1
@@ -73,10 +75,23 @@ def _bars(chosen: argparse.Namespace, settings: Restore) -> None:
     print(f"{kept + merged:,} writes to {settings.bars_table}")
 
 
-def _items(chosen: argparse.Namespace) -> None:
-    table = output(clients.cloudformation(), chosen.stack, TABLES[chosen.table]) if chosen.stack else chosen.table
-    done = put_back(clients.dynamodb(), chosen.copy, table, now=time.time(), replace=chosen.replace)
+def _items(chosen: argparse.Namespace) -> bool:
+    """Whether all was decided."""
+    client = clients.dynamodb()
+
+    def named(table: str) -> str:
+        return output(clients.cloudformation(), chosen.stack, TABLES[table]) if chosen.stack else table
+
+    days: set[tuple[Market, int]] = set()
+    note = (lambda item: days.add(day_of_forecast(item))) if chosen.table == "forecasts" else (lambda _: None)
+    table = named(chosen.table)
+    done = put_back(client, chosen.copy, table, now=time.time(), replace=chosen.replace, told=note)
+    for market, day in sorted(days):
+        ScoreTable(named("scores"), client).forget_marks(market, day)
     print(f"{done.added:,} items added to {table}, {done.replaced:,} replaced, {done.left:,} left as they are")
+    for key in done.undecided:
+        print(f"undecided: {key}: neither is newer; delete what is wrong, then start again", file=sys.stderr)
+    return not done.undecided
 
 
 def _deployed(stack: str) -> dict[str, str]:
@@ -104,7 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     items = commands.add_parser("items", parents=[common], help="any table's items, from a copy of it")
     items.add_argument("--table", required=True, help=f"{', '.join(TABLES)} of the stack, or a table's own name")
     items.add_argument("--copy", required=True, help="the table that was restored to a point in time")
-    items.add_argument("--replace", action="store_true", help="put them over what differs, too")
+    items.add_argument("--replace", action="store_true", help="put them over what differs and is not newer, too")
     return parser
 
 

@@ -35,6 +35,11 @@ def changed_hours(records: Iterable[Mapping[str, Any]]) -> dict[tuple[Market, in
     return spans
 
 
+def day_of_forecast(item: Item) -> tuple[Market, int]:
+    """The market and the UTC day (µs of its start) of an item's target."""
+    return _market_of(item), day_of(parse_iso(item["target_time"]["S"]))
+
+
 def minutes_of(records: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Market, int]]:
     """The market and the minute (µs of its start) that each record's forecast was made from the close of."""
     for record in records:

@@ -54,6 +54,10 @@ class ScoreTable:
         """Keep the marks of these hours of one day beside those of its others."""
         self._write(str(market), marks, retention_days)
 
+    def forget_marks(self, market: Market, day: int) -> None:
+        """Have the hours of this UTC day scored again when they come round: their forecasts are others than then."""
+        self.client.delete_item(TableName=self.name, Key={"series": {"S": str(market)}, "day": {"S": date(day)}})
+
     def _write(self, series: str, hours: Mapping[int, str], retention_days: int) -> None:
         day = day_of(min(hours))
         rows = {_HOURS[(hour - day) // HOUR]: {"S": text} for hour, text in hours.items()}
