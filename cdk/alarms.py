@@ -120,11 +120,13 @@ def watch_forecasts(alarms: Alarms, markets: Iterable[Market], model_warning_day
         )
     alarms.add(
         "ModelOld",
-        alarms.told("ModelAge", "forecast", "Maximum", DAY),
-        f"The champion learnt nothing in the last {model_warning_days} days; once it expires the baseline serves",
-        "look why no newer model was promoted: PipelineFailed, or the gate's decision beside each run in the models "
-        "bucket; start the pipeline by hand if its schedule did not.",
+        alarms.told("ModelAge", "score_forecasts", "Maximum", DAY),
+        f"In {model_warning_days} days no model came that learnt from them, not even a first one; or nobody looked",
+        "look why none was promoted: PipelineFailed, or the gate's decision beside each run in the models bucket; "
+        "start the pipeline by hand if its schedule did not. Nobody looks where score_forecasts does not run: see its "
+        "schedule.",
         threshold=model_warning_days,
+        missed=True,
     )
     alarms.add(
         "ModelUnreadable",

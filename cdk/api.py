@@ -128,6 +128,7 @@ class Api(Construct):
             timeout_s=15,
             snap_start=stage.snap_start,
         )
+        self.access_logs = log_group(self, "AccessLogs", stage=stage)
         self.api = self._rest(stage)
         methods = self._paths(stage)
         self._problems(stage)
@@ -155,7 +156,7 @@ class Api(Construct):
                 throttling_burst_limit=stage.total_rate_per_s,
                 method_options=_open_limits(stage),
                 tracing_enabled=stage.tracing,
-                access_log_destination=apigateway.LogGroupLogDestination(log_group(self, "AccessLogs", stage=stage)),
+                access_log_destination=apigateway.LogGroupLogDestination(self.access_logs),
                 access_log_format=apigateway.AccessLogFormat.json_with_standard_fields(
                     caller=False,
                     http_method=True,

@@ -21,6 +21,8 @@ from constructs import Construct
 from cdk.alarms import FIVE_MINUTES, LATE_S, Alarms, watch_feed, watch_forecasts
 from cdk.settings import Stage
 
+REFUSED = 20
+"""Requests in five minutes: one that was too fast is no fault."""
 SLOW_MS = 2000
 """How long one request in a hundred may take."""
 
@@ -34,6 +36,8 @@ class Reader(NamedTuple):
     """Whether what comes next makes good what it is behind with: a day's object is written whole, outcomes are looked
     up each hour, who hears no forecast asks. Then its age is on the dashboard alone; a batch that it cannot deliver is
     told of all the same."""
+    never_idle: bool = False
+    """Whether it is given something as long as the feed lives, so that its silence is a fault."""
 
 
 class Watched(NamedTuple):
@@ -43,8 +47,8 @@ class Watched(NamedTuple):
     readers: Mapping[str, Reader]
     """By name."""
     api: apigateway.RestApi
-    answers: lambda_.IFunction
-    """The function behind the API."""
+    access_logs: logs.LogGroup
+    """What the API was asked."""
     admission: lambda_.IFunction | None
     """The one that lets in who would listen; None where nothing is pushed."""
     failures: s3.Bucket
@@ -59,6 +63,7 @@ class Monitoring(Construct):
     def __init__(self, scope: Construct, construct_id: str, *, stage: Stage, watched: Watched) -> None:
         super().__init__(scope, construct_id)
         self.topic = self._topic(stage)
+        self._namespace = stage.metrics
         self._alarms = Alarms(self, self.topic, namespace=stage.metrics)
         watch_feed(self._alarms, stage.markets)
         watch_forecasts(self._alarms, stage.markets, stage.model_warning_days)
@@ -100,9 +105,13 @@ class Monitoring(Construct):
             self._alarms.add(
                 f"{name}Late",
                 age,
-                f"{name} is more than {late_s // 60} minutes behind its stream, whose records are kept for a day",
-                "its log tells its errors; without errors look at its throttles and duration.",
+                f"{name} is more than {late_s // 60} minutes behind its stream, whose records are kept for a day"
+                + (", or reads nothing" if readers[name].never_idle else ""),
+                "its log tells its errors; without errors look at its throttles and duration"
+                + (", at its event source, and at FeedSilent." if readers[name].never_idle else "."),
                 threshold=late_s * 1000,
+                periods=3 if readers[name].never_idle else 1,  # a window may lie across a period
+                missed=readers[name].never_idle,
             )
         return list(ages.values())
 
@@ -125,9 +134,11 @@ class Monitoring(Construct):
         )
         self._alarms.add(
             "ApiThrottled",
-            watched.answers.metric_throttles(period=FIVE_MINUTES),
-            "Lambda refused to run the API's function",
-            "see the account's concurrency: ask for more, or lower `total_rate_per_s`.",
+            self._refused(watched.access_logs),
+            f"Callers were refused with 429 at least {REFUSED} times in five minutes",
+            "the access log tells whose requests: a key that asks too fast or has used up its day, or all of them, and "
+            "then `total_rate_per_s` is too low. What Lambda refuses is among ApiFails.",
+            threshold=REFUSED,
         )
         if watched.admission:
             self._alarms.add(
@@ -138,6 +149,17 @@ class Monitoring(Construct):
                 "has more to answer.",
                 threshold=5,
             )
+
+    def _refused(self, access_logs: logs.LogGroup) -> cloudwatch.Metric:
+        """What the gateway and the function refuse; a metric that is paid for in the hours in which somebody is."""
+        found = access_logs.add_metric_filter(
+            "Refused",
+            metric_namespace=self._namespace,
+            metric_name="RequestsRefused",
+            # The gateway writes the number as text.
+            filter_pattern=logs.FilterPattern.string_value("$.status", "=", "429"),
+        )
+        return found.metric(statistic="Sum", period=FIVE_MINUTES)
 
     def _events(self, watched: Watched) -> None:
         """What AWS says happened goes to the topic at once, and is counted by the rule it matched."""

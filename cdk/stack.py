@@ -168,7 +168,7 @@ class PredictBitcoin(Stack):
     def _watch(self, stage: Stage) -> None:
         readers = {
             "AggregateBars": Reader(self.bars.aggregate, stage.aggregate_window_s),
-            "ArchiveTrades": Reader(self.archive.trades, stage.tape_window_s),
+            "ArchiveTrades": Reader(self.archive.trades, stage.tape_window_s, never_idle=True),
             "ArchiveBars": Reader(self.archive.bars, stage.archive_window_s, made_good=True),
             "ArchiveForecasts": Reader(self.archive.forecasts, stage.forecast_window_s, made_good=True),
         }
@@ -182,7 +182,7 @@ class PredictBitcoin(Stack):
                 trades=self.trades,
                 readers=readers,
                 api=self.api.api,
-                answers=self.api.function,
+                access_logs=self.api.access_logs,
                 admission=self.live.connect if self.live else None,
                 failures=self.failures.bucket,
                 pipeline_arn=self.training.pipeline_arn,

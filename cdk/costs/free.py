@@ -51,6 +51,7 @@ FREE: Final[Mapping[str, str]] = {
     "AWS::Lambda::EventSourceMapping": "paid for by the function's invocations; reading a table's stream is free to it",
     "AWS::Lambda::LayerVersion": "stored within what Lambda stores for nothing",
     "AWS::Lambda::Permission": _RIGHTS,
+    "AWS::Logs::MetricFilter": "paid for by its metric, in the hours in which it finds something",
     "AWS::S3::BucketPolicy": _RIGHTS,
     "AWS::SNS::Subscription": "paid for by the message: alarms are rare",
     "AWS::SNS::Topic": "paid for by the message: alarms are rare",

@@ -26,7 +26,7 @@ from btc.features import LOOK_BACK
 from btc.forecasts import Reason
 from btc.minutes import Minutes
 from btc.settings import Forecast
-from btc.times import DAY, MINUTE, SECOND, parse_iso
+from btc.times import MINUTE, SECOND
 
 logger = Logger()
 metrics = Metrics()
@@ -71,7 +71,7 @@ def forecast(bar: Bar, now: int) -> list[bool]:
     table = ForecastTable(settings().forecasts_table, clients.dynamodb())
     current = [each for each in made if each.target_time > now]
     added = [each.baseline for each in current if table.add(each, settings().retention_days)]
-    tell(bar, champion, now)
+    tell(bar, now)
     return added
 
 
@@ -88,12 +88,10 @@ def serving_model(champion: Champion | None, now: int) -> tuple[models.Model | N
         return None, Reason.UNREADABLE
 
 
-def tell(bar: Bar, champion: Champion | None, now: int) -> None:
-    """How old the bar is that was forecast from, and once a day, for that is what it costs by, the model."""
+def tell(bar: Bar, now: int) -> None:
+    """How old the bar is that was forecast from."""
     with single_metric("ForecastAge", MetricUnit.Seconds, (now - bar.end) / SECOND) as metric:
         metric.add_dimension("market", str(bar.market))
-    if champion and bar.end % DAY == 0:
-        metrics.add_metric("ModelAge", MetricUnit.Count, (now - parse_iso(champion.trained_until)) / DAY)
 
 
 @lru_cache(maxsize=2)

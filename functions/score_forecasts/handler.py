@@ -21,8 +21,9 @@ from btc.aws.scores import ScoreTable, Tables, score_hours, week
 from btc.aws.state import StateTable
 from btc.aws.tables import BarTable
 from btc.drifts import Bounds
+from btc.forecasts import HORIZONS
 from btc.settings import ScoreForecasts
-from btc.times import MINUTE
+from btc.times import DAY, MINUTE, day_of, parse_iso
 from btc.trades import Market
 
 logger = Logger()
@@ -53,6 +54,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
     done_at = last
     try:
         score_markets(now, last)
+        if day_of(last) < day_of(now):  # a metric is paid for by the hours in which it is told
+            metrics.add_metric("ModelAge", MetricUnit.Count, model_age(state, now))
         done_at = now
     finally:
         state.end_scoring(done_at)
@@ -74,6 +77,18 @@ def score_markets(now: int, last: int) -> None:
     add_details(metrics, {"ForecastsScored": len(scored)})
     told = {"hours": len(hours), "scored": len(scored), "minutes": correlation.minutes(scored)}
     logger.info("scored", extra=told)
+
+
+def model_age(state: StateTable, now: int) -> float:
+    """For how many days nothing was learnt: since the champion's data ended, or, where no model ever came, since the
+    first forecast that is kept.
+    """
+    table = ForecastTable(settings().forecasts_table, clients.dynamodb())
+    if champion := state.champion():
+        return (now - parse_iso(champion.trained_until)) / DAY
+    markets = map(Market.parse, settings().markets)
+    begun = [as_of for market in markets if (as_of := table.earliest(market, HORIZONS[-1])) is not None]
+    return (now - min(begun, default=now)) / DAY
 
 
 def watch(table: ScoreTable, market: Market, now: int) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from btc import settings
+from btc import forecasts, settings
 from btc.aws import clients
 from btc.aws.forecasts import ForecastTable
 from btc.aws.scores import ScoreTable
@@ -166,16 +166,33 @@ def test_forecasts_that_are_late_are_told_and_so_are_forecasts_that_are_not_made
     assert goes([]) == "ALARM"
 
 
+def looked(deployed: Deployed, monkeypatch: pytest.MonkeyPatch, now: int = MIDNIGHT) -> list[Sample]:
+    """What the function that scores tells when it runs then."""
+    module = deployed.load("score_forecasts", settings.ScoreForecasts)
+    monkeypatch.setattr(module, "time", SimpleNamespace(time_ns=lambda: now * 1000))
+    return deployed.printed(lambda: module.handler({}, TIMED))
+
+
 @pytest.mark.parametrize(("days", "expected"), [(15, "OK"), (17, "ALARM")])
-def test_a_model_that_has_grown_old_is_told_once_a_day(days, expected, deployed, monkeypatch, tmp_path):
+def test_a_model_that_has_grown_old_is_told_once_a_day(days, expected, deployed, monkeypatch):
     goes, trained = of("ModelOld", deployed), MIDNIGHT - days * DAY
-    clients.s3().put_object(Bucket="lake", Key="1", Body=artefact(tmp_path, trained))
     champion = Champion(VERSION, "bitcoin/1", "s3://lake/1", iso(trained), iso(trained))
     StateTable("state", clients.dynamodb()).promote(champion, {})
 
-    told = forecast_from(deployed, monkeypatch, MIDNIGHT - MINUTE)
-    assert goes(told) == expected
-    assert not [each for each in forecast_from(deployed, monkeypatch, MIDNIGHT) if each[1] == "ModelAge"]
+    assert goes(looked(deployed, monkeypatch)) == expected
+    assert not looked(deployed, monkeypatch, MIDNIGHT + 5 * MINUTE)
+    assert goes(looked(deployed, monkeypatch, MIDNIGHT + 5 * DAY)) == "ALARM"
+
+
+@pytest.mark.parametrize(("days", "expected"), [(15, "OK"), (17, "ALARM")])
+def test_a_first_model_that_never_comes_is_told_and_so_is_that_nobody_looks(days, expected, deployed, monkeypatch):
+    goes = of("ModelOld", deployed)
+    assert goes(looked(deployed, monkeypatch, MIDNIGHT - 20 * DAY)) == "OK", "nothing has been forecast yet"
+    for day in range(days + 1):
+        said(MIDNIGHT - day * DAY - HOUR, horizon=60)
+
+    assert goes(looked(deployed, monkeypatch)) == expected
+    assert goes([]) == "ALARM"
 
 
 def test_a_champion_that_the_deployed_version_cannot_read_is_told(deployed, monkeypatch, tmp_path):
@@ -195,7 +212,6 @@ def test_a_champion_that_the_deployed_version_cannot_read_is_told(deployed, monk
     ids=["as promised", "covers too little", "no better than a baseline"],
 )
 def test_a_model_that_has_drifted_is_told_by_what_it_has_lost(week, gone, deployed, monkeypatch):
-    module = deployed.load("score_forecasts", settings.ScoreForecasts)
     clients.sagemaker().create_pipeline(
         PipelineName="predict-bitcoin-dev", PipelineDefinition="{}", ClientRequestToken="t" * 32, RoleArn="r" * 20
     )
@@ -205,8 +221,7 @@ def test_a_model_that_has_drifted_is_told_by_what_it_has_lost(week, gone, deploy
     )
     lived(**week)
     [scored] = said_and_come()
-    monkeypatch.setattr(module, "time", SimpleNamespace(time_ns=lambda: (scored.end + 2 * SECOND) * 1000))
-    told = deployed.printed(lambda: module.handler({}, TIMED))
+    told = looked(deployed, monkeypatch, scored.end + 2 * SECOND)
 
     for name in ("CoverageDrifts", "SkillDrifts"):
         assert of(name, deployed)(told) == ("ALARM" if name == gone else "OK")
@@ -219,13 +234,16 @@ def lived(covered: int = 54, skill: float = 0.02) -> None:
         ScoreTable("scores", clients.dynamodb()).put(BTC, 5, MIDNIGHT - 2 * DAY + hour * HOUR, {VERSION: sums}, 60)
 
 
+def said(as_of: int, horizon: int) -> None:
+    """One forecast."""
+    quantiles = {horizon: [0.002 * (level - 0.5) for level in forecasts.LEVELS]}
+    [made] = forecasts.of(BTC, as_of, 100_000.0, quantiles, model_version=VERSION, baseline=False)
+    assert ForecastTable("forecasts", clients.dynamodb()).add(made, 60)
+
+
 def said_and_come() -> list[Any]:
     """One forecast, and the bar it was for."""
-    from btc import forecasts  # noqa: PLC0415
-
-    quantiles = {1: [0.002 * (level - 0.5) for level in forecasts.LEVELS]}
-    [made] = forecasts.of(BTC, NOON, 100_000.0, quantiles, model_version=VERSION, baseline=False)
-    assert ForecastTable("forecasts", clients.dynamodb()).add(made, 60)
+    said(NOON, horizon=1)
     tape = [Trade(BTC, 10 + row, NOON + (row - 1) * MINUTE, 10**13, 10**8, True) for row in range(2)]
     fold(tape, Watermark(BTC, NOON + MINUTE, 11))
     return BarTable("bars", clients.dynamodb()).between(BTC, NOON, NOON + MINUTE)

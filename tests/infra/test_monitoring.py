@@ -4,6 +4,7 @@ Of what AWS measures (streams, the API, rules) the metric's name, its dimensions
 AWS documents; tests/infra/test_alarms_of_aws.py causes their faults on the local stack.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -30,8 +31,7 @@ def by_aws(assembly: Assembly) -> Iterator[tuple[str, tuple[Any, ...]]]:
     api = {"ApiName": "predict-bitcoin-dev"}
     yield "ApiFails", ("AWS/ApiGateway", "5XXError", "Sum", api, 5)
     yield "ApiSlow", ("AWS/ApiGateway", "Latency", "p99", api, 2000)
-    on = {"FunctionName": f"<{assembly.logical_id('api')}>"}
-    yield "ApiThrottled", ("AWS/Lambda", "Throttles", "Sum", on, 1)
+    yield "ApiThrottled", ("PredictBitcoin", "RequestsRefused", "Sum", {}, 20)
     on = {"FunctionName": f"<{assembly.logical_id('connect_listeners')}>"}
     yield "ListenersRefused", ("AWS/Lambda", "Errors", "Sum", on, 5)
     for name in ("BatchFailed", "PipelineFailed"):
@@ -45,11 +45,27 @@ def test_alarms_on_what_aws_measures_name_its_metrics_and_resources(dev: Assembl
         statistic = alarm.get("Statistic") or alarm["ExtendedStatistic"]
         told = (alarm["Namespace"], alarm["MetricName"], statistic, dimensions(alarm), alarm["Threshold"])
         assert told == expected, name
-        assert alarm["TreatMissingData"] == "notBreaching"
+        assert alarm["TreatMissingData"] == ("breaching" if name == "ArchiveTradesLate" else "notBreaching")
 
 
 def test_every_alarm_is_caused_or_named_above(dev: Assembly) -> None:
     assert sorted(alarms(dev)) == sorted([*CAUSED, *(name for name, _ in by_aws(dev))])
+
+
+def test_who_is_refused_by_the_gateway_is_counted_from_its_log(dev: Assembly) -> None:
+    counted = dev.one("Logs::MetricFilter")
+    logged = resolved(dev.one("ApiGateway::Stage")["AccessLogSetting"])
+
+    assert json.loads(logged["Format"])["status"] == "$context.status", "as text"
+    assert counted["FilterPattern"] == '{ $.status = "429" }'
+    assert logged["DestinationArn"].endswith(f":{resolved(counted['LogGroupName'])}")
+    [metric] = counted["MetricTransformations"]
+    assert (metric["MetricNamespace"], metric["MetricName"], metric["MetricValue"]) == (
+        "PredictBitcoin",
+        "RequestsRefused",
+        "1",
+    )
+    assert "DefaultValue" not in metric, "it would be told, and paid for, each hour"
 
 
 def test_a_batch_that_was_given_up_matches_its_rule(dev: Assembly) -> None:

@@ -105,6 +105,17 @@ class ForecastTable:
         )
         return _forecast_of(market, horizon, page["Items"][0]) if page["Items"] else None
 
+    def earliest(self, market: Market, horizon: int) -> int | None:
+        """When (µs) the first forecast that is kept was made as of; None where there is none."""
+        page = self.client.query(
+            TableName=self.name,
+            KeyConditionExpression="series = :series",
+            ExpressionAttributeValues={":series": {"S": _series(market, horizon)}},
+            ProjectionExpression="as_of",
+            Limit=1,
+        )
+        return parse_iso(page["Items"][0]["as_of"]["S"]) if page["Items"] else None
+
     def newest(self, market: Market, *, consistent: bool = False) -> list[Forecast]:
         """The newest forecast of each horizon that has one, by horizon: two requests where all are of one minute.
 
