@@ -5,6 +5,7 @@ from typing import Any
 
 from aws_cdk import Duration
 from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kinesis as kinesis
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk.aws_lambda_event_sources import KinesisEventSource
@@ -38,6 +39,18 @@ def on_demand_table(
         encryption_key=key_of_its_own,
         **options,
     )
+
+
+def grant_items(table: dynamodb.ITable, grantee: iam.IGrantable, actions: Mapping[str, list[str]]) -> None:
+    """Each of these actions on the items whose partition key matches one of its patterns, and on no other."""
+    for action, keys in actions.items():
+        grantee.grant_principal.add_to_principal_policy(
+            iam.PolicyStatement(
+                actions=[f"dynamodb:{action}"],
+                resources=[table.table_arn],
+                conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": keys}},
+            )
+        )
 
 
 def closed() -> Mapping[str, Any]:

@@ -1,13 +1,12 @@
 """Forecasts: made when a bar closes, by the champion that promotion left."""
 
 from aws_cdk import aws_dynamodb as dynamodb
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk.aws_lambda_event_sources import DynamoEventSource
 from constructs import Construct
 
 from btc.settings import Forecast
-from cdk.bars import Bars, closed, on_demand_table
+from cdk.bars import Bars, closed, grant_items, on_demand_table
 from cdk.python_function import Layers, PythonFunction
 from cdk.settings import Stage
 
@@ -65,10 +64,4 @@ class Forecasts(Construct):
             )
         )
         # The table of the champion's pointer is the calibration's too: of it, nothing else may be written here.
-        self.function.add_to_role_policy(
-            iam.PolicyStatement(
-                actions=["dynamodb:PutItem"],
-                resources=[bars.state.table_arn],
-                conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["calibration:*"]}},
-            )
-        )
+        grant_items(bars.state, self.function, {"PutItem": ["calibration:*"]})

@@ -3,12 +3,11 @@
 from aws_cdk import CfnOutput, Duration
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_ecs as ecs
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kinesis as kinesis
 from constructs import Construct
 
 from btc.settings import FillHistory
-from cdk.bars import Bars
+from cdk.bars import Bars, grant_items
 from cdk.ingestion import Ingestion, add_scratch, fargate_task, image
 from cdk.logs import log_group
 from cdk.python_function import environment
@@ -49,17 +48,7 @@ class History(Construct):
 
     def grant_cursors(self, state: dynamodb.ITable) -> None:
         """It keeps in the state table how far a fill has come, and reads how far the live feed has; no more."""
-        for action, keys in {
-            "dynamodb:GetItem": ["history:*", "watermark:*"],
-            "dynamodb:PutItem": ["history:*"],
-        }.items():
-            self.task.task_role.add_to_principal_policy(
-                iam.PolicyStatement(
-                    actions=[action],
-                    resources=[state.table_arn],
-                    conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": keys}},
-                )
-            )
+        grant_items(state, self.task.task_role, {"GetItem": ["history:*", "watermark:*"], "PutItem": ["history:*"]})
 
     def tell(self, scope: Construct, ingestion: Ingestion) -> None:
         """What `aws ecs run-task` has to know, and a person's own `python -m functions.fill_history --stack`."""

@@ -80,8 +80,14 @@ class Ingestion(Construct):
             subnet_configuration=[ec2.SubnetConfiguration(name="public", subnet_type=ec2.SubnetType.PUBLIC)],
         )
         self.outbound = ec2.SecurityGroup(
-            self, "Outbound", vpc=self.vpc, description="Ingest task: out to the venue and to AWS, nothing in"
+            self,
+            "Outbound",
+            vpc=self.vpc,
+            description="Ingest task: out to the venue and to AWS, nothing in",
+            allow_all_outbound=False,
         )
+        # Names are asked of the network's own resolver, which no security group filters.
+        self.outbound.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.HTTPS, "The venue and AWS")
         self.logs = log_group(self, "Logs", stage=stage)
         self.task = self._task(stage)
         self.service = self._service(stage)

@@ -19,7 +19,11 @@ QUERIES = Path(__file__).parent / "queries"
 """One file a named query, its first line a comment that says what it tells."""
 
 
-def private_bucket(scope: Construct, construct_id: str, *, stage: Stage) -> s3.Bucket:
+OLD_VERSIONS = Duration.days(14)
+"""How long what was written over or deleted can be had back. The day under way is written anew every few minutes."""
+
+
+def private_bucket(scope: Construct, construct_id: str, *, stage: Stage, versioned: bool = False) -> s3.Bucket:
     """A bucket that no one reads unencrypted, in public or by mistake."""
     key = own_key(scope, stage=stage)
     return s3.Bucket(
@@ -30,6 +34,7 @@ def private_bucket(scope: Construct, construct_id: str, *, stage: Stage) -> s3.B
         encryption=s3.BucketEncryption.KMS if key else s3.BucketEncryption.S3_MANAGED,
         encryption_key=key,
         bucket_key_enabled=True if key else None,
+        versioned=versioned or None,
         removal_policy=removal_policy(stage),
         # A bucket has to be empty before it can go: CloudFormation runs a function that sees to it.
         auto_delete_objects=not (stage.keep_data or stage.emulated),
@@ -48,7 +53,9 @@ class Lake(Construct):
 
     def __init__(self, scope: Construct, construct_id: str, *, stage: Stage) -> None:
         super().__init__(scope, construct_id)
-        self.bucket = private_bucket(self, "Bucket", stage=stage)
+        self.bucket = private_bucket(self, "Bucket", stage=stage, versioned=stage.keep_data)
+        if stage.keep_data:
+            self.bucket.add_lifecycle_rule(id="old versions", noncurrent_version_expiration=OLD_VERSIONS)
         self.bucket.add_lifecycle_rule(id="query results", prefix="queries/", expiration=Duration.days(7))
         name = stage.prefix.replace("-", "_")
         self.database = glue.CfnDatabase(

@@ -5,10 +5,12 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_scheduler as scheduler
 from constructs import Construct
 
+from cdk.trust import service
+
 
 def every(scope: Construct, minutes: int, function: lambda_.IFunction, description: str) -> scheduler.CfnSchedule:
     """Invokes a function each so many minutes, in a role that can do nothing else."""
-    role = iam.Role(scope, "ScheduleRole", assumed_by=iam.ServicePrincipal("scheduler.amazonaws.com"))
+    role = iam.Role(scope, "ScheduleRole", assumed_by=service("scheduler"))
     allowed = iam.Grant.add_to_principal(
         grantee=role, actions=["lambda:InvokeFunction"], resource_arns=[function.function_arn]
     )

@@ -8,7 +8,7 @@ from constructs import Construct
 from cdk.api import Api
 from cdk.archive import Archive
 from cdk.audits import Audits
-from cdk.bars import Bars
+from cdk.bars import Bars, grant_items
 from cdk.dashboard import Dashboard
 from cdk.emptying import log_emptying
 from cdk.failures import Failures
@@ -111,7 +111,8 @@ class PredictBitcoin(Stack):
 
         aggregate_bars = self.bars.aggregate
         bars.grant(aggregate_bars, "dynamodb:Query", "dynamodb:PutItem")
-        state.grant(aggregate_bars, "dynamodb:GetItem", "dynamodb:PutItem")
+        state.grant(aggregate_bars, "dynamodb:GetItem")
+        grant_items(state, aggregate_bars, {"PutItem": ["watermark:*"]})
 
         audit_bars = self.audits.function
         bars.grant(audit_bars, "dynamodb:Query")
@@ -138,11 +139,12 @@ class PredictBitcoin(Stack):
         bars.grant(score_forecasts, "dynamodb:Query")
         forecasts.grant(score_forecasts, "dynamodb:Query", "dynamodb:UpdateItem")
         scores.grant(score_forecasts, "dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem")
-        state.grant(score_forecasts, "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
+        state.grant(score_forecasts, "dynamodb:GetItem")
+        grant_items(state, score_forecasts, {"PutItem": ["retraining"], "UpdateItem": ["scoring"]})
         self.training.grant_start(score_forecasts)
 
         promote_model = self.training.promote
-        state.grant(promote_model, "dynamodb:PutItem")
+        grant_items(state, promote_model, {"PutItem": ["champion"]})
         grant_get(self.training.models, promote_model, "models/*")
 
         api = self.api.function

@@ -8,6 +8,7 @@ from constructs import Construct
 
 from cdk.removal import lasting_name
 from cdk.settings import Stage
+from cdk.trust import service
 
 FOLDER = "mlflow"
 """Of the models' bucket: the app's own, where reports and pictures lie."""
@@ -37,7 +38,7 @@ class Tracking(Construct):
         role = iam.Role(
             self,
             "Role",
-            assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"),
+            assumed_by=service("sagemaker"),
             description="The MLflow app, reading and writing its files",
         )
         models.grant_read_write(role, f"{FOLDER}/*")

@@ -20,6 +20,7 @@ from cdk.registry import EmptyRegistry
 from cdk.removal import lasting_name
 from cdk.settings import Stage
 from cdk.tracking import FOLDER, Tracking
+from cdk.trust import service
 from cdk.xgboost_image import ACCOUNTS, REPOSITORY, TAG
 from training import pipeline
 
@@ -58,7 +59,7 @@ class Training(Construct):
         self.role = iam.Role(
             self,
             "Role",
-            assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"),
+            assumed_by=service("sagemaker"),
             description="The pipeline and the jobs it starts",
         )
         self.source = s3_assets.Asset(self, "Source", path=str(_source()))
@@ -120,7 +121,7 @@ class Training(Construct):
         return made
 
     def _weekly(self, stage: Stage) -> None:
-        role = iam.Role(self, "ScheduleRole", assumed_by=iam.ServicePrincipal("scheduler.amazonaws.com"))
+        role = iam.Role(self, "ScheduleRole", assumed_by=service("scheduler"))
         allowed = self.grant_start(role)
         schedule = scheduler.CfnSchedule(
             self,

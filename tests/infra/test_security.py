@@ -258,3 +258,46 @@ def test_the_task_is_healthy_by_its_own_watermarks(stage: str, request: pytest.F
     [mount] = container["MountPoints"]
     assert (mount["ContainerPath"], mount["ReadOnly"]) == ("/tmp", False)
     assert task["Volumes"] == [{"Name": mount["SourceVolume"]}]
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_roles_of_services_that_tell_for_whom_they_act_trust_them_for_this_account_alone(stage, request) -> None:
+    trusted = {"scheduler.amazonaws.com", "sagemaker.amazonaws.com"}
+    for name, role in request.getfixturevalue(stage).of_type("IAM::Role").items():
+        [statement] = resolved(role["Properties"]["AssumeRolePolicyDocument"]["Statement"])
+        if statement["Principal"]["Service"] in trusted:
+            assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": "<AWS::AccountId>"}}, name
+
+
+def test_what_is_written_over_in_productions_lake_can_be_had_back_for_a_while(dev: Assembly, prod: Assembly) -> None:
+    versioned = {
+        name: each["Properties"]
+        for assembly in (dev, prod)
+        for name, each in assembly.of_type("S3::Bucket").items()
+        if "VersioningConfiguration" in each["Properties"]
+    }
+
+    [(name, lake)] = versioned.items()
+    assert name.startswith("Lake")
+    rules = {rule["Id"]: rule for rule in lake["LifecycleConfiguration"]["Rules"]}
+    assert rules["old versions"]["NoncurrentVersionExpiration"] == {"NoncurrentDays": 14}
+
+
+def test_who_writes_state_writes_its_own_items_alone(dev: Assembly) -> None:
+    state = f"<{next(name for name in dev.of_type('DynamoDB::Table') if name.startswith('BarsState'))}.Arn>"
+    keys = {
+        tuple(statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"])
+        for policy in dev.of_type("IAM::Policy").values()
+        for statement in resolved(policy["Properties"]["PolicyDocument"]["Statement"])
+        if statement["Resource"] == state and statement["Action"] in ("dynamodb:PutItem", "dynamodb:UpdateItem")
+        if not statement.get("Sid")
+    }
+
+    assert {("watermark:*",), ("calibration:*",), ("champion",), ("retraining",), ("scoring",)} <= keys
+
+
+def test_the_ingest_task_reaches_out_by_https_alone(dev: Assembly) -> None:
+    [group] = dev.of_type("EC2::SecurityGroup").values()
+    [rule] = group["Properties"]["SecurityGroupEgress"]
+
+    assert (rule["IpProtocol"], rule["FromPort"], rule["ToPort"]) == ("tcp", 443, 443)

@@ -88,7 +88,7 @@ class Binance:
     """
 
     venue: str = VENUE
-    url: str = "wss://stream.binance.com:9443"
+    url: str = "wss://stream.binance.com:443"
     silence: float = 10.0
     quiet: float = 5.0
     # The venue ends a connection after 24 hours.
