@@ -102,7 +102,7 @@ class Bill:
 
     def _every_minutes(self, function: str) -> float:
         """What its schedule says."""
-        for schedule in self._of_type("AWS::Scheduler::Schedule").values():
+        for schedule in self.of_type("AWS::Scheduler::Schedule").values():
             target = schedule["Target"]["Arn"].get("Fn::GetAtt", [""])[0]
             if target and service(self.template["Resources"][target].get("Properties", {})) == function:
                 return float(schedule["ScheduleExpression"].removeprefix("rate(").split()[0])

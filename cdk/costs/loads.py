@@ -71,7 +71,7 @@ USED: Final = {
     "forecast bar": Used(reads=3, writes=8, calls=8, log_bytes=667, cpu_ms=16.0),
     "score_forecasts hour": Used(reads=85, writes=19, calls=18, log_bytes=2109, cpu_ms=100.0),
     "score_forecasts hour again": Used(reads=60, writes=18, calls=12, log_bytes=366, cpu_ms=87.0),
-    "score_forecasts hour and day again": Used(reads=138, writes=18, calls=14, log_bytes=367, cpu_ms=164.0),
+    "score_forecasts hour and day again": Used(reads=142, writes=18, calls=14, log_bytes=367, cpu_ms=164.0),
     "audit_bars day": Used(reads=86, calls=3, log_bytes=771, cpu_ms=81.0),
     "connect_listeners visit": Used(writes=4, calls=4, log_bytes=352, cpu_ms=2.3),
     "push_forecasts nobody": Used(reads=0.5, calls=1, log_bytes=428, cpu_ms=0.7),

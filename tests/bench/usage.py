@@ -40,7 +40,7 @@ from btc.settings import (
     Settings,
 )
 from btc.tape import Watermark
-from btc.times import MINUTE, SECOND, iso
+from btc.times import HOUR, MINUTE, SECOND, iso
 from btc.trades import Trade, Trades
 from tests.bench.live_market import (
     FIRST,
@@ -176,9 +176,9 @@ def of_the_forecasts(held: Sequence[Bar]) -> Invocations:
     unsettle(said(held[-30].end - MINUTE)[0])
     yield "score_forecasts hour", lambda: score.handler({}, CALL)
     yield "score_forecasts hour again", lambda: score.handler({}, CALL)
-    yield "score_forecasts begun warm", lambda: state.end_scoring(0)
+    yield "score_forecasts begun warm", lambda: state.end_scoring(NOON - 2 * HOUR)
     yield "score_forecasts marks warm", lambda: score.handler({}, CALL)
-    yield "score_forecasts begun anew warm", lambda: state.end_scoring(0)
+    yield "score_forecasts begun anew warm", lambda: state.end_scoring(NOON - 2 * HOUR)
     yield "score_forecasts hour and day again", lambda: score.handler({}, CALL)
 
     of_audit = {"stream": "trades", "markets": (str(BTC),), "rest_url": ""}

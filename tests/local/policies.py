@@ -77,6 +77,15 @@ NARROWED: Final = {
     ("forecast", "dynamodb:PutItem", "BarsState"): {
         "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["calibration:*"]}
     },
+    **{
+        (caller, f"dynamodb:{action}", "BarsState"): {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [key]}}
+        for caller, action, key in (
+            ("aggregate_bars", "PutItem", "watermark:*"),
+            ("promote_model", "PutItem", "champion"),
+            ("score_forecasts", "PutItem", "retraining"),
+            ("score_forecasts", "UpdateItem", "scoring"),
+        )
+    },
     ("api", "dynamodb:PutItem", "LiveListeners"): {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["ticket"]}},
     ("fill_history", "dynamodb:GetItem", "BarsState"): {
         "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["history:*", "watermark:*"]}
