@@ -165,6 +165,7 @@ def _trained(data: Dataset, parts: Split, beside: Sequence[Dataset], told: argpa
     samples = data.matrix[parts.test[:: len(parts.test) // SAMPLES]]
     calibration = fit.calibrate(data, parts, heads)
     rolling = issue.rolling(data, parts, heads, calibration)
+    heads = fit.renew(data, parts, heads, seed=told.seed, beside=beside)
     return models.write(told.out / "model", heads, calibration, rolling, samples, about)
 
 

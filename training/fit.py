@@ -8,6 +8,7 @@ import numpy as np
 from btc.forecasts import LEVELS
 from btc.heads import Heads, predicted
 from btc.minutes import Floats, Ints
+from btc.nets import Net
 from training import networks
 from training.dataset import Dataset
 from training.growth import Laplace, Pinball, Shards, booster_params, grow, modes
@@ -39,7 +40,7 @@ def fit(  # noqa: PLR0913 - what a fit takes
     The rows of the datasets `beside` are learnt from too; the lines are those of the market itself. Of each dataset
     ROWS rows are taken at the most, evenly spread.
     """
-    views = Views.of_both(*((each, thinned(rows, ROWS)) for each, rows in _sources(dataset, split, beside)))
+    views = _views(dataset, split.train, beside)
     matrix = Shards.of(views.features, views.total, threads)
     size_params = booster_params(SPREAD, matrix.tree_rows, seed, threads, device)
     params = booster_params(tuned.params, matrix.tree_rows, seed, threads, device)
@@ -57,13 +58,38 @@ def fit(  # noqa: PLR0913 - what a fit takes
         say(f"trees of {horizon} min: {rounds} and {quantiles.num_boosted_rounds()}")
     if not any(tuned.weights.values()):
         return heads
-    plains = {horizon: Plain(head.line, head.shape, head.modes) for horizon, head in heads.items()}
-    nets = networks.taught(views, plains, seed, say)
+    nets = _nets(views, heads, seed, say)
     return {horizon: head._replace(net=nets[horizon], weight=tuned.weights[horizon]) for horizon, head in heads.items()}
 
 
-def _sources(dataset: Dataset, split: Split, beside: Sequence[Dataset]) -> list[tuple[Dataset, Ints]]:
-    return [(dataset, split.train), *((each, each.rows) for each in beside)]
+def renew(  # noqa: PLR0913 - what a fit takes
+    dataset: Dataset,
+    split: Split,
+    heads: Mapping[int, Heads],
+    *,
+    seed: int,
+    beside: Sequence[Dataset] = (),
+    say: Callable[[str], None] = print,
+) -> dict[int, Heads]:
+    """The heads with networks that have learnt from the calibrating rows too, once these have served their purpose.
+
+    The newest weeks tell most of those to come. What the calibration has learnt stays: it is of networks taught alike,
+    and follows these from the first outcome on. The trees stay as well, they would take longer than all before.
+    """
+    if all(head.net is None for head in heads.values()):
+        return dict(heads)
+    nets = _nets(_views(dataset, split.learnt, beside), heads, seed, say)
+    return {horizon: head._replace(net=nets[horizon]) for horizon, head in heads.items()}
+
+
+def _nets(views: Views, heads: Mapping[int, Heads], seed: int, say: Callable[[str], None]) -> dict[int, Net]:
+    plains = {horizon: Plain(head.line, head.shape, head.modes) for horizon, head in heads.items()}
+    return networks.taught(views, plains, seed, say)
+
+
+def _views(dataset: Dataset, rows: Ints, beside: Sequence[Dataset]) -> Views:
+    sources = [(dataset, rows), *((each, each.rows) for each in beside)]
+    return Views.of_both(*((each, thinned(chosen, ROWS)) for each, chosen in sources))
 
 
 def calibrate(dataset: Dataset, split: Split, heads: Mapping[int, Heads]) -> dict[int, Floats]:

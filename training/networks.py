@@ -17,15 +17,14 @@ from btc.minutes import Floats, Ints
 from btc.nets import Layer, Net, Singles, sigmoid
 from training.views import Views
 
-HIDDEN: Final = (256, 128)
 EPOCHS: Final = 4
 """Of both views: each row is learnt from eight times."""
-BATCH: Final = 2048
+BATCH: Final = 1024
 LEAST_STEPS: Final = 4000
 """Where there are fewer rows the batches are smaller instead."""
 SMALLEST: Final = 256
 RATE: Final = 1e-3
-DECAY: Final = 0.02
+DECAY: Final = 0.3
 DROPOUT: Final = 0.25
 
 _WARM: Final = 0.05
@@ -35,6 +34,21 @@ _STEEPEST: Final = np.float32(4)
 _AMOUNT: Final = 0.3
 """How far an output of 1 moves the quantiles by a mode, in the mean over levels: about a step of what is learnt."""
 _LEVELS: Final = np.array(LEVELS, dtype=np.float32)
+
+
+class Trunk(NamedTuple):
+    """Hidden layers that some horizons share."""
+
+    hidden: tuple[int, ...]
+    learns: int
+    """The longest horizon (minutes) that it learns from."""
+    serves: int
+    """The longest that it serves."""
+
+
+TRUNKS: Final = (Trunk((512, 256), learns=15, serves=15), Trunk((256, 128), learns=60, serves=60))
+"""What is near has more to learn, and more independent rows to learn it from: an hour's few overfit wide layers and spoil
+them for the others, while to the narrow ones that serve it the near horizons are a help."""
 
 
 class Plain(NamedTuple):
@@ -117,13 +131,26 @@ class _Adam:
 def taught(
     views: Views, plains: Mapping[int, Plain], seed: int, say: Callable[[str], None] = lambda _: None
 ) -> dict[int, Net]:
-    """A network a horizon, all with the same hidden layers, that has learnt from the views."""
+    """A network a horizon that has learnt from the views; see TRUNKS."""
+    found: dict[int, Net] = {}
+    for trunk in TRUNKS:
+        served = [horizon for horizon in plains if horizon <= trunk.serves and horizon not in found]
+        if served:
+            learnt = {horizon: plain for horizon, plain in plains.items() if horizon <= trunk.learns}
+            nets = _taught(views, learnt, trunk.hidden, seed, say)
+            found |= {horizon: nets[horizon] for horizon in served}
+    return found
+
+
+def _taught(
+    views: Views, plains: Mapping[int, Plain], hidden: tuple[int, ...], seed: int, say: Callable[[str], None]
+) -> dict[int, Net]:
     source = np.random.default_rng(seed)
     returns = np.stack(
         [views.targets(horizon) / np.exp(views.of(plain.line)) for horizon, plain in plains.items()], axis=1
     ).astype(np.float32)
     loss = _Loss(plains, returns)
-    learnt = _begun(views, loss.factors.size, source)
+    learnt = _begun(views, (*hidden, loss.factors.size), source)
     batch = int(np.clip(views.total * EPOCHS // LEAST_STEPS, SMALLEST, BATCH))
     batches = max(1, views.total // batch)
     mover = _Adam(learnt.arrays, EPOCHS * batches)
@@ -132,12 +159,13 @@ def taught(
         for number in range(batches):
             rows, places = views.drawn(order[number * batch : (number + 1) * batch])
             mover.move(_slopes(learnt.net(), rows, places, loss, source))
-        say(f"network: {epoch + 1} of {EPOCHS} rounds of {batches} steps")
+        say(f"network to {max(plains)} min: {epoch + 1} of {EPOCHS} rounds of {batches} steps")
     net = learnt.net().scaled(loss.factors)
     return dict(zip(plains, net.parted(len(plains)), strict=True))
 
 
-def _begun(views: Views, outputs: int, source: np.random.Generator) -> _Learnt:
+def _begun(views: Views, outputs: tuple[int, ...], source: np.random.Generator) -> _Learnt:
+    """Layers of so many outputs, the hidden ones first."""
     sample, _ = views.drawn(np.arange(0, views.total, 1 + views.total // 50_000))
     known = np.isfinite(sample)
     count = np.maximum(known.sum(axis=0), 1)
@@ -145,13 +173,13 @@ def _begun(views: Views, outputs: int, source: np.random.Generator) -> _Learnt:
     width = np.sqrt(np.where(known, (sample - centre) ** 2, 0).sum(axis=0) / count)
     varies = width > 0
     width[~varies] = 1.0
-    sizes = (sample.shape[1], *HIDDEN, outputs)
+    sizes = (sample.shape[1], *outputs)
     arrays = []
     for number, (inputs, into) in enumerate(pairwise(sizes)):
-        spread = (2 / inputs) ** 0.5 * (1 if number < len(HIDDEN) else 0.1)
+        spread = (2 / inputs) ** 0.5 * (1 if number < len(outputs) - 1 else 0.1)
         arrays += [(spread * source.standard_normal((inputs, into))).astype(np.float32), np.zeros(into, np.float32)]
     arrays[0][~varies] = 0  # nothing is learnt of what does not vary, so that it shall say nothing later
-    arrays.append(np.zeros((sample.shape[1], outputs), np.float32))
+    arrays.append(np.zeros((sample.shape[1], outputs[-1]), np.float32))
     return _Learnt(centre.astype(np.float32), width.astype(np.float32), arrays)
 
 

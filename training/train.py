@@ -65,6 +65,7 @@ def train(  # noqa: PLR0913 - what a run is told
     heads = fit.fit(data, parts, tuned, seed=seed, threads=threads, device=device, say=_say)
     offsets = fit.calibrate(data, parts, heads)
     rolling = issue.rolling(data, parts, heads, offsets)
+    heads = fit.renew(data, parts, heads, seed=seed, say=_say)
     about = _about(data, parts, tuned)
     draft = publish.write_model(model_dir, data.matrix[parts.test], heads, offsets, rolling, about)
     metrics, losses = evaluate.evaluate(data, parts.learnt, parts.test, issue.issued(data, parts.test, draft), seed)

@@ -45,7 +45,7 @@ FIRST: Final[Mapping[str, float]] = {
     "lambda": 20.0,
 }
 """The plain recipe: every search tries it first."""
-WEIGHT: Final = 0.6
+WEIGHT: Final = 0.8
 """The share of a network that has shown what it learns; trees have the rest."""
 SPREAD: Final[Mapping[str, float]] = {
     "eta": 0.06,

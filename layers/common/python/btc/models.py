@@ -25,8 +25,7 @@ from btc.nets import Net
 from btc.times import parse_iso
 
 DESCRIPTION: Final = "model.json"
-FORMAT: Final = "model/5"
-NET: Final = "net.npz"
+FORMAT: Final = "model/6"
 _PREDICTING: Final = (
     *("features", "horizons", "levels", "lines", "shapes", "modes", "weights", "calibration", "rolling"),
     "sha256",
@@ -63,7 +62,8 @@ class Model:
             files = _folder(path) if path.is_dir() else unpacked(path)
             description = json.loads(files[DESCRIPTION])
             _require_format(path, description)
-            model = cls(description, _read(files, description))
+            heads = {horizon: _heads(files, description, horizon) for horizon in description["horizons"]}
+            model = cls(description, heads)
             model._check(path)
         except ModelError:
             raise
@@ -172,9 +172,7 @@ def write(  # noqa: PLR0913, PLR0917 - what an artefact holds
         for horizon, boosters in heads.items()
         for name, booster in zip(_names(horizon), (boosters.spread, boosters.quantiles), strict=True)
     }
-    nets = [head.net for head in heads.values() if head.net is not None]
-    if nets:
-        files[NET] = _bytes(Net.joined(nets))
+    files |= {_net(horizon): _bytes(head.net) for horizon, head in heads.items() if head.net is not None}
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     offsets = {str(horizon): [float(value) for value in values] for horizon, values in calibration.items()}
     predicting = {
@@ -220,24 +218,20 @@ def _names(horizon: int) -> tuple[str, str]:
     return f"spread_{horizon}.ubj", f"quantiles_{horizon}.ubj"
 
 
-def _read(files: Mapping[str, bytes], description: Mapping[str, Any]) -> dict[int, Heads]:
-    heads = {horizon: _heads(files, description, horizon) for horizon in description["horizons"]}
-    weights = {int(horizon): float(weight) for horizon, weight in description["weights"].items()}
-    if not weights:
-        return heads
-    with np.load(io.BytesIO(_proven(files, NET, description["sha256"])), allow_pickle=False) as parts:
-        nets = Net.of_arrays(dict(parts)).parted(len(weights))
-    return heads | {
-        horizon: heads[horizon]._replace(net=net, weight=weight)
-        for (horizon, weight), net in zip(weights.items(), nets, strict=True)
-    }
+def _net(horizon: int) -> str:
+    return f"net_{horizon}.npz"
 
 
 def _heads(files: Mapping[str, bytes], description: Mapping[str, Any], horizon: int) -> Heads:
     size, quantiles = (_booster(files, name, description["sha256"]) for name in _names(horizon))
     line = Line.from_dict(description["lines"][str(horizon)])
     shape, modes = (np.array(description[name][str(horizon)], dtype=np.float64) for name in ("shapes", "modes"))
-    return Heads(size, quantiles, line, shape, modes)
+    heads = Heads(size, quantiles, line, shape, modes)
+    weight = description["weights"].get(str(horizon))
+    if weight is None:
+        return heads
+    with np.load(io.BytesIO(_proven(files, _net(horizon), description["sha256"])), allow_pickle=False) as parts:
+        return heads._replace(net=Net.of_arrays(dict(parts)), weight=float(weight))
 
 
 def _booster(files: Mapping[str, bytes], name: str, hashes: Mapping[str, str]) -> xgb.Booster:
@@ -257,9 +251,7 @@ def _bytes(net: Net) -> bytes:
 
 
 def _folder(path: Path) -> dict[str, bytes]:
-    return {
-        file.name: file.read_bytes() for file in path.iterdir() if file.suffix in (".json", ".ubj") or file.name == NET
-    }
+    return {file.name: file.read_bytes() for file in path.iterdir() if file.suffix in {".json", ".ubj", ".npz"}}
 
 
 def unpacked(path: Path) -> dict[str, bytes]:

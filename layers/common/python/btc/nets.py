@@ -1,4 +1,4 @@
-"""A small neural network over features: what bends smoothly, where trees go in steps; all horizons share its layers."""
+"""A small neural network over features: what bends smoothly, where trees go in steps."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, Self
@@ -59,16 +59,8 @@ class Net(NamedTuple):
         last = Layer(self.last.weights * factors, self.last.bias * factors)
         return self._replace(last=last, direct=self.direct * factors)
 
-    @classmethod
-    def joined(cls, nets: Sequence[Self]) -> Self:
-        """One network with the outputs of some that share all other layers, one's after the other's."""
-        last = Layer(
-            np.concatenate([net.last.weights for net in nets], axis=1), np.concatenate([net.last.bias for net in nets])
-        )
-        return nets[0]._replace(last=last, direct=np.concatenate([net.direct for net in nets], axis=1))
-
     def parted(self, count: int) -> list[Self]:
-        """The networks that `joined` was given: so many of equal outputs."""
+        """So many networks of equal outputs, which share all layers but the last."""
         whole = (self.last.weights, self.last.bias, self.direct)
         parts = zip(*(np.split(each, count, axis=-1) for each in whole), strict=True)
         return [self._replace(last=Layer(weights, bias), direct=direct) for weights, bias, direct in parts]
