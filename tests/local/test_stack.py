@@ -95,8 +95,8 @@ def test_one_id_leads_from_the_feed_to_what_became_of_a_forecast(run: Run) -> No
     """An answer tells its minute; all logs name it, each in a line that tells what was done with it."""
     stack, as_of = run.session.stack, parse_iso(run.summary.forecast["as_of"])
     [minute] = correlation.minutes([(run.session.market, as_of - MINUTE)])
-    # A batch of trades may hold more minutes than a line names: it names their day.
-    named = {"archive_trades": {minute, f"{run.session.market} {date(as_of - MINUTE)}"}}
+    # A batch may hold more minutes than a line names: it names their day.
+    names = {minute, f"{run.session.market} {date(as_of - MINUTE)}"}
     done = {
         "ingest_trades": "ingested",
         **dict.fromkeys(("archive_trades", "archive_bars", "archive_forecasts"), "archived"),
@@ -106,7 +106,7 @@ def test_one_id_leads_from_the_feed_to_what_became_of_a_forecast(run: Run) -> No
         "push_forecasts": "pushed",
     }
     until = time.monotonic() + 120
-    while left := {name for name, what in done.items() if not _told(stack.log(name), what, named.get(name, {minute}))}:
+    while left := {name for name, what in done.items() if not _told(stack.log(name), what, names)}:
         stack.check()
         assert time.monotonic() < until, f"{minute} is not in the logs of {', '.join(sorted(left))}"
         time.sleep(1)
