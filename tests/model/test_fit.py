@@ -1,0 +1,39 @@
+"""What the heads that are served have learnt from."""
+
+from dataclasses import replace
+
+from training import fit
+
+
+def nets(heads):
+    return b"".join(array.tobytes() for head in heads.values() for array in head.net.arrays().values())
+
+
+def silent(_):
+    return None
+
+
+def test_networks_learn_of_the_calibrating_rows_in_the_end_and_of_no_later_ones(run, data, parts):
+    views = fit._views(data, parts.train, ())
+    taught = fit._nets(views, run.model.heads, 1, silent)
+    heads = {horizon: head._replace(net=taught[horizon]) for horizon, head in run.model.heads.items()}
+
+    def renewed(rows):
+        """Where all returns of these rows had been others."""
+        changed = {horizon: target.copy() for horizon, target in data.targets.items()}
+        for target in changed.values():
+            target[rows] = -1.5
+        return fit.renew(replace(data, targets=changed), parts, heads, seed=1, say=silent)
+
+    as_it_is = renewed(parts.test[:0])
+    assert nets(as_it_is) != nets(heads)
+    assert nets(renewed(parts.test)) == nets(as_it_is)
+    assert nets(renewed(parts.calibrate)) != nets(as_it_is)
+    for horizon, head in as_it_is.items():
+        assert head._replace(net=None) == heads[horizon]._replace(net=None)
+
+
+def test_where_trees_alone_were_worth_it_no_network_is_taught(run, data, parts):
+    heads = {horizon: head._replace(net=None) for horizon, head in run.model.heads.items()}
+
+    assert all(head.net is None for head in fit.renew(data, parts, heads, seed=1).values())
