@@ -159,7 +159,9 @@ def test_the_templates_schedule_runs_the_audit(empty: System) -> None:
         """Five minutes pass in a second."""
         return began + 300 * (time.monotonic() - origin)
 
-    scheduler = Scheduler(declarations.schedules(system.stack.deployed), {function.spec.arn: function.invoke}, quickly)
+    schedules = declarations.schedules(system.stack.deployed)
+    declared = [each for each in schedules if each.function_arn == function.spec.arn]
+    scheduler = Scheduler(declared, {function.spec.arn: function.invoke}, quickly)
     scheduler.start()
     until(lambda: bool(scheduler.results))
     scheduler.stop()

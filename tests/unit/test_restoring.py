@@ -49,6 +49,17 @@ def spoilt(bar: Bar) -> None:
     assert table.replace([replace(bar, close=1)], stored, time.time_ns() // 1000 + MINUTE)
 
 
+def test_of_a_minute_that_is_proven_empty_there_is_one_bar_too():
+    fold([trade(1, 0), trade(2, 2)], Watermark(BTC, NOON + 3 * MINUTE, 2))
+    before, copy = bars(), copied("bars")
+    assert before[1].complete
+    assert not before[1].ranges
+    spoilt(before[1])
+
+    assert put_back(clients.dynamodb(), copy, "bars", now=time.time(), replace=True) == PutBack(0, 1, 2)
+    assert bars() == before
+
+
 def test_what_differs_is_put_over_only_where_that_is_asked_for():
     fold([trade(1, 0), trade(2, 1), trade(3, 2)], Watermark(BTC, NOON + 3 * MINUTE, 3))
     before, copy = bars(), copied("bars")

@@ -137,7 +137,8 @@ def _newer_bar(item: Item, held: Item) -> bool | None:
         return True if both == mine else False if both == theirs else None
     if item["complete"] != held["complete"]:
         return bool(item["complete"]["BOOL"])
-    return True if mine else None
+    # Of the same trades, none among them where ids prove it; a kline proves nothing, and a later one may be righter.
+    return True if mine or item["complete"]["BOOL"] else None
 
 
 def _later(mine: Any, theirs: Any) -> bool | None:
