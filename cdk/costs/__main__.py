@@ -26,22 +26,6 @@ from cdk.settings import Stage, stage_named
 
 SMALL = 0.005
 """Dollars a month below which a resource is told among the others."""
-
-
-GIVEN: Final = {
-    "alarm": "10 alarms",
-    "metric": "10 custom metrics",
-    "dashboard": "3 dashboards",
-    "log_gb": "5 GB of logs",
-    "log_stored_gb": "5 GB of logs kept",
-    "request": "1 M invocations",
-    "lambda_gb_s": "400,000 GB-s",
-    "dynamodb_gb": "25 GB in tables",
-    "kms": "20,000 data keys",
-    "out_gb": "100 GB out",
-    "schedule": "14 M scheduled runs",
-    "trace": "100,000 traces",
-}
 SHARED: Final = "a second stage in the account shares what is always free"
 
 
@@ -135,7 +119,7 @@ def by_resource(bill: Bill) -> Table:
 def free_items(rows: list[Row]) -> str:
     """What AWS gives each account, in words shorter than the prices'."""
     large = [row for row in sorted(rows, key=lambda row: row.usd) if row.usd <= -SMALL]
-    return ", ".join(f"{GIVEN[row.price]} {row.usd:.2f}" for row in large)
+    return ", ".join(f"{ALLOWANCES[row.price].words} {row.usd:.2f}" for row in large)
 
 
 def items(rows: list[Row]) -> str:
@@ -182,8 +166,8 @@ def prices(rows: list[Row]) -> Table:
         shown = f"{price.usd * 1e6:g} a million" if price.usd < 0.0001 else f"{price.usd:g}"
         table.add_row(price.unit, shown, price.source.read or "NOT READ", price.source.page.split("/")[0])
     for name in sorted({row.price for row in rows if row.free}):
-        source = ALLOWANCES[name].source
-        table.add_row(f"always free: {GIVEN[name]}", "", source.read or "NOT READ", source.page.split("/")[0])
+        _, words, source = ALLOWANCES[name]
+        table.add_row(f"always free: {words}", "", source.read or "NOT READ", source.page.split("/")[0])
     return table
 
 

@@ -30,6 +30,8 @@ class Allowance(NamedTuple):
 
     quantity: float
     """In the price's unit."""
+    words: str
+    """The same, in words shorter than the price's."""
     source: Source
 
 
@@ -79,7 +81,7 @@ PRICES: Final[Mapping[str, Price]] = {
     "pitr_gb": Price(0.20, "GB-month, recovery to a point in time", _unread("dynamodb")),
     "metric": Price(0.30, "custom metric a month", _METRIC),
     "alarm": Price(0.10, "alarm a month, for each metric", _ALARM),
-    "dashboard": Price(3.00, "dashboard beyond an account's first three", _CLOUDWATCH),
+    "dashboard": Price(3.00, "dashboard a month", _CLOUDWATCH),
     "log_gb": Price(0.50, "GB of logs taken in", _CLOUDWATCH),
     "log_stored_gb": Price(0.03, "GB-month of logs", _unread("cloudwatch")),
     "api_call": Price(3.50e-6, "REST API call", _API),
@@ -109,17 +111,19 @@ PRICES: Final[Mapping[str, Price]] = {
 }
 
 ALLOWANCES: Final[Mapping[str, Allowance]] = {
-    "alarm": Allowance(10, _BILLED_METRICS),
-    "metric": Allowance(10, _BILLED_METRICS),
-    "dashboard": Allowance(3, _CLOUDWATCH),
-    "log_gb": Allowance(5, _BILL),
-    "log_stored_gb": Allowance(5, _BILL),
-    "request": Allowance(1e6, Source("aws.amazon.com/lambda/pricing", "2026-09-20")),
-    "lambda_gb_s": Allowance(400_000, Source("aws.amazon.com/lambda/pricing", "2026-09-20")),
-    "dynamodb_gb": Allowance(25, Source("aws.amazon.com/dynamodb/pricing", "undated copy")),
-    "kms": Allowance(20_000, Source("aws.amazon.com/kms/pricing", "undated copy")),
-    "out_gb": Allowance(100, Source("awsnegotiations.com/internet-egress-free-tier-guide", "2026-05")),
-    "schedule": Allowance(14e6, Source("AWS's price list, AWSEvents, of which a copy was read", "2024-10-01")),
-    "trace": Allowance(100_000, _XRAY),
+    "alarm": Allowance(10, "10 alarms", _BILLED_METRICS),
+    "metric": Allowance(10, "10 custom metrics", _BILLED_METRICS),
+    "dashboard": Allowance(3, "3 dashboards", _CLOUDWATCH),
+    "log_gb": Allowance(5, "5 GB of logs", _BILL),
+    "log_stored_gb": Allowance(5, "5 GB of logs kept", _BILL),
+    "request": Allowance(1e6, "1 M invocations", Source("aws.amazon.com/lambda/pricing", "2026-09-20")),
+    "lambda_gb_s": Allowance(400_000, "400,000 GB-s", Source("aws.amazon.com/lambda/pricing", "2026-09-20")),
+    "dynamodb_gb": Allowance(25, "25 GB in tables", Source("aws.amazon.com/dynamodb/pricing", "undated copy")),
+    "kms": Allowance(20_000, "20,000 data keys", Source("aws.amazon.com/kms/pricing", "undated copy")),
+    "out_gb": Allowance(100, "100 GB out", Source("awsnegotiations.com/internet-egress-free-tier-guide", "2026-05")),
+    "schedule": Allowance(
+        14e6, "14 M scheduled runs", Source("AWS's price list, AWSEvents, of which a copy was read", "2024-10-01")
+    ),
+    "trace": Allowance(100_000, "100,000 traces", _XRAY),
 }
 """By price. Of requests to DynamoDB only provisioned capacity has one; API Gateway's and S3's end after a year."""

@@ -54,19 +54,18 @@ class Assembly:
 
     def event_source(self, function: str) -> Json:
         """The properties of the only event-source mapping of a function."""
-        target = {"Ref": self.logical_id(function)}
-        sources = self.of_type("Lambda::EventSourceMapping").values()
-        [found] = [each["Properties"] for each in sources if each["Properties"]["FunctionName"] == target]
-        properties: Json = found
-        return properties
+        return self._only("Lambda::EventSourceMapping", function)
 
     def invoked(self, function: str) -> Json:
         """How often a function is asked again for an event that it fails on, and where the event goes then."""
+        return self._only("Lambda::EventInvokeConfig", function)
+
+    def _only(self, kind: str, function: str) -> Json:
+        """The properties of the only resource of a type that names the function."""
         target = {"Ref": self.logical_id(function)}
-        configured = self.of_type("Lambda::EventInvokeConfig").values()
-        [found] = [each["Properties"] for each in configured if each["Properties"]["FunctionName"] == target]
-        properties: Json = found
-        return properties
+        every = (each["Properties"] for each in self.of_type(kind).values())
+        [found] = [properties for properties in every if properties["FunctionName"] == target]
+        return found
 
     def layers(self, function: str) -> list[Json]:
         references = self.functions[function]["Properties"]["Layers"]
