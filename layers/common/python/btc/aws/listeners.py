@@ -10,9 +10,7 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from botocore.exceptions import ClientError
-
-from btc.aws.tables import Item
+from btc.aws.tables import Item, where_met
 from btc.requests import TICKET
 from btc.times import HOUR, SECOND
 from btc.trades import Market
@@ -73,19 +71,16 @@ class ListenerTable:
 
     def _take(self, key: Item, condition: str, time: int) -> Item | None:
         """The item, deleted, where the condition on its expiry holds."""
-        try:
-            taken = self.client.delete_item(
+        taken = where_met(
+            lambda: self.client.delete_item(
                 TableName=self.name,
                 Key=key,
                 ConditionExpression=condition,
                 ExpressionAttributeValues={":time": {"N": str(time // SECOND)}},
                 ReturnValues="ALL_OLD",
             )
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
-                return None
-            raise
-        return taken["Attributes"]
+        )
+        return taken["Attributes"] if taken else None
 
 
 def _key(audience: str, identity: str) -> Item:

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
-from botocore.exceptions import ClientError
 
-from btc.aws.tables import put_if
+from btc.aws.tables import put_if, where_met
 from btc.champions import Champion, Promoted
 from btc.history import Cursor
 from btc.tape import Watermark
@@ -95,19 +94,19 @@ class StateTable:
 
         Whoever begins has until `ends` (µs) and must be over by then, or say before that scoring is over.
         """
-        try:
-            before = self.client.update_item(
+        begun = where_met(
+            lambda: self.client.update_item(
                 TableName=self.name,
                 Key=_SCORING,
                 UpdateExpression="SET held_until = :ends",
                 ConditionExpression="attribute_not_exists(held_until) OR held_until <= :now",
                 ExpressionAttributeValues={":ends": {"N": str(ends)}, ":now": {"N": str(now)}},
                 ReturnValues="ALL_OLD",
-            ).get("Attributes", {})
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
-                return None
-            raise
+            )
+        )
+        if begun is None:
+            return None
+        before = begun.get("Attributes", {})
         return int(before["done_at"]["N"]) if "done_at" in before else 0
 
     def end_scoring(self, done_at: int) -> None:

@@ -1,10 +1,10 @@
 """The online store of bars in DynamoDB."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from botocore.exceptions import ClientError
 
@@ -63,6 +63,19 @@ def bar_of(item: Item) -> Bar:
         raise UnknownFormatError(f"the bar {item.get('market')} {item.get('start')}", error) from error
 
 
+Answer = TypeVar("Answer")
+
+
+def where_met(write: Callable[[], Answer]) -> Answer | None:
+    """What a conditional write answers; None where its condition does not hold, and nothing was written."""
+    try:
+        return write()
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+            return None
+        raise
+
+
 def put_if(  # noqa: PLR0913, PLR0917 - a conditional write has that many sides
     client: "DynamoDBClient",
     table: str,
@@ -74,19 +87,14 @@ def put_if(  # noqa: PLR0913, PLR0917 - a conditional write has that many sides
     """Put the item where the condition holds; False where it does not, and nothing was written."""
     bound: dict[str, Any] = {"ExpressionAttributeValues": values} if values else {}
     bound |= {"ExpressionAttributeNames": names} if names else {}
-    try:
-        client.put_item(TableName=table, Item=item, ConditionExpression=condition, **bound)
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
-            return False
-        raise
-    return True
+    put = where_met(lambda: client.put_item(TableName=table, Item=item, ConditionExpression=condition, **bound))
+    return put is not None
 
 
 def update_if(client: "DynamoDBClient", table: str, key: Item, values: Item, condition: str) -> bool:
     """Set these attributes of the item where the condition holds; False where it does not, and nothing was written."""
-    try:
-        client.update_item(
+    updated = where_met(
+        lambda: client.update_item(
             TableName=table,
             Key=key,
             UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in values),
@@ -94,11 +102,8 @@ def update_if(client: "DynamoDBClient", table: str, key: Item, values: Item, con
             ExpressionAttributeValues={f":{name}": value for name, value in values.items()},
             ConditionExpression=condition,
         )
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
-            return False
-        raise
-    return True
+    )
+    return updated is not None
 
 
 def changed_bars(records: Iterable[Mapping[str, Any]]) -> list[Bar]:
