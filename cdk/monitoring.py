@@ -33,9 +33,8 @@ class Reader(NamedTuple):
     function: lambda_.IFunction
     window_s: int
     made_good: bool = False
-    """Whether what comes next makes good what it is behind with: a day's object is written whole, outcomes are looked
-    up each hour, who hears no forecast asks. Then its age is on the dashboard alone; a batch that it cannot deliver is
-    told of all the same."""
+    """Whether what comes next makes good what it is behind with: a day's object is written whole, who hears
+    no forecast asks. Then its age is on the dashboard alone; a batch that it cannot deliver is told of all the same."""
     never_idle: bool = False
     """Whether it is given something as long as the feed lives, so that its silence is a fault."""
 
@@ -98,20 +97,21 @@ class Monitoring(Construct):
             for name, reader in readers.items()
         }
         for name, age in ages.items():
-            if readers[name].made_good:
+            _, window_s, made_good, never_idle = readers[name]
+            if made_good:
                 continue
             # A lone record waits for the whole of its window, and that is no fault.
-            late_s = LATE_S + 2 * readers[name].window_s
+            late_s = LATE_S + 2 * window_s
             self._alarms.add(
                 f"{name}Late",
                 age,
                 f"{name} is more than {late_s // 60} minutes behind its stream, whose records are kept for a day"
-                + (", or reads nothing" if readers[name].never_idle else ""),
+                + (", or reads nothing" if never_idle else ""),
                 "its log tells its errors; without errors look at its throttles and duration"
-                + (", at its event source, and at FeedSilent." if readers[name].never_idle else "."),
+                + (", at its event source, and at FeedSilent." if never_idle else "."),
                 threshold=late_s * 1000,
-                periods=3 if readers[name].never_idle else 1,  # a window may lie across a period
-                missed=readers[name].never_idle,
+                periods=3 if never_idle else 1,  # a window may lie across a period
+                missed=never_idle,
             )
         return list(ages.values())
 
