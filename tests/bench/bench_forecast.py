@@ -21,7 +21,7 @@ from btc.trades import Market
 from tests.bench.measure import Row, best_seconds
 from tests.model import rolling
 from training.growth import MAX_BIN, Pinball, booster_params, grow, modes, quantised
-from training.networks import HIDDEN
+from training.networks import TRUNKS
 from training.tune import FIRST, WEIGHT
 
 MARKET = Market("kraken", "BTC-USD")
@@ -69,16 +69,22 @@ def model(folder: Path, trained_until: int) -> models.Model:
     )
     matrix.set_info(label=source.normal(size=len(rows)), base_margin=np.zeros(len(rows)))
     spread = xgb.train({"max_depth": 4, "max_bin": MAX_BIN, "nthread": 2}, matrix, num_boost_round=200)
-    net, ways = network(source, 1 + len(modes(shape))), modes(shape)
-    heads = {horizon: Heads(spread, quantiles, shape=shape, modes=ways, net=net, weight=WEIGHT) for horizon in HORIZONS}
+    ways = modes(shape)
+    heads = {
+        horizon: Heads(
+            spread, quantiles, shape=shape, modes=ways, net=network(source, horizon, 1 + len(ways)), weight=WEIGHT
+        )
+        for horizon in HORIZONS
+    }
     offsets = {horizon: np.zeros(len(LEVELS)) for horizon in HORIZONS}
     known = dict.fromkeys(HORIZONS, Offsets.none(np.linspace(1e-4, 1e-3, 100)))
     told = {"trained_until": iso(trained_until)}
     return models.write(folder, heads, offsets, known, rows[:2], told)
 
 
-def network(source: np.random.Generator, outputs: int) -> Net:
-    sizes = (len(NAMES), *HIDDEN, outputs)
+def network(source: np.random.Generator, horizon: int, outputs: int) -> Net:
+    """As wide as the one that serves the horizon."""
+    sizes = (len(NAMES), *next(trunk.hidden for trunk in TRUNKS if horizon <= trunk.serves), outputs)
     layers = [
         Layer((0.1 * source.normal(size=pair)).astype(np.float32), np.zeros(pair[1], np.float32))
         for pair in pairwise(sizes)
