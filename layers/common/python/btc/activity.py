@@ -64,18 +64,31 @@ def _flows(path: Path, out: Block) -> None:
 
     0 without volume, NaN where no minute of the window recorded it.
     """
-    trades, bought, volume = (
-        column.astype(np.float32) for column in (path.minutes.trade_count, path.minutes.buy_volume, path.minutes.volume)
-    )
-    uncounted, unrecorded = np.isnan(trades), np.isnan(bought)
-    _against_day(path, widened(_without(trades, uncounted), (5, LOOK_BACK), np.add), (5,), out[:1])
-    _mask(path, out[:1], uncounted, (LOOK_BACK,))
+    _trades(path, out[:1])
+    _imbalances(path, out[1:])
+
+
+def _trades(path: Path, out: Block) -> None:
+    trades = path.minutes.trade_count.astype(np.float32)
+    uncounted = np.isnan(trades)
+    if uncounted.all():
+        out[:] = np.nan
+        return
+    _against_day(path, widened(_without(trades, uncounted), (5, LOOK_BACK), np.add), (5,), out)
+    _mask(path, out, uncounted, (LOOK_BACK,))
+
+
+def _imbalances(path: Path, out: Block) -> None:
+    bought, volume = (column.astype(np.float32) for column in (path.minutes.buy_volume, path.minutes.volume))
+    unrecorded = np.isnan(bought)
+    if unrecorded.all():
+        out[:] = np.nan
+        return
     bought *= 2
     bought -= volume
-    imbalance = out[1:]
-    sums(_without(bought, unrecorded), _FLOWS, imbalance)
-    imbalance /= _whole(path, widened(_without(volume, unrecorded), _FLOWS, np.add), _FLOWS)
-    _mask(path, imbalance, unrecorded, _FLOWS)
+    sums(_without(bought, unrecorded), _FLOWS, out)
+    out /= _whole(path, widened(_without(volume, unrecorded), _FLOWS, np.add), _FLOWS)
+    _mask(path, out, unrecorded, _FLOWS)
 
 
 def _still(path: Path, out: Block) -> None:
