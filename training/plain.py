@@ -20,7 +20,7 @@ INDEPENDENT: Final = 200
 """Rows that do not overlap at which an estimate counts half: fewer tell more of luck than of the market."""
 _TELLING: Final = (
     *("scale", "volatility", "range", "candle", "move", "height", "wicks", "gaps", "volume", "trades"),
-    *("still", "tick", "quiet_60", "hour", "day", "half_day"),
+    *("still", "tick", "quiet_60", "hour", "quarter", "five", "day"),
 )
 SIZES: Final = tuple(name.startswith(_TELLING) for name in features.NAMES)
 """The features that tell how far a price goes; those of the week are left to the trees, a line would take them far."""

@@ -149,9 +149,22 @@ def rhythms(frame: pd.DataFrame) -> dict[str, pd.Series]:
     minute = moment.dt.hour * 60 + moment.dt.minute
     # The circles are counted from the epoch on, and that was a Thursday.
     week = (moment.dt.day_of_week - 3) % 7 * 1440 + minute
-    angles = {"hour": minute / 60, "day": minute / 1440, "half_day": minute / 720, "week": week / 10080}
-    return {
-        f"{name}_{part}": turn(2 * np.pi * share)
-        for name, share in angles.items()
+    laps = [
+        ("hour", minute / 60, (1, 2, 3, 4, 6)),
+        ("day", minute / 1440, (1, 2, 3, 4)),
+        ("week", week / 10080, (1, 2, 3)),
+    ]
+    found = {
+        f"{name}_{harmonic}_{part}": turn(2 * np.pi * harmonic * share)
+        for name, share, harmonics in laps
+        for harmonic in harmonics
         for part, turn in (("sin", np.sin), ("cos", np.cos))
     }
+    close = moment + pd.Timedelta(minutes=1)
+    strokes = [("hour", "60min", (1, 2, 8), (2, 8)), ("quarter", "15min", (2,), (2,)), ("five", "5min", (1,), ())]
+    for name, stroke, decays, others in strokes:
+        since = (close - close.dt.floor(stroke)).dt.total_seconds() / 60
+        until = (close.dt.ceil(stroke) - close).dt.total_seconds() / 60
+        found |= {f"{name}_since_{decay}": np.exp(-since / decay) for decay in decays}
+        found |= {f"{name}_until_{decay}": np.exp(-until / decay) for decay in others}
+    return found

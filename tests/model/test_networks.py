@@ -27,7 +27,7 @@ def data():
     plain = dataset.build(walk(LOOK_BACK + 8_000, seed=9, quiet=0.0))
     source = np.random.default_rng(2)
     last = np.nan_to_num(plain.matrix[:, features.NAMES.index("return_1")])
-    hour = np.nan_to_num(plain.matrix[:, features.NAMES.index("hour_sin")])
+    hour = np.nan_to_num(plain.matrix[:, features.NAMES.index("hour_1_sin")])
     drawn = np.exp(0.6 * hour) * (0.8 * np.tanh(last) + source.normal(size=len(last)))
     drawn[plain.rows[::50]] = np.nan
     return replace(plain, targets={1: drawn, 5: source.normal(size=len(last))})
@@ -56,7 +56,7 @@ def test_it_learns_which_way_and_how_far(data, nets):
     shift = outputs[:, 1:] @ PLAINS[1].modes[:, len(LEVELS) // 2]
 
     assert np.corrcoef(shift, np.tanh(rows[:, features.NAMES.index("return_1")]))[0, 1] > 0.6
-    assert np.corrcoef(outputs[:, 0], rows[:, features.NAMES.index("hour_sin")])[0, 1] > 0.8
+    assert np.corrcoef(outputs[:, 0], rows[:, features.NAMES.index("hour_1_sin")])[0, 1] > 0.8
 
 
 def test_the_same_seed_learns_the_same_and_the_hidden_layers_are_shared(data, nets):

@@ -127,7 +127,7 @@ def test_the_scale_agrees_with_pandas():
 
 def test_there_is_no_column_beside_the_named_ones():
     assert sorted(NAMES) == sorted(ORACLE)
-    assert len(set(NAMES)) == MATRIX.shape[1] == 144
+    assert len(set(NAMES)) == MATRIX.shape[1] == 168
 
 
 @settings(max_examples=60)

@@ -1,36 +1,61 @@
-"""Where a minute lies on the circles of the hour, the day and the week."""
+"""Where a minute lies on the circles of the hour, the day and the week, and how near its close is to a stroke of the
+clock: markets stir around the full hour and its quarters, for a few minutes that no slow wave can tell.
+"""
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from btc.paths import LOOK_BACK, Group, Path
 from btc.times import DAY, HOUR, MINUTE
-from btc.windows import Block
+from btc.windows import Block, Column
 
 _CIRCLES: Final = (
-    ("hour", HOUR // MINUTE),
-    ("day", DAY // MINUTE),
-    ("half_day", DAY // MINUTE // 2),
-    ("week", 7 * DAY // MINUTE),
+    ("hour", HOUR // MINUTE, (1, 2, 3, 4, 6)),
+    ("day", DAY // MINUTE, (1, 2, 3, 4)),
+    ("week", 7 * DAY // MINUTE, (1, 2, 3)),
 )
+"""(name, minutes, harmonics)."""
+_STROKES: Final = (("hour", 60, (1, 2, 8), (2, 8)), ("quarter", 15, (2,), (2,)), ("five", 5, (1,), ()))
+"""(name, minutes, decays since the last one, decays until the next one), the decays in minutes."""
+
+
+def _columns() -> Iterator[tuple[str, Column]]:
+    """Each column's name, and its values over one lap from the epoch on, by the minute's start."""
+    for name, period, harmonics in _CIRCLES:
+        for harmonic in harmonics:
+            angle = 2 * np.pi * harmonic * np.arange(period) / period
+            yield f"{name}_{harmonic}_sin", np.sin(angle).astype(np.float32)
+            yield f"{name}_{harmonic}_cos", np.cos(angle).astype(np.float32)
+    for name, period, since, until in _STROKES:
+        close = np.arange(1, period + 1)
+        for decay in since:
+            yield f"{name}_since_{decay}", _nearness(close % period, decay)
+        for decay in until:
+            yield f"{name}_until_{decay}", _nearness(-close % period, decay)
+
+
+def _nearness(minutes: npt.NDArray[np.int64], decay: float) -> Column:
+    return np.exp(-minutes / decay).astype(np.float32)
+
+
+_NAMES, _LAPS = (tuple(each) for each in zip(*_columns(), strict=True))
 
 
 def _rhythms(path: Path, out: Block) -> None:
-    """Sine and cosine of the time that has passed of each circle."""
     first = int(path.minutes.start[0] // MINUTE) + LOOK_BACK
-    for number, (_, period) in enumerate(_CIRCLES):
-        begin = first % period
-        laps = _laps(period, 2 + path.rows // period)
-        out[2 * number : 2 * number + 2] = laps[:, begin : begin + path.rows]
+    for number, lap in enumerate(_LAPS):
+        begin = first % len(lap)
+        out[number] = _tiled(number, 2 + path.rows // len(lap))[begin : begin + path.rows]
 
 
-@lru_cache(maxsize=16)
-def _laps(period: int, laps: int) -> Block:
-    angle = 2 * np.pi * np.arange(period) / period
-    return np.tile(np.stack([np.sin(angle), np.cos(angle)]).astype(np.float32), laps)
+@lru_cache(maxsize=256)
+def _tiled(number: int, laps: int) -> Column:
+    return np.tile(_LAPS[number], laps)
 
 
-GROUPS: Final = (Group(tuple(f"{name}_{part}" for name, _ in _CIRCLES for part in ("sin", "cos")), _rhythms),)
+GROUPS: Final = (Group(_NAMES, _rhythms),)
 """Columns in order."""
