@@ -13,7 +13,7 @@ from typing import Final, Self
 import numpy as np
 
 from btc import baselines, labels
-from btc.baselines import empirical
+from btc.baselines import Har, empirical, realised
 from btc.forecasts import LEVELS
 from btc.minutes import Floats, Ints, Minutes
 from btc.paths import steps
@@ -21,8 +21,6 @@ from btc.windows import mean_square, square_prefix
 from training.dataset import Dataset
 
 NAMES: Final = ("naive", "ewma", "har", "garch", "look_back")
-WINDOWS: Final = (1, 5, 15, 60, 240, 1440)
-"""Minutes whose realised volatilities the HAR regression looks at."""
 GARCH_MINUTES: Final = 300_000
 """The newest minutes of the training that GARCH is fitted on: more change its three numbers little and take minutes."""
 
@@ -32,7 +30,7 @@ _ROUNDING: Final = 1e-6
 _RISK_METRICS: Final = (0.055, 0.94)
 """Shock and memory of RiskMetrics, a little less of them so that the variance returns to its mean."""
 _SMALLEST: Final = 1e-6
-"""Volatility per √minute below which a regression's prediction counts as this."""
+"""Volatility per √minute below which the price hardly moves."""
 
 
 @dataclass(frozen=True)
@@ -85,31 +83,32 @@ class Garch:
         return np.asarray(np.sqrt(expected) / _UNIT)
 
 
-def har(minutes: Minutes, train: Ints, horizon: int) -> Floats:
-    """Volatility (n,) of the log return over the horizon, by least squares on realised volatilities before it."""
+def har(minutes: Minutes, train: Ints, horizon: int) -> Har:
+    """By least squares on the realised volatilities before each training row, and the spread they leave."""
     squares = square_prefix(steps(np.log(minutes.close)) ** 2)
     ahead = np.full(len(minutes), np.nan)
     ahead[:-horizon] = np.sqrt(mean_square(squares, horizon))[horizon:]
-    inputs = np.stack([np.ones(len(minutes)), *(np.sqrt(mean_square(squares, window)) for window in WINDOWS)], axis=1)
     rows = train[np.isfinite(ahead[train])]
-    weights, *_ = np.linalg.lstsq(inputs[rows], ahead[rows], rcond=None)
-    return np.asarray(np.maximum(inputs @ weights, _SMALLEST) * horizon**0.5)
+    weights, *_ = np.linalg.lstsq(realised(minutes)[rows], ahead[rows], rcond=None)
+    taught = Har(weights, np.zeros(len(LEVELS)))
+    returns = labels.returns(minutes, horizon)[train]
+    return taught._replace(spread=empirical(returns / taught.volatility(minutes, horizon)[train]))
 
 
 def quantiles(dataset: Dataset, train: Ints, test: Ints, horizon: int, garch: Garch) -> Mapping[str, Floats]:
     """Log return quantiles (n, levels) of each baseline on the test rows; all but look_back learn from `train`."""
     minutes = dataset.minutes
     returns = labels.returns(minutes, horizon)
-    volatilities = {
-        "ewma": baselines.ewma(minutes),
-        "har": har(minutes, train, horizon),
-        "garch": garch.volatility(minutes, horizon),
+    taught = har(minutes, train, horizon)
+    volatilities = {"ewma": baselines.ewma(minutes), "garch": garch.volatility(minutes, horizon)}
+    scaled = {
+        name: volatility[test, None] * empirical(returns[train] / volatility[train])
+        for name, volatility in volatilities.items()
     }
     return {
         "naive": np.broadcast_to(empirical(returns[train]), (len(test), len(LEVELS))),
-        **{
-            name: volatility[test, None] * empirical(returns[train] / volatility[train])
-            for name, volatility in volatilities.items()
-        },
+        "ewma": scaled["ewma"],
+        "har": taught.volatility(minutes, horizon)[test, None] * taught.spread,
+        "garch": scaled["garch"],
         "look_back": baselines.look_back(minutes, test, horizon),
     }

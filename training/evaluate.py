@@ -146,15 +146,8 @@ def _trained(data: Dataset, parts: Split, beside: Sequence[Dataset], told: argpa
     )
     rows = len(parts.train) + sum(len(each.rows) for each in beside)
     _say(f"fitting on {rows} rows, of each market {fit.ROWS} at the most; rounds found {tuned.rounds}")
-    heads = fit.fit(
-        data,
-        parts,
-        tuned,
-        seed=told.seed,
-        threads=told.threads,
-        beside=beside,
-        device=growth.device(told.device),
-    )
+    means = fit.Means(told.seed, told.threads, growth.device(told.device))
+    taught = fit.taught(data, parts, tuned, means, beside)
     about = {
         "trained_until": iso(int(data.minutes.start[parts.calibrate[-1]]) + MINUTE),
         "dataset": data.digest,
@@ -163,10 +156,7 @@ def _trained(data: Dataset, parts: Split, beside: Sequence[Dataset], told: argpa
         "metrics": {},
     }
     samples = data.matrix[parts.test[:: len(parts.test) // SAMPLES]]
-    calibration = fit.calibrate(data, parts, heads)
-    rolling = issue.rolling(data, parts, heads, calibration)
-    heads = fit.renew(data, parts, heads, seed=told.seed, beside=beside)
-    return models.write(told.out / "model", heads, calibration, rolling, samples, about)
+    return models.write(told.out / "model", taught, samples, about)
 
 
 def _told(arguments: Sequence[str] | None) -> argparse.Namespace:

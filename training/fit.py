@@ -1,6 +1,7 @@
 """The final boosters, and the calibration that makes their levels true on rows they were not fitted on."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -8,8 +9,9 @@ import numpy as np
 from btc.forecasts import LEVELS
 from btc.heads import Heads, predicted
 from btc.minutes import Floats, Ints
+from btc.models import Taught
 from btc.nets import Net
-from training import networks
+from training import baselines, issue, networks
 from training.dataset import Dataset
 from training.growth import Laplace, Pinball, Shards, booster_params, grow, modes
 from training.networks import Plain
@@ -24,26 +26,38 @@ LATER: Final = 0.2
 """With twice the rows of the search a booster stops at 2 ** LATER times the rounds: it overfits later."""
 
 
-def fit(  # noqa: PLR0913 - what a fit takes
-    dataset: Dataset,
-    split: Split,
-    tuned: Tuned,
-    *,
-    seed: int,
-    threads: int,
-    beside: Sequence[Dataset] = (),
-    device: str = "cpu",
-    say: Callable[[str], None] = print,
-) -> dict[int, Heads]:
+@dataclass(frozen=True)
+class Means:
+    """What a training works with."""
+
+    seed: int
+    threads: int
+    device: str = "cpu"
+    """Where trees grow."""
+    say: Callable[[str], None] = print
+
+
+def taught(dataset: Dataset, split: Split, tuned: Tuned, means: Means, beside: Sequence[Dataset] = ()) -> Taught:
+    """All that a training leaves of a model, from the rows before the test and those of the datasets `beside`."""
+    heads = fit(dataset, split, tuned, means, beside)
+    offsets = calibrate(dataset, split, heads)
+    rolling = issue.rolling(dataset, split, heads, offsets)
+    rivals = {horizon: baselines.har(dataset.minutes, split.learnt, horizon) for horizon in heads}
+    return Taught(renew(dataset, split, heads, means, beside), offsets, rolling, rivals)
+
+
+def fit(dataset: Dataset, split: Split, tuned: Tuned, means: Means, beside: Sequence[Dataset] = ()) -> dict[int, Heads]:
     """All heads of each horizon on the fit and validation rows, with the rounds and weights the search came to.
 
     The rows of the datasets `beside` are learnt from too; the lines are those of the market itself. Of each dataset
     ROWS rows are taken at the most, evenly spread.
     """
     views = _views(dataset, split.train, beside)
-    matrix = Shards.of(views.features, views.total, threads)
-    size_params = booster_params(SPREAD, matrix.tree_rows, seed, threads, device)
-    params = booster_params(tuned.params, matrix.tree_rows, seed, threads, device)
+    matrix = Shards.of(views.features, views.total, means.threads)
+    size_params, params = (
+        booster_params(each, matrix.tree_rows, means.seed, means.threads, means.device)
+        for each in (SPREAD, tuned.params)
+    )
     longer = (views.total / tuned.rows) ** LATER
     heads = {}
     for horizon, line in lines(dataset, split.train).items():
@@ -55,21 +69,15 @@ def fit(  # noqa: PLR0913 - what a fit takes
         ways = modes(plain)
         quantiles = grow(params, matrix, Pinball(returns, plain, ways), rounds=round(longer * tuned.rounds[horizon]))
         heads[horizon] = Heads(size, quantiles, line, plain, ways)
-        say(f"trees of {horizon} min: {rounds} and {quantiles.num_boosted_rounds()}")
+        means.say(f"trees of {horizon} min: {rounds} and {quantiles.num_boosted_rounds()}")
     if not any(tuned.weights.values()):
         return heads
-    nets = _nets(views, heads, seed, say)
+    nets = _nets(views, heads, means)
     return {horizon: head._replace(net=nets[horizon], weight=tuned.weights[horizon]) for horizon, head in heads.items()}
 
 
-def renew(  # noqa: PLR0913 - what a fit takes
-    dataset: Dataset,
-    split: Split,
-    heads: Mapping[int, Heads],
-    *,
-    seed: int,
-    beside: Sequence[Dataset] = (),
-    say: Callable[[str], None] = print,
+def renew(
+    dataset: Dataset, split: Split, heads: Mapping[int, Heads], means: Means, beside: Sequence[Dataset] = ()
 ) -> dict[int, Heads]:
     """The heads with networks that have learnt from the calibrating rows too, once these have served their purpose.
 
@@ -78,13 +86,13 @@ def renew(  # noqa: PLR0913 - what a fit takes
     """
     if all(head.net is None for head in heads.values()):
         return dict(heads)
-    nets = _nets(_views(dataset, split.learnt, beside), heads, seed, say)
+    nets = _nets(_views(dataset, split.learnt, beside), heads, means)
     return {horizon: head._replace(net=nets[horizon]) for horizon, head in heads.items()}
 
 
-def _nets(views: Views, heads: Mapping[int, Heads], seed: int, say: Callable[[str], None]) -> dict[int, Net]:
+def _nets(views: Views, heads: Mapping[int, Heads], means: Means) -> dict[int, Net]:
     plains = {horizon: Plain(head.line, head.shape, head.modes) for horizon, head in heads.items()}
-    return networks.taught(views, plains, seed, say)
+    return networks.taught(views, plains, means.seed, means.say)
 
 
 def _views(dataset: Dataset, rows: Ints, beside: Sequence[Dataset]) -> Views:

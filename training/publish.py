@@ -13,10 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from btc import models
-from btc.conformal import Offsets
-from btc.heads import Heads
 from btc.minutes import Floats, Ints
-from btc.models import Model, ModelError
+from btc.models import Model, ModelError, Taught
 from training.losses import Losses
 
 EVIDENCE: Final = "evidence.npz"
@@ -32,17 +30,10 @@ class Evidence:
     losses: Mapping[int, Mapping[str, Floats]]
 
 
-def write_model(  # noqa: PLR0913, PLR0917 - what an artefact holds
-    folder: Path,
-    rows: npt.NDArray[np.float32],
-    heads: Mapping[int, Heads],
-    calibration: Mapping[int, Floats],
-    rolling: Mapping[int, Offsets],
-    about: Mapping[str, Any],
-) -> Model:
+def write_model(folder: Path, taught: Taught, rows: npt.NDArray[np.float32], about: Mapping[str, Any]) -> Model:
     """The artefact in `folder`, with a few of the rows (n, features), far apart, to prove it by."""
     samples = rows[np.linspace(0, len(rows) - 1, SAMPLES).astype(np.int64)]
-    return models.write(folder, heads, calibration, rolling, samples, about)
+    return models.write(folder, taught, samples, about)
 
 
 def write_evidence(folder: Path, losses: Losses) -> None:

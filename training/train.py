@@ -62,15 +62,12 @@ def train(  # noqa: PLR0913 - what a run is told
         observe=run.trial,
     )
     _say(f"fitting on {len(parts.train)} rows with rounds {tuned.rounds}")
-    heads = fit.fit(data, parts, tuned, seed=seed, threads=threads, device=device, say=_say)
-    offsets = fit.calibrate(data, parts, heads)
-    rolling = issue.rolling(data, parts, heads, offsets)
-    heads = fit.renew(data, parts, heads, seed=seed, say=_say)
+    taught = fit.taught(data, parts, tuned, fit.Means(seed, threads, device, _say))
     about = _about(data, parts, tuned)
-    draft = publish.write_model(model_dir, data.matrix[parts.test], heads, offsets, rolling, about)
+    draft = publish.write_model(model_dir, taught, data.matrix[parts.test], about)
     metrics, losses = evaluate.evaluate(data, parts.learnt, parts.test, issue.issued(data, parts.test, draft), seed)
     measured = {**about, "metrics": metrics, "seconds": round(time.monotonic() - began, 1)}
-    model = publish.write_model(model_dir, data.matrix[parts.test], heads, offsets, rolling, measured)
+    model = publish.write_model(model_dir, taught, data.matrix[parts.test], measured)
     publish.write_evidence(model_dir, losses)
     model.verify()
     for horizon in HORIZONS:

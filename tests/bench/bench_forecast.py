@@ -14,12 +14,14 @@ from btc.features import LOOK_BACK, NAMES
 from btc.forecasts import HORIZONS, LEVELS
 from btc.heads import Heads
 from btc.minutes import Minutes
+from btc.models import Taught
 from btc.nets import Layer, Net
 from btc.serving import REACH, Calibration
 from btc.times import MINUTE, iso
 from btc.trades import Market
 from tests.bench.measure import Row, best_seconds
 from tests.model import rolling
+from tests.model.rivals import FIXED
 from training.growth import MAX_BIN, Pinball, booster_params, grow, modes, quantised
 from training.networks import TRUNKS
 from training.tune import FIRST, WEIGHT
@@ -79,7 +81,7 @@ def model(folder: Path, trained_until: int) -> models.Model:
     offsets = {horizon: np.zeros(len(LEVELS)) for horizon in HORIZONS}
     known = dict.fromkeys(HORIZONS, Offsets.none(np.linspace(1e-4, 1e-3, 100)))
     told = {"trained_until": iso(trained_until)}
-    return models.write(folder, heads, offsets, known, rows[:2], told)
+    return models.write(folder, Taught(heads, offsets, known, FIXED), rows[:2], told)
 
 
 def network(source: np.random.Generator, horizon: int, outputs: int) -> Net:

@@ -3,10 +3,13 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from arch import arch_model
 
 from btc import paths
+from btc.baselines import HAR_WINDOWS, latest
+from btc.features import LOOK_BACK
 from btc.forecasts import HORIZONS, LEVELS
 from tests.model.walks import walk
 from training import baselines, dataset
@@ -52,10 +55,26 @@ def test_no_baseline_sees_what_comes_after_its_row_or_learns_from_the_test(horiz
 
 
 def test_har_finds_the_wild_hours_of_a_market_whose_volatility_changes_slowly():
-    expected = baselines.har(MINUTES, TRAIN, 15)[TEST]
+    expected = baselines.har(MINUTES, TRAIN, 15).volatility(MINUTES, 15)[TEST]
     realised = np.abs(np.log(MINUTES.close[TEST + 15] / MINUTES.close[TEST]))
 
     assert realised[expected > np.median(expected)].mean() > 1.3 * realised[expected <= np.median(expected)].mean()
+
+
+@pytest.mark.parametrize("horizon", HORIZONS)
+def test_har_is_an_ordinary_regression_and_lives_on_as_it_was_judged(horizon):
+    squares = pd.Series(paths.steps(np.log(MINUTES.close))) ** 2
+    realised = np.column_stack([squares.rolling(span).mean() ** 0.5 for span in HAR_WINDOWS])
+    ahead = squares.rolling(horizon).mean().shift(-horizon).to_numpy() ** 0.5
+    inputs = np.column_stack([np.ones(len(TRAIN)), realised[TRAIN]])
+    weights, *_ = np.linalg.lstsq(inputs, ahead[TRAIN], rcond=None)
+    taught = baselines.har(MINUTES, TRAIN, horizon)
+    judged = baselines.quantiles(DATA, TRAIN, TEST, horizon, GARCH)["har"]
+
+    np.testing.assert_allclose(taught.weights, weights, rtol=1e-3, atol=1e-8)
+    for place, row in enumerate(TEST[:3]):
+        live = latest(MINUTES[row - LOOK_BACK : row + 1], taught=dict.fromkeys(HORIZONS, taught))
+        assert live["har"][horizon].tobytes() == judged[place].tobytes()
 
 
 CREEPING = np.concatenate([np.zeros(len(MINUTES) // 2), np.full(len(MINUTES) // 2, 2e-6)])

@@ -9,13 +9,12 @@ def nets(heads):
     return b"".join(array.tobytes() for head in heads.values() for array in head.net.arrays().values())
 
 
-def silent(_):
-    return None
+MEANS = fit.Means(seed=1, threads=1, say=lambda _: None)
 
 
 def test_networks_learn_of_the_calibrating_rows_in_the_end_and_of_no_later_ones(run, data, parts):
     views = fit._views(data, parts.train, ())
-    taught = fit._nets(views, run.model.heads, 1, silent)
+    taught = fit._nets(views, run.model.heads, MEANS)
     heads = {horizon: head._replace(net=taught[horizon]) for horizon, head in run.model.heads.items()}
 
     def renewed(rows):
@@ -23,7 +22,7 @@ def test_networks_learn_of_the_calibrating_rows_in_the_end_and_of_no_later_ones(
         changed = {horizon: target.copy() for horizon, target in data.targets.items()}
         for target in changed.values():
             target[rows] = -1.5
-        return fit.renew(replace(data, targets=changed), parts, heads, seed=1, say=silent)
+        return fit.renew(replace(data, targets=changed), parts, heads, MEANS)
 
     as_it_is = renewed(parts.test[:0])
     assert nets(as_it_is) != nets(heads)
@@ -36,4 +35,4 @@ def test_networks_learn_of_the_calibrating_rows_in_the_end_and_of_no_later_ones(
 def test_where_trees_alone_were_worth_it_no_network_is_taught(run, data, parts):
     heads = {horizon: head._replace(net=None) for horizon, head in run.model.heads.items()}
 
-    assert all(head.net is None for head in fit.renew(data, parts, heads, seed=1).values())
+    assert all(head.net is None for head in fit.renew(data, parts, heads, MEANS).values())

@@ -22,10 +22,12 @@ from btc.features import LOOK_BACK, NAMES
 from btc.forecasts import HORIZONS, LEVELS, Reason
 from btc.heads import Heads
 from btc.minutes import Minutes
+from btc.models import Taught
 from btc.settings import Forecast, PromoteModel
 from btc.tape import Watermark
 from btc.times import DAY, FOREVER, MINUTE, SECOND, iso
 from btc.trades import Trade, Trades
+from tests.model.rivals import FIXED
 from tests.unit.aws import CONTEXT, aws, load
 from tests.unit.market import BTC, NOON
 
@@ -45,7 +47,7 @@ def artefact(folder: Path, trained_until: int) -> bytes:
     heads = {horizon: Heads(size, xgb.train(parameters, matrix, num_boost_round=3)) for horizon in HORIZONS}
     offsets = {horizon: np.zeros(len(LEVELS)) for horizon in HORIZONS}
     rolling = dict.fromkeys(HORIZONS, Offsets.none(np.linspace(1e-4, 1e-3, 100)))
-    models.write(folder, heads, offsets, rolling, rows[:3], {"trained_until": iso(trained_until)})
+    models.write(folder, Taught(heads, offsets, rolling, FIXED), rows[:3], {"trained_until": iso(trained_until)})
     return packed({file.name: file.read_bytes() for file in sorted(folder.iterdir())})
 
 

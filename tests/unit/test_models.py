@@ -12,7 +12,8 @@ from btc.conformal import Offsets
 from btc.features import LOOK_BACK, NAMES
 from btc.forecasts import HORIZONS, LEVELS
 from btc.heads import Heads
-from btc.models import Model, ModelError
+from btc.models import Model, ModelError, Taught
+from tests.model.rivals import FIXED
 from tests.model.walks import walk
 
 MINUTES = walk(LOOK_BACK + 400)
@@ -36,7 +37,7 @@ def heads():
 @pytest.fixture
 def folder(tmp_path, heads):
     offsets = {horizon: np.linspace(-0.1, 0.1, len(LEVELS)) for horizon in HORIZONS}
-    models.write(tmp_path / "model", heads, offsets, ROLLING, ROWS[:4], ABOUT)
+    models.write(tmp_path / "model", Taught(heads, offsets, ROLLING, FIXED), ROWS[:4], ABOUT)
     return tmp_path / "model"
 
 
@@ -75,7 +76,7 @@ def test_samples_with_unrecorded_features_are_proven_too(tmp_path, heads):
     rows[:, NAMES.index("trades_5")] = np.nan
     offsets = {horizon: np.zeros(len(LEVELS)) for horizon in HORIZONS}
 
-    models.write(tmp_path, heads, offsets, ROLLING, rows, ABOUT).verify()
+    models.write(tmp_path, Taught(heads, offsets, ROLLING, FIXED), rows, ABOUT).verify()
 
 
 def test_a_sample_that_comes_out_otherwise_is_refused_by_its_difference(folder):
@@ -102,7 +103,7 @@ def test_what_predicts_is_refused_where_it_is_not_what_was_written(folder, name)
         Model.open(folder)
 
 
-@pytest.mark.parametrize("name", ["rolling", "calibration", "trained_until", "modes", "model_version"])
+@pytest.mark.parametrize("name", ["rolling", "calibration", "trained_until", "modes", "har", "model_version"])
 def test_what_is_missing_of_a_description_is_refused(folder, name):
     path = folder / models.DESCRIPTION
     description = json.loads(path.read_text())
@@ -149,7 +150,7 @@ def test_a_model_made_for_other_features_or_levels_is_refused(folder, name, valu
         Model.open(folder)
 
 
-@pytest.mark.parametrize("older", ["model/1", "model/2", "model/3", None])
+@pytest.mark.parametrize("older", ["model/1", "model/2", "model/6", None])
 def test_a_model_of_another_format_is_refused_by_its_format_before_anything_of_it_is_read(folder, older):
     description = {"model_version": "2025-11-01-abc"} if older is None else {"format": older}
     (folder / models.DESCRIPTION).write_text(json.dumps(description))
@@ -163,7 +164,7 @@ def test_what_the_rolling_calibration_has_learnt_is_kept_exactly_and_given_as_a_
     for horizon, offsets in learnt.items():
         offsets.values[:] = np.random.default_rng(horizon).normal(size=offsets.values.shape)
     zeros = {horizon: np.zeros(len(LEVELS)) for horizon in HORIZONS}
-    model = models.write(tmp_path, heads, zeros, learnt, ROWS[:2], ABOUT)
+    model = models.write(tmp_path, Taught(heads, zeros, learnt, FIXED), ROWS[:2], ABOUT)
     model.offsets()[5].values[:] = 0.0
 
     for horizon, offsets in model.offsets().items():

@@ -10,9 +10,10 @@ from btc.features import LOOK_BACK
 from btc.forecasts import HORIZONS, LEVELS, Reason
 from btc.heads import Heads
 from btc.minutes import Minutes
-from btc.models import Model
+from btc.models import Model, Taught
 from btc.serving import REACH, Calibration
 from btc.times import MINUTE, iso
+from tests.model.rivals import FIXED
 from tests.model.walks import MONDAY, walk
 from tests.unit.market import BTC
 from training import dataset, issue
@@ -39,7 +40,7 @@ def model(tmp_path_factory) -> Model:
         offsets.values[:] = generator.normal(scale=0.05, size=offsets.values.shape)
     zeros = {horizon: np.zeros(len(LEVELS)) for horizon in HORIZONS}
     about = {"trained_until": iso(int(MINUTES.start[TRAINED]) + MINUTE)}
-    return models.write(tmp_path_factory.mktemp("model"), heads, zeros, learnt, rows[:2], about)
+    return models.write(tmp_path_factory.mktemp("model"), Taught(heads, zeros, learnt, FIXED), rows[:2], about)
 
 
 def seen(last: int, until: int) -> Minutes:
@@ -110,6 +111,16 @@ def test_the_model_forecasts_from_a_whole_look_back(model):
     assert made[0].reference_price == MINUTES.close[-1]
 
 
+def test_beside_a_model_stands_the_har_that_it_was_judged_beside(model):
+    forecast, alone = (serving.forecast(BTC, MINUTES, each)[0] for each in (model, None))
+    realised = baselines.realised(MINUTES)[-1]
+    told = FIXED[1].spread * (realised * FIXED[1].weights).sum()
+
+    np.testing.assert_allclose(forecast.baselines["har"], MINUTES.close[-1] * np.exp(told), rtol=1e-9)
+    assert alone.baselines["har"] != forecast.baselines["har"]
+    assert alone.baselines["ewma"] == forecast.baselines["ewma"]
+
+
 def test_without_model_or_whole_look_back_the_baseline_is_served_and_says_so(model):
     for made, reason in (
         (serving.forecast(BTC, MINUTES, None), Reason.NO_CHAMPION),
@@ -174,4 +185,4 @@ def plain(data: dataset.Dataset, until: int, folder) -> Model:
     one = dict.fromkeys(HORIZONS, Offsets.none(np.linspace(1e-9, 2e-9, 100)))
     zeros = {horizon: np.zeros(len(LEVELS)) for horizon in HORIZONS}
     about = {"trained_until": iso(int(data.minutes.start[until]) + MINUTE)}
-    return models.write(folder, heads, zeros, one, data.matrix[rows[:2]], about)
+    return models.write(folder, Taught(heads, zeros, one, FIXED), data.matrix[rows[:2]], about)

@@ -2,13 +2,12 @@
 
 `look_back` needs nothing but the look-back itself. `empirical` quantiles are learnt from training rows: with volatility
 held constant that is the naive random walk, with EWMA volatility (RiskMetrics) the strongest simple baseline. Live, no
-training rows are at hand: there each baseline of `VOLATILITIES` learns its spread from the look-back. That is why the
-live `har` is not the one of training, which learns a weight for each window, a day's among them: a look-back that ends
-with a day of volatility behind every return it learns from would be two days long.
+training rows are at hand: there each baseline of `VOLATILITIES` learns its spread from the look-back. Beside a model's
+forecasts `har` is the `Har` that the model was judged beside: its artefact brings along what that has learnt.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +16,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from btc.features import LOOK_BACK, VARIANCE_FLOOR
 from btc.forecasts import HORIZONS, LEVELS
 from btc.minutes import Floats, Ints, Minutes
+from btc.paths import steps
+from btc.windows import mean_square, square_prefix
 
 HALF_LIFE: Final = 60
 """Minutes after which a squared return counts half in the EWMA variance."""
@@ -32,7 +33,12 @@ VERSION: Final = "baseline-ewma-60"
 HAR: Final = ((4, 0.15), (16, 0.2), (64, 0.3), (256, 0.2), (MEMORY, 0.15))
 """(minutes, weight) of the realised variances in `har`: those of features.scale, as far as MEMORY reaches."""
 
+HAR_WINDOWS: Final = (1, 5, 15, 60, 240, 1440)
+"""Minutes whose realised volatilities a `Har` looks at."""
+
 _ROWS_AT_ONCE: Final = 4096
+_SMALLEST: Final = 1e-6
+"""Volatility per √minute below which a regression's prediction counts as this."""
 
 
 class TooFewMinutesError(ValueError):
@@ -54,6 +60,38 @@ def har(minutes: Minutes) -> Floats:
 def still(minutes: Minutes) -> Floats:
     """One volatility (n,) for all times: the naive random walk."""
     return np.ones(len(minutes))
+
+
+class Har(NamedTuple):
+    """A horizon's HAR regression (Corsi 2009) as it was learnt from training rows."""
+
+    weights: Floats
+    """Of a constant and of the realised volatility over each of HAR_WINDOWS (1 + windows,)."""
+    spread: Floats
+    """Quantiles (levels,) of the return in units of the volatility that is expected."""
+
+    def volatility(self, minutes: Minutes, horizon: int) -> Floats:
+        """Expected volatility (n,) of the log return over the horizon; a row needs a whole look-back."""
+        # Row by row, so that the last row comes out bit for bit as it does among others.
+        told = (realised(minutes) * self.weights).sum(axis=1)
+        return np.asarray(np.maximum(told, _SMALLEST) * horizon**0.5)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {name: values.tolist() for name, values in zip(self._fields, self, strict=True)}
+
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Any]) -> Self:
+        """Raises KeyError where a part is missing, ValueError where one has another size."""
+        weights, spread = (np.array(told[name], dtype=np.float64) for name in cls._fields)
+        if weights.shape != (1 + len(HAR_WINDOWS),) or spread.shape != (len(LEVELS),):
+            raise ValueError(f"a HAR has {weights.shape} weights and {spread.shape} quantiles")
+        return cls(weights, spread)
+
+
+def realised(minutes: Minutes) -> Floats:
+    """What a `Har` looks at (n, 1 + windows): 1, and the realised volatilities per √minute."""
+    squares = square_prefix(steps(np.log(minutes.close)) ** 2)
+    return np.stack([np.ones(len(minutes)), *(np.sqrt(mean_square(squares, span)) for span in HAR_WINDOWS)], axis=1)
 
 
 VOLATILITIES: Final[Mapping[str, Callable[[Minutes], Floats]]] = {"naive": still, "ewma": ewma, "har": har}
@@ -111,13 +149,24 @@ def look_back(minutes: Minutes, rows: Ints, horizon: int, volatility: Floats | N
     return np.asarray(quantiles * (volatility[rows, None] * horizon**0.5))
 
 
-def latest(minutes: Minutes, horizons: Sequence[int] = HORIZONS) -> dict[str, dict[int, Floats]]:
-    """Log return quantiles (levels,) of every live baseline by name and horizon, as of the last minute."""
+def latest(
+    minutes: Minutes, horizons: Sequence[int] = HORIZONS, *, taught: Mapping[int, Har] | None = None
+) -> dict[str, dict[int, Floats]]:
+    """Log return quantiles (levels,) of every live baseline by name and horizon, as of the last minute.
+
+    `har` is that of `taught`, by horizon, where it is given.
+    """
     last = np.array([len(minutes) - 1], dtype=np.int64)
     quantiles = {}
     for name, volatility_of in VOLATILITIES.items():
         volatility = volatility_of(minutes)
         quantiles[name] = {horizon: look_back(minutes, last, horizon, volatility)[0] for horizon in horizons}
+    if taught:
+        newest = minutes[-(LOOK_BACK + 1) :]
+        told = {
+            horizon: taught[horizon].volatility(newest, horizon)[-1] * taught[horizon].spread for horizon in horizons
+        }
+        quantiles["har"] = told
     return quantiles
 
 

@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 import xgboost as xgb
 
 from btc import features
+from btc.baselines import Har
 from btc.conformal import REGIMES, Offsets
 from btc.forecasts import LEVELS
 from btc.heads import Heads, Line, predicted
@@ -25,10 +26,10 @@ from btc.nets import Net
 from btc.times import parse_iso
 
 DESCRIPTION: Final = "model.json"
-FORMAT: Final = "model/6"
+FORMAT: Final = "model/7"
 _PREDICTING: Final = (
     *("features", "horizons", "levels", "lines", "shapes", "modes", "weights", "calibration", "rolling"),
-    "sha256",
+    *("har", "sha256"),
 )
 
 _TOLERANCE: Final = 1e-4
@@ -44,6 +45,18 @@ UNREADABLE: Final = (
 
 class ModelError(ValueError):
     """An artefact that must not be served: unreadable, damaged, or made for other features; the message says which."""
+
+
+class Taught(NamedTuple):
+    """What a training leaves of a model, each by horizon in minutes."""
+
+    heads: Mapping[int, Heads]
+    calibration: Mapping[int, Floats]
+    """Offsets (levels,) added to the quantile heads'."""
+    rolling: Mapping[int, Offsets]
+    """What the rolling calibration has learnt by the end of the training."""
+    har: Mapping[int, Har]
+    """The baseline that the model was judged beside, for the record of its life."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +115,11 @@ class Model:
             for horizon in self.heads
         }
 
+    @cached_property
+    def har(self) -> dict[int, Har]:
+        """The baseline that it was judged beside, by horizon."""
+        return {horizon: Har.from_dict(self.description["har"][str(horizon)]) for horizon in self.heads}
+
     def verify(self) -> None:
         """Recomputes the sample rows; raises ModelError naming the largest difference beyond tolerance."""
         try:
@@ -139,6 +157,7 @@ class Model:
         sizes = {len(offsets) for offsets in self._offsets.values()}
         if sizes != {len(LEVELS)}:
             raise ModelError(f"{path}: calibration has {sizes} values a horizon, not {len(LEVELS)}")
+        _ = self.har  # raises where one is missing or misshapen
         shapes = {offsets.values.shape for offsets in self.offsets().values()}
         if shapes != {(REGIMES, len(LEVELS))}:
             raise ModelError(f"{path}: rolling calibration has the shapes {shapes}, not {(REGIMES, len(LEVELS))}")
@@ -152,20 +171,13 @@ def _require_format(path: Path, description: Mapping[str, Any]) -> None:
         raise ModelError(f"{path} is of the format {found}; this code reads {FORMAT}: train anew, or deploy the other")
 
 
-def write(  # noqa: PLR0913, PLR0917 - what an artefact holds
-    folder: Path,
-    heads: Mapping[int, Heads],
-    calibration: Mapping[int, Floats],
-    rolling: Mapping[int, Offsets],
-    samples: npt.NDArray[np.float32],
-    about: Mapping[str, Any],
-) -> Model:
+def write(folder: Path, taught: Taught, samples: npt.NDArray[np.float32], about: Mapping[str, Any]) -> Model:
     """The artefact's files in `folder`, as `Model.open` reads them; returns the model it then is.
 
-    `rolling` is what the rolling calibration has learnt by the end of the training; `samples` (n, features) are rows to
-    prove it by later; `about` goes into the description and must tell `trained_until` (ISO date or time): the version
-    is that date and a hash of all that predicts.
+    `samples` (n, features) are rows to prove it by later; `about` goes into the description and must tell
+    `trained_until` (ISO date or time): the version is that date and a hash of all that predicts.
     """
+    heads = taught.heads
     folder.mkdir(parents=True, exist_ok=True)
     files = {
         name: bytes(booster.save_raw("ubj"))
@@ -174,7 +186,6 @@ def write(  # noqa: PLR0913, PLR0917 - what an artefact holds
     }
     files |= {_net(horizon): _bytes(head.net) for horizon, head in heads.items() if head.net is not None}
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-    offsets = {str(horizon): [float(value) for value in values] for horizon, values in calibration.items()}
     predicting = {
         "features": list(features.NAMES),
         "horizons": list(heads),
@@ -183,11 +194,12 @@ def write(  # noqa: PLR0913, PLR0917 - what an artefact holds
         "shapes": {str(horizon): head.shape.tolist() for horizon, head in heads.items()},
         "modes": {str(horizon): head.modes.tolist() for horizon, head in heads.items()},
         "weights": {str(horizon): head.weight for horizon, head in heads.items() if head.net is not None},
-        "calibration": offsets,
+        "calibration": {str(horizon): np.asarray(each).tolist() for horizon, each in taught.calibration.items()},
         "rolling": {
-            "edges": next(iter(rolling.values())).edges.tolist(),
-            "values": {str(horizon): each.values.tolist() for horizon, each in rolling.items()},
+            "edges": next(iter(taught.rolling.values())).edges.tolist(),
+            "values": {str(horizon): each.values.tolist() for horizon, each in taught.rolling.items()},
         },
+        "har": {str(horizon): each.to_dict() for horizon, each in taught.har.items()},
         "sha256": hashes,
     }
     description = {

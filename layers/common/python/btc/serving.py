@@ -98,11 +98,11 @@ def forecast(
     whole enough (`features.usable`). Raises baselines.TooFewMinutesError where even that is impossible.
     """
     as_of, price = int(minutes.start[-1]) + MINUTE, float(minutes.close[-1])
-    rivals = baselines.latest(minutes[-(LOOK_BACK + 1) :])
     quantiles = None
     if model:
         quantiles = (calibration or Calibration(model.version, as_of, model.offsets())).issue(model, minutes)
     if model is None or quantiles is None:
+        rivals = baselines.latest(minutes[-(LOOK_BACK + 1) :])
         return forecasts.of(
             market,
             as_of,
@@ -113,4 +113,5 @@ def forecast(
             baseline_reason=Reason.INCOMPLETE if model else reason or Reason.NO_CHAMPION,
             baselines=rivals,
         )
+    rivals = baselines.latest(minutes[-(LOOK_BACK + 1) :], taught=model.har)
     return forecasts.of(market, as_of, price, quantiles, model_version=model.version, baseline=False, baselines=rivals)
