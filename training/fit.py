@@ -13,7 +13,7 @@ from btc.models import Taught
 from btc.nets import Net
 from training import baselines, issue, networks
 from training.dataset import Dataset
-from training.growth import Laplace, Pinball, Shards, booster_params, grow, modes
+from training.growth import FINE, Laplace, Pinball, Shards, booster_params, grow, modes
 from training.networks import Plain
 from training.plain import lines, shape, share
 from training.split import Split
@@ -66,9 +66,10 @@ def fit(dataset: Dataset, split: Split, tuned: Tuned, means: Means, beside: Sequ
         size = grow(size_params, matrix, Laplace(np.abs(target)), start=start, rounds=rounds)
         returns = target / np.exp(start + views.of(size))
         plain = shape(returns, horizon)
-        ways = modes(plain)
-        quantiles = grow(params, matrix, Pinball(returns, plain, ways), rounds=round(longer * tuned.rounds[horizon]))
-        heads[horizon] = Heads(size, quantiles, line, plain, ways)
+        quantiles = grow(
+            params, matrix, Pinball(returns, plain, modes(plain)), rounds=round(longer * tuned.rounds[horizon])
+        )
+        heads[horizon] = Heads(size, quantiles, line, plain, modes(plain, FINE))
         means.say(f"trees of {horizon} min: {rounds} and {quantiles.num_boosted_rounds()}")
     if not any(tuned.weights.values()):
         return heads

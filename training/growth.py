@@ -22,6 +22,9 @@ from training.losses import pinball
 Singles = npt.NDArray[np.float32]
 
 MODES: Final = 4
+"""Ways to move in that trees learn: each costs a tree as much as the first."""
+FINE: Final = 7
+"""Those that networks learn, to whom a few outputs more cost nothing."""
 MAX_BIN: Final = 64
 SHARD: Final = 135_000
 """Rows a tree learns from, about: with more the trees take turns, for a tree's time grows with its rows."""
@@ -87,17 +90,21 @@ class Pinball:
         return pinball(self.truth, np.sort(self.shape + amounts @ self.modes, axis=1))
 
 
-def modes(shape: Floats) -> Floats:
-    """Ways (MODES, levels) in which quantiles around `shape` move together, orthonormal under the density there.
+def modes(shape: Floats, count: int = MODES) -> Floats:
+    """Ways (count, levels) in which quantiles around `shape` move together, orthonormal under the density there.
 
-    They span a shift, the width, the skew and what is left between the middle and the tails.
+    The first four span a shift, the width, the skew and what is left between the middle and the tails; the others the
+    middle itself, into which a market that often stands still gathers.
     """
     levels = np.array(LEVELS)
     shape = (shape - shape[::-1]) / 2  # the ways are the same for rises and falls; what differs is learnt
     distance = np.maximum(np.gradient(shape, levels), 1e-3 * (shape[-1] - shape[0]) + 1e-9)
     density = 1 / distance
     density = np.minimum(density, 2.5 * np.median(density))
-    ways = np.stack([np.ones_like(shape), shape, np.abs(shape), levels - 0.5])
+    away = levels - 0.5
+    middle = np.exp(-((away / 0.15) ** 2))
+    beside = np.sign(away.round(9)) * np.exp(-np.abs(away) / 0.1)
+    ways = np.stack([np.ones_like(shape), shape, np.abs(shape), away, away * middle, middle, beside])[:count]
     rotated, _ = np.linalg.qr((ways * np.sqrt(density)).T)
     return np.asarray((rotated / np.sqrt(density)[:, None]).T)
 

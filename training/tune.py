@@ -22,7 +22,7 @@ from btc.heads import Heads, seen
 from btc.minutes import Floats, Ints
 from training import networks
 from training.dataset import Dataset
-from training.growth import Laplace, Pinball, Shards, booster_params, grow, modes, quantised
+from training.growth import FINE, Laplace, Pinball, Shards, booster_params, grow, modes, quantised
 from training.losses import pinball
 from training.networks import Plain
 from training.plain import lines, shape, share
@@ -115,7 +115,7 @@ class Matrices:
         plains = {}
         for horizon, line in self.lines.items():
             plain = shape(self.fit.targets(horizon) / np.exp(self.fit.of(line)), horizon)
-            plains[horizon] = Plain(line, plain, modes(plain))
+            plains[horizon] = Plain(line, plain, modes(plain, FINE))
         found = {}
         for horizon, net in networks.taught(self.fit, plains, seed, say).items():
             line, plain, ways = plains[horizon]

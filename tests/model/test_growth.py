@@ -9,7 +9,7 @@ from scipy.stats import norm
 
 from btc.forecasts import LEVELS
 from training import growth
-from training.growth import MODES, Laplace, Pinball
+from training.growth import FINE, MODES, Laplace, Pinball
 
 GENERATOR = np.random.default_rng(5)
 SHAPE = norm.ppf(LEVELS)
@@ -47,10 +47,12 @@ def test_pinballs_gradient_is_that_of_its_loss(mode):
 
 
 def test_modes_are_orthonormal_under_the_density_and_begin_with_a_shift_and_the_width():
-    modes = growth.modes(SHAPE)
+    modes, fine = growth.modes(SHAPE), growth.modes(SHAPE, FINE)
     density = np.minimum(1 / np.gradient(SHAPE, LEVELS), 2.5 * np.median(1 / np.gradient(SHAPE, LEVELS)))
 
     np.testing.assert_allclose((modes * density) @ modes.T, np.eye(MODES), atol=1e-9)
+    np.testing.assert_allclose((fine * density) @ fine.T, np.eye(FINE), atol=1e-9)
+    np.testing.assert_allclose(fine[:MODES], modes, atol=1e-9)
     np.testing.assert_allclose(modes[0], modes[0, 0])
     assert abs(np.corrcoef(modes[1], SHAPE)[0, 1]) == pytest.approx(1)
 

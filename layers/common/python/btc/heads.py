@@ -56,7 +56,7 @@ class Heads(NamedTuple):
     spread: xgb.Booster
     """What to add to `line`."""
     quantiles: xgb.Booster
-    """How much of each mode to add to `shape`."""
+    """How much of the first modes to add to `shape`."""
     line: Line = FLAT
     """The logarithm of the scaled return's size."""
     shape: Floats = POINT
@@ -81,7 +81,9 @@ def predicted(heads: Heads, rows: npt.NDArray[np.float32]) -> tuple[Floats, Floa
 
 def seen(heads: Heads, rows: npt.NDArray[np.float32]) -> tuple[Floats, Floats]:
     """Quantiles (n, levels) and the logarithm of the size (n, 1) as `predicted` of one view alone."""
-    added, amounts = raw(heads.spread, rows), raw(heads.quantiles, rows)
+    added, amounts = raw(heads.spread, rows), np.zeros((len(rows), len(heads.modes)))
+    coarse = raw(heads.quantiles, rows)
+    amounts[:, : coarse.shape[1]] = coarse
     if heads.net is not None:
         outputs = heads.net.outputs(rows).astype(np.float64)
         added = (1 - heads.weight) * added + heads.weight * outputs[:, :1]
