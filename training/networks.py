@@ -2,10 +2,10 @@
 
 Its outputs are those of the tree heads: what to add to a horizon's line, and how much of each mode to its shape. It
 learns with AdamW (Loshchilov and Hutter 2019), dropout (Srivastava et al. 2014) and a rate that falls to nothing along
-a cosine, so that no rows need be kept to tell it when to stop.
+a cosine, so that no rows need be kept to tell it when to stop; what is learnt last, of the newer rows, stays most.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -15,11 +15,14 @@ from btc.forecasts import LEVELS
 from btc.heads import Line
 from btc.minutes import Floats, Ints
 from btc.nets import Layer, Net, Singles, sigmoid
+from btc.times import DAY
 from training.views import Views
 
 EPOCHS: Final = 4
 """Of both views: each row is learnt from eight times."""
 BATCH: Final = 1024
+RECENT: Final = 365 * DAY
+"""In the last round rows are drawn by chance, one as old as this (µs) e times as seldom as the newest."""
 LEAST_STEPS: Final = 4000
 """Where there are fewer rows the batches are smaller instead."""
 SMALLEST: Final = 256
@@ -154,14 +157,22 @@ def _taught(
     batch = int(np.clip(views.total * EPOCHS // LEAST_STEPS, SMALLEST, BATCH))
     batches = max(1, views.total // batch)
     mover = _Adam(learnt.arrays, EPOCHS * batches)
-    for epoch in range(EPOCHS):
-        order = source.permutation(views.total)
+    for epoch, order in enumerate(_orders(views, source)):
         for number in range(batches):
             rows, places = views.drawn(order[number * batch : (number + 1) * batch])
             mover.move(_slopes(learnt.net(), rows, places, loss, source))
         say(f"network to {max(plains)} min: {epoch + 1} of {EPOCHS} rounds of {batches} steps")
     net = learnt.net().scaled(loss.factors)
     return dict(zip(plains, net.parted(len(plains)), strict=True))
+
+
+def _orders(views: Views, source: np.random.Generator) -> Iterator[Ints]:
+    """The places of rows in the order in which they are learnt from, round by round."""
+    for _ in range(EPOCHS - 1):
+        yield source.permutation(views.total)
+    starts = views.starts
+    weights = np.exp((starts - starts.max()) / RECENT)
+    yield source.choice(views.total, views.total, p=weights / weights.sum())
 
 
 def _begun(views: Views, outputs: tuple[int, ...], source: np.random.Generator) -> _Learnt:

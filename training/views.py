@@ -57,6 +57,11 @@ class Views(tuple[View, ...]):
     def total(self) -> int:
         return sum(len(view.rows) for view in self)
 
+    @property
+    def starts(self) -> Ints:
+        """Minutes' starts (n,), µs UTC."""
+        return np.concatenate([view.dataset.minutes.start[view.rows] for view in self])
+
     def features(self, part: slice) -> Singles:
         """Features (n, features) of every so manieth row."""
         found, before = [], 0

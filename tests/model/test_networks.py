@@ -59,6 +59,17 @@ def test_it_learns_which_way_and_how_far(data, nets):
     assert np.corrcoef(outputs[:, 0], rows[:, features.NAMES.index("hour_1_sin")])[0, 1] > 0.8
 
 
+def test_in_the_last_round_alone_rows_of_a_year_ago_are_seldom(data):
+    before = replace(data, minutes=replace(data.minutes, start=data.minutes.start - networks.RECENT))
+    views = Views.of_both((data, data.rows[:6_000]), (before, data.rows[:6_000]))
+    *rounds, last = networks._orders(views, np.random.default_rng(4))
+
+    assert len(rounds) == networks.EPOCHS - 1
+    assert all((np.sort(each) == np.arange(views.total)).all() for each in rounds)
+    assert len(last) == views.total
+    assert np.isin(last // 6_000, (1, 3)).mean() == pytest.approx(1 / (1 + np.e), abs=0.01)
+
+
 def test_the_same_seed_learns_the_same_and_the_hidden_layers_are_shared(data, nets):
     again = networks.taught(Views.of_both((data, data.rows[:6_000])), PLAINS, seed=3)
 
