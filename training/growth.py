@@ -30,7 +30,8 @@ PATIENCE: Final = 40
 """Rounds without a better validation loss after which a booster stops growing."""
 
 _LEVELS: Final = np.array(LEVELS, dtype=np.float32)
-_ROWS_AT_ONCE: Final = 1 << 16
+_ROWS_AT_ONCE: Final = 1 << 11
+"""Few enough for the cache, and for one thread: the others have trees of their own to grow."""
 _JUDGED: Final = 8
 """Rounds between two looks at the validation rows."""
 _STEEPEST: Final = 4.0
@@ -53,6 +54,7 @@ class Laplace:
         return replace(self, sizes=self.sizes[rows])
 
     def losses(self, predicted: Any) -> Floats:
+        """The loss (n,) of each row."""
         return np.asarray(predicted + self.sizes * np.exp(-np.clip(predicted, -_STEEPEST, _STEEPEST)))
 
 
@@ -67,13 +69,14 @@ class Pinball:
 
     def __call__(self, predicted: Any, _: xgb.DMatrix) -> tuple[Singles, Singles]:
         """Newton steps: the modes are orthonormal under the density, so that each curvature is 1."""
-        truth, modes, slopes = self.truth.astype(np.float32), self.modes.astype(np.float32), []
+        truth, modes, shape = (part.astype(np.float32) for part in (self.truth, self.modes, self.shape))
         amounts = predicted.reshape(len(truth), len(modes))
+        slope = np.empty_like(amounts, dtype=np.float32)
         for first in range(0, len(truth), _ROWS_AT_ONCE):
             part = slice(first, first + _ROWS_AT_ONCE)
-            quantiles = amounts[part] @ modes + self.shape.astype(np.float32)
-            slopes.append(((truth[part, None] < quantiles) - _LEVELS) @ modes.T)
-        slope = np.concatenate(slopes)
+            quantiles = amounts[part] @ modes + shape
+            slope[part] = (truth[part, None] < quantiles).astype(np.float32) @ modes.T
+        slope -= modes @ _LEVELS
         slope[~np.isfinite(truth)] = 0.0
         weight = np.broadcast_to(np.isfinite(truth).astype(np.float32)[:, None], slope.shape)
         return slope, np.ascontiguousarray(weight)
@@ -83,8 +86,12 @@ class Pinball:
         return replace(self, truth=self.truth[rows])
 
     def losses(self, predicted: Any) -> Floats:
-        amounts = np.asarray(predicted).reshape(len(self.truth), len(self.modes))
-        return pinball(self.truth, np.sort(self.shape + amounts @ self.modes, axis=1))
+        """The loss (n,) of each row."""
+        amounts, found = np.asarray(predicted).reshape(len(self.truth), len(self.modes)), []
+        for first in range(0, len(amounts), _ROWS_AT_ONCE):
+            part = slice(first, first + _ROWS_AT_ONCE)
+            found.append(pinball(self.truth[part], np.sort(self.shape + amounts[part] @ self.modes, axis=1)))
+        return np.concatenate(found)
 
 
 def modes(shape: Floats) -> Floats:
