@@ -26,14 +26,16 @@ MAX_BIN: Final = 64
 SHARD: Final = 135_000
 """Rows a tree learns from, about: with more the trees take turns, for a tree's time grows with its rows."""
 MAX_ROUNDS: Final = 900
+ETA: Final = 0.03
+"""The step of a tree where there is time: with a larger one fewer rounds come as far, and overshoot more."""
 PATIENCE: Final = 40
-"""Rounds without a better validation loss after which a booster stops growing."""
+"""Rounds of ETA without a better validation loss after which a booster stops growing."""
 
 _LEVELS: Final = np.array(LEVELS, dtype=np.float32)
 _ROWS_AT_ONCE: Final = 1 << 11
 """Few enough for the cache, and for one thread: the others have trees of their own to grow."""
 _JUDGED: Final = 8
-"""Rounds between two looks at the validation rows."""
+"""Rounds of ETA between two looks at the validation rows."""
 _STEEPEST: Final = 4.0
 """The natural logarithm of the most a spread may be away from 1."""
 
@@ -122,9 +124,20 @@ class Shards:
         self._beginning = Lock()
 
     @classmethod
-    def of(cls, take: Callable[[slice], Singles], rows: int, threads: int, like: Self | None = None) -> Self:
-        """Shards of so many rows, `take` giving the features (n, features) of some; `like` lends its cuts."""
-        count, found = max(1, round(rows / SHARD)), [] if like is None else [like.matrices[0]]
+    def of(
+        cls,
+        take: Callable[[slice], Singles],
+        rows: int,
+        threads: int,
+        like: Self | None = None,
+        *,
+        shard: int | None = None,
+    ) -> Self:
+        """So many rows in shards of about `shard` or SHARD; `take` gives the features (n, features) of some.
+
+        `like` lends its cuts.
+        """
+        count, found = max(1, round(rows / (shard or SHARD))), [] if like is None else [like.matrices[0]]
         made = []
         for number in range(count):
             made.append(quantised(take(slice(number, None, count)), threads, *found[:1]))
@@ -177,16 +190,17 @@ def grow(  # noqa: PLR0913 - what growing takes
     turns = [(each, objective.part(part)) for each, part in zip(shards.matrices, shards.parts, strict=True)]
     booster = xgb.Booster(told, list(shards.matrices))
     judge = None if validation is None else _judge(outputs, *validation)
-    best, least = 0, np.inf
+    haste = max(1.0, params["eta"] / ETA)
+    best, least, judged = 0, np.inf, max(1, round(_JUDGED / haste))
     for number in range(rounds):
         shard, told_by = turns[number % len(turns)]
         booster.update(shard, number, fobj=told_by)
-        if judge is None or (number + 1) % _JUDGED:
+        if judge is None or (number + 1) % judged:
             continue
         loss = judge(booster)
         if loss < least:
             best, least = number, loss
-        elif number - best >= PATIENCE:
+        elif number - best >= PATIENCE / haste**0.5:  # what chance adds to the curve grows with the step as well
             break
     if judge is not None:
         booster.best_iteration = best

@@ -21,8 +21,9 @@ from btc.trades import Market
 from tests.bench.measure import Row, best_seconds
 from tests.model import rolling
 from training.growth import MAX_BIN, Pinball, booster_params, grow, modes, quantised
+from training.matrices import WEIGHT
 from training.networks import TRUNKS
-from training.tune import FIRST, WEIGHT
+from training.tune import FIRST
 
 MARKET = Market("kraken", "BTC-USD")
 REPEATS = 20
