@@ -5,6 +5,7 @@ sooner whether that is worth asking. Both are judged on the same validation rows
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -67,8 +68,12 @@ class Matrices:
         self.validate_matrix = Shards([judged])
         self.few_matrix = self._few(threads)
         self.lines = lines(dataset, fold.fit)
-        params = booster_params(SPREAD, self.fit_matrix.tree_rows, seed, threads)
-        self.tasks = {horizon: self._task(horizon, params) for horizon in dataset.targets}
+        params = booster_params(SPREAD, self.fit_matrix.tree_rows, seed, 1)
+        with ThreadPoolExecutor(threads) as pool:  # several on a thread each wait less for each other than one on all
+            spreads = list(pool.map(lambda horizon: self._spread(horizon, params), dataset.targets))
+        self.tasks = {
+            horizon: self._task(horizon, *found) for horizon, found in zip(dataset.targets, spreads, strict=True)
+        }
 
     def tree_rows(self, *, few: bool) -> int:
         return (self.few_matrix if few else self.fit_matrix).tree_rows
@@ -110,13 +115,19 @@ class Matrices:
         total = len(range(0, self.fit.total, FEWER))
         return Shards.of(take, total, threads, self.fit_matrix, shard=FEW_AT_ONCE)
 
-    def _task(self, horizon: int, params: dict[str, Any]) -> Task:
-        """With the spread head, which is grown on what the line leaves, with these parameters."""
-        parts = (self.fit, self.validate)
-        starts, targets = [part.of(self.lines[horizon]) for part in parts], [part.targets(horizon) for part in parts]
-        fit, validate = (Laplace(np.abs(target)) for target in targets)
-        spread = self._grow(params, horizon, (self.fit_matrix, fit), validate, starts)
-        sizes = [np.exp(start + part.of(spread)) for start, part in zip(starts, parts, strict=True)]
+    def _spread(self, horizon: int, params: dict[str, Any]) -> tuple[xgb.Booster, list[Floats]]:
+        """The spread head, grown on what the line leaves, and the sizes (n,) to expect on the rows of fit and validate.
+
+        Beginning with the line would be to begin with each return over what the line says: the slopes are the same.
+        """
+        parts: tuple[View | Views, ...] = (self.fit, self.validate)
+        told = [np.exp(part.of(self.lines[horizon])) for part in parts]
+        fit, validate = (Laplace(np.abs(part.targets(horizon)) / size) for part, size in zip(parts, told, strict=True))
+        spread = self._grow(params, horizon, (self.fit_matrix, fit), validate)
+        return spread, [size * np.exp(part.of(spread)) for part, size in zip(parts, told, strict=True)]
+
+    def _task(self, horizon: int, spread: xgb.Booster, sizes: Sequence[Floats]) -> Task:
+        targets = [part.targets(horizon) for part in (self.fit, self.validate)]
         learnt, judged = (target / size for target, size in zip(targets, sizes, strict=True))
         plain, scale = shape(learnt, horizon), self.dataset.scale[self.validate.rows]
         ways = modes(plain)
@@ -129,17 +140,14 @@ class Matrices:
         horizon: int,
         learnt: tuple[Shards, Laplace | Pinball],
         validate: Laplace | Pinball,
-        starts: Sequence[Floats | None] = (None, None),
-    ) -> Any:
+    ) -> xgb.Booster:
         """As many of the rounds that served the validation rows best as the rows' number and their gain warrant."""
-        judged = (self.validate_matrix, validate, starts[1])
-        booster = grow(params, *learnt, start=starts[0], validation=judged)
+        booster = grow(params, *learnt, validation=(self.validate_matrix, validate, None))
         best = booster[: booster.best_iteration + 1]
         added = best.inplace_predict(self.validate.features(slice(None)))
-        plain = np.zeros_like(added) if starts[1] is None else starts[1]
-        gain = trust(validate.losses(plain) - validate.losses(plain + added)) * share(self.number, horizon)
+        gain = trust(validate.losses(np.zeros_like(added)) - validate.losses(added)) * share(self.number, horizon)
         rounds = round(gain * best.num_boosted_rounds())
-        return booster[:rounds] if rounds else grow(params, *learnt, start=starts[0], rounds=0)
+        return booster[:rounds] if rounds else grow(params, *learnt, rounds=0)
 
 
 def trust(gains: Floats) -> float:
