@@ -14,10 +14,11 @@ from btc.nets import Net
 from training import baselines, issue, networks
 from training.dataset import Dataset
 from training.growth import FINE, Laplace, Pinball, Shards, booster_params, grow, modes
+from training.matrices import SPREAD, thinned
 from training.networks import Plain
 from training.plain import lines, shape, share
 from training.split import Split
-from training.tune import SPREAD, Tuned, thinned
+from training.tune import Tuned
 from training.views import Views
 
 ROWS: Final = 1_200_000

@@ -29,13 +29,16 @@ MAX_BIN: Final = 64
 SHARD: Final = 135_000
 """Rows a tree learns from, about: with more the trees take turns, for a tree's time grows with its rows."""
 MAX_ROUNDS: Final = 900
+ETA: Final = 0.03
+"""The step of a tree where there is time: with a larger one fewer rounds come as far, and overshoot more."""
 PATIENCE: Final = 40
-"""Rounds without a better validation loss after which a booster stops growing."""
+"""Rounds of ETA without a better validation loss after which a booster stops growing."""
 
 _LEVELS: Final = np.array(LEVELS, dtype=np.float32)
-_ROWS_AT_ONCE: Final = 1 << 16
+_ROWS_AT_ONCE: Final = 1 << 11
+"""Few enough for the cache, and for one thread: the others have trees of their own to grow."""
 _JUDGED: Final = 8
-"""Rounds between two looks at the validation rows."""
+"""Rounds of ETA between two looks at the validation rows."""
 _STEEPEST: Final = 4.0
 """The natural logarithm of the most a spread may be away from 1."""
 
@@ -56,6 +59,7 @@ class Laplace:
         return replace(self, sizes=self.sizes[rows])
 
     def losses(self, predicted: Any) -> Floats:
+        """The loss (n,) of each row."""
         return np.asarray(predicted + self.sizes * np.exp(-np.clip(predicted, -_STEEPEST, _STEEPEST)))
 
 
@@ -70,13 +74,14 @@ class Pinball:
 
     def __call__(self, predicted: Any, _: xgb.DMatrix) -> tuple[Singles, Singles]:
         """Newton steps: the modes are orthonormal under the density, so that each curvature is 1."""
-        truth, modes, slopes = self.truth.astype(np.float32), self.modes.astype(np.float32), []
+        truth, modes, shape = (part.astype(np.float32) for part in (self.truth, self.modes, self.shape))
         amounts = predicted.reshape(len(truth), len(modes))
+        slope = np.empty_like(amounts, dtype=np.float32)
         for first in range(0, len(truth), _ROWS_AT_ONCE):
             part = slice(first, first + _ROWS_AT_ONCE)
-            quantiles = amounts[part] @ modes + self.shape.astype(np.float32)
-            slopes.append(((truth[part, None] < quantiles) - _LEVELS) @ modes.T)
-        slope = np.concatenate(slopes)
+            quantiles = amounts[part] @ modes + shape
+            slope[part] = (truth[part, None] < quantiles).astype(np.float32) @ modes.T
+        slope -= modes @ _LEVELS
         slope[~np.isfinite(truth)] = 0.0
         weight = np.broadcast_to(np.isfinite(truth).astype(np.float32)[:, None], slope.shape)
         return slope, np.ascontiguousarray(weight)
@@ -86,8 +91,12 @@ class Pinball:
         return replace(self, truth=self.truth[rows])
 
     def losses(self, predicted: Any) -> Floats:
-        amounts = np.asarray(predicted).reshape(len(self.truth), len(self.modes))
-        return pinball(self.truth, np.sort(self.shape + amounts @ self.modes, axis=1))
+        """The loss (n,) of each row."""
+        amounts, found = np.asarray(predicted).reshape(len(self.truth), len(self.modes)), []
+        for first in range(0, len(amounts), _ROWS_AT_ONCE):
+            part = slice(first, first + _ROWS_AT_ONCE)
+            found.append(pinball(self.truth[part], np.sort(self.shape + amounts[part] @ self.modes, axis=1)))
+        return np.concatenate(found)
 
 
 def modes(shape: Floats, count: int = MODES) -> Floats:
@@ -122,9 +131,20 @@ class Shards:
         self._beginning = Lock()
 
     @classmethod
-    def of(cls, take: Callable[[slice], Singles], rows: int, threads: int, like: Self | None = None) -> Self:
-        """Shards of so many rows, `take` giving the features (n, features) of some; `like` lends its cuts."""
-        count, found = max(1, round(rows / SHARD)), [] if like is None else [like.matrices[0]]
+    def of(
+        cls,
+        take: Callable[[slice], Singles],
+        rows: int,
+        threads: int,
+        like: Self | None = None,
+        *,
+        shard: int | None = None,
+    ) -> Self:
+        """So many rows in shards of about `shard` or SHARD; `take` gives the features (n, features) of some.
+
+        `like` lends its cuts.
+        """
+        count, found = max(1, round(rows / (shard or SHARD))), [] if like is None else [like.matrices[0]]
         made = []
         for number in range(count):
             made.append(quantised(take(slice(number, None, count)), threads, *found[:1]))
@@ -177,16 +197,17 @@ def grow(  # noqa: PLR0913 - what growing takes
     turns = [(each, objective.part(part)) for each, part in zip(shards.matrices, shards.parts, strict=True)]
     booster = xgb.Booster(told, list(shards.matrices))
     judge = None if validation is None else _judge(outputs, *validation)
-    best, least = 0, np.inf
+    haste = max(1.0, params["eta"] / ETA)
+    best, least, judged = 0, np.inf, max(1, round(_JUDGED / haste))
     for number in range(rounds):
         shard, told_by = turns[number % len(turns)]
         booster.update(shard, number, fobj=told_by)
-        if judge is None or (number + 1) % _JUDGED:
+        if judge is None or (number + 1) % judged:
             continue
         loss = judge(booster)
         if loss < least:
             best, least = number, loss
-        elif number - best >= PATIENCE:
+        elif number - best >= PATIENCE / haste**0.5:  # what chance adds to the curve grows with the step as well
             break
     if judge is not None:
         booster.best_iteration = best

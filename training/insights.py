@@ -15,8 +15,8 @@ from btc.models import Model
 from btc.times import MINUTE, iso
 from training.dataset import Dataset
 from training.losses import BASIS_POINTS, BLOCK, CANDIDATE, Losses, block_bootstrap, pinball
+from training.matrices import thinned
 from training.split import Split
-from training.tune import thinned
 
 HEADS: Final = ("spread", "quantiles")
 FEWEST_BLOCKS: Final = 8

@@ -48,7 +48,11 @@ _CAPTIONS: Final[Mapping[str, tuple[str, str]]] = {
         "Learning curves",
         "Loss on minutes kept from the boosters. A curve that falls again has learnt its training rows by heart.",
     ),
-    "trials": ("The search", "Mean skill over the walk-forward folds of each set of hyperparameters."),
+    "trials": (
+        "The search",
+        "Mean skill over the walk-forward folds of each set of hyperparameters. Where there are several, each learnt "
+        "from few rows; the best of them were then measured on all.",
+    ),
 }
 _STYLE: Final = """
 :root{color-scheme:light;--ink:#1f2937;--muted:#64748b;--line:#e2e8f0;--good:#047857;--bad:#b45309}

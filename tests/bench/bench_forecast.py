@@ -23,8 +23,9 @@ from tests.bench.measure import Row, best_seconds
 from tests.model import rolling
 from tests.model.rivals import FIXED
 from training.growth import MAX_BIN, Pinball, booster_params, grow, modes, quantised
+from training.matrices import WEIGHT
 from training.networks import TRUNKS
-from training.tune import FIRST, WEIGHT
+from training.tune import FIRST
 
 MARKET = Market("kraken", "BTC-USD")
 REPEATS = 20

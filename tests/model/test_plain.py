@@ -11,7 +11,7 @@ from btc.forecasts import HORIZONS
 from btc.heads import Line
 from tests.model.walks import walk
 from training import dataset, plain
-from training.tune import BLOCK, trust
+from training.matrices import BLOCK, trust
 
 MINUTES = walk(LOOK_BACK + 6_000, seed=3)
 

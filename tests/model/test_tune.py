@@ -1,16 +1,21 @@
 """The search: trials grow side by side on the same matrices, and none can tell that there were others."""
 
+import re
+
 import numpy as np
 import optuna
 import pytest
 
+from btc.baselines import empirical
 from btc.features import LOOK_BACK
 from btc.forecasts import HORIZONS
+from btc.heads import seen
 from tests.model.walks import walk
-from training import dataset, growth, tune
-from training.growth import booster_params
+from training import dataset, growth, matrices, tune
+from training.growth import booster_params, quantised
+from training.losses import pinball
+from training.matrices import Matrices
 from training.split import Fold
-from training.tune import Matrices
 
 TRIALS, THREADS, SEED = 3, 2, 5
 
@@ -37,41 +42,87 @@ def fold(data):
 def found(data, fold, tmp_path_factory):
     folder, said = tmp_path_factory.mktemp("study"), []
     told = {"trials": TRIALS, "seconds": 600, "seed": SEED, "threads": THREADS, "checkpoints": folder}
-    tuned = tune.tune(data, [fold], **told, say=said.append)
-    return tuned, [line for line in said if line.startswith("trial")], folder
+    return tune.tune(data, [fold], **told, say=said.append), said, folder
 
 
 def test_every_trial_asked_for_is_made_and_told(found):
     tuned, said, folder = found
     study = optuna.load_study(study_name=None, storage=tune._storage(folder))
 
-    assert tuned.trials == len(study.trials) == len(said) == TRIALS
+    assert tuned.trials == len(study.trials) == TRIALS
+    assert {int(line.split("/")[0].split()[1]) for line in said if "/" in line} == {1, 2, 3}
     assert all(trial.state.is_finished() for trial in study.trials)
-    assert tuned.skill == max(trial.value for trial in study.trials if trial.state.name == "COMPLETE")
 
 
-def test_the_plain_recipe_is_among_them(found):
-    _, _, folder = found
+def test_the_plain_recipe_is_among_them_and_in_the_final(found):
+    _, said, folder = found
     study = optuna.load_study(study_name=None, storage=tune._storage(folder))
 
-    assert any(trial.params == dict(tune.FIRST) for trial in study.trials)
+    [plain] = [trial for trial in study.trials if {"eta": growth.ETA, **trial.params} == tune.FIRST]
+    assert plain.state.name == "COMPLETE"
+    assert any(line.startswith(f"trial {plain.number + 1} on all rows: ") for line in said)
 
 
-def test_a_trial_comes_out_as_it_would_alone(found, data, fold):
-    tuned, _, _ = found
+def test_the_best_of_the_final_wins_as_it_would_alone(found, data, fold):
+    tuned, said, _ = found
     alone = Matrices(data, fold, seed=SEED, threads=THREADS)
-    params = booster_params(tuned.params, alone.fit_matrix.tree_rows, SEED, 1)
+    params = booster_params(tuned.params, alone.tree_rows(few=False), SEED, 1)
     heads = {horizon: alone.heads(horizon, params) for horizon in HORIZONS}
+    finals = [float(re.search(r"skill ([+-][\d.]+)", line)[1]) for line in said if " on all rows: " in line]
 
     assert np.mean([alone.skill(horizon, each) for horizon, each in heads.items()]) == pytest.approx(tuned.skill)
+    assert tuned.skill == pytest.approx(max(finals), abs=1e-4)
     assert {horizon: each.quantiles.num_boosted_rounds() for horizon, each in heads.items()} == tuned.rounds
     assert alone.fit.total == tuned.rows == 2 * len(alone.fit[0].rows)
+
+
+def test_skill_is_that_of_the_quantiles_a_forecast_would_have(data, fold):
+    alone = Matrices(data, fold, seed=SEED, threads=1)
+    heads = alone.heads(5, booster_params(tune.FIRST, alone.tree_rows(few=False), SEED, 1))
+    target, weight = data.targets[5][alone.validate.rows], data.scale[alone.validate.rows]
+    quantiles, size = seen(heads, data.matrix[alone.validate.rows])
+    lost = weight @ pinball(target, np.sort(quantiles, axis=1) * np.exp(size))
+    flat = weight @ pinball(target, empirical(alone.fit.targets(5))[None, :])
+
+    assert alone.skill(5, heads) == pytest.approx(1 - lost / flat)
+
+
+def test_a_heat_learns_from_every_fourth_row_in_shards_as_its_objective_does(data, fold, monkeypatch):
+    taken = []
+    monkeypatch.setattr(matrices, "FEW_AT_ONCE", 400)
+    monkeypatch.setattr(growth, "quantised", lambda rows, *_: taken.append(rows) or quantised(rows, 1))
+    alone = Matrices(data, fold, seed=SEED, threads=1)
+    few = slice(None, None, matrices.FEWER)
+
+    parts = [alone.fit.features(few)[part] for part in alone.few_matrix.parts]
+    assert len(parts) == 2
+    for rows, part in zip(taken[-2:], parts, strict=True):
+        np.testing.assert_array_equal(rows, part)
+
+
+def test_a_trial_behind_the_median_of_those_that_came_as_far_is_given_up():
+    study = optuna.create_study(direction="maximize")
+    ended = [_told(study, [0.03, last]).number for last in (0.01, 0.02, 0.03)]
+
+    assert ended == [0, 1, 2]
+    assert tune.behind(_told(study, [0.04, 0.015]))  # though it was ahead at first
+    assert not tune.behind(_told(study, [0.02, 0.025]))
+    assert not tune.behind(_told(study, [0.04, 0.01, 0.0]))  # nobody came as far
+
+
+def _told(study, skills):
+    trial = study.ask()
+    for step, skill in enumerate(skills, 1):
+        trial.report(skill, step)
+    return trial
 
 
 def test_a_search_without_time_left_goes_with_what_it_has(found, data, fold):
     tuned, _, folder = found
     told = {"trials": 2 * TRIALS, "seconds": 0, "seed": SEED, "threads": 1, "checkpoints": folder}
-    again = tune.tune(data, [fold], **told)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Matrices, "heads", _interrupted)  # all has grown before
+        again = tune.tune(data, [fold], **told)
 
     assert again.params == tuned.params
     assert again.rounds == tuned.rounds
@@ -81,7 +132,7 @@ def test_a_network_has_its_share_where_it_has_shown_what_it_learns(found):
     tuned, _, _ = found
 
     assert set(tuned.weights) == set(HORIZONS)
-    assert all(0 <= weight <= tune.WEIGHT for weight in tuned.weights.values())
+    assert all(0 <= weight <= matrices.WEIGHT for weight in tuned.weights.values())
 
 
 def test_trials_on_other_rows_are_not_gone_on_with(found, data, fold):
@@ -103,5 +154,5 @@ def test_a_search_that_was_broken_off_in_its_first_trial_begins_again(data, fold
     assert tune.tune(data, [fold], **told).skill > -1
 
 
-def _interrupted(*_):
+def _interrupted(*_, **__):
     raise KeyboardInterrupt
