@@ -105,6 +105,9 @@ PLAIN = (
         )
         for path in ("Failures/Bucket", "Lake/Bucket", "Training/Models")
     ),
+    Known(
+        "Failures/Undelivered", "AwsSolutions-SQS3", "It is what a rule leaves its dead letters in; nothing reads it"
+    ),
     Known("", "AwsSolutions-L1", "Layers are built and tested for Python 3.13, which Lambda supports"),
     Known("Api/Rest/Resource", "AwsSolutions-APIG2", "The function checks what it is asked, and says what is wrong"),
     Known(

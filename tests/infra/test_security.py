@@ -73,6 +73,7 @@ PLANTED: list[tuple[Rule, str, Callable[[Json], Any]]] = [
     (answers_plain_http, "Kinesis::ResourcePolicy", lambda each: statement(each).update(Action="kinesis:PutRecord")),
     (answers_plain_http, "Kinesis::ResourcePolicy", lambda each: statement(each).update(Effect="Allow")),
     (answers_plain_http, "Kinesis::ResourcePolicy", lambda each: statement(each).pop("Condition")),
+    (answers_plain_http, "SQS::QueuePolicy", lambda each: each["PolicyDocument"].update(Statement=[])),
     (answers_plain_http, "SNS::TopicPolicy", lambda each: each["PolicyDocument"].update(Statement=[])),
     (open_to_the_public, "S3::Bucket", lambda each: each.pop("PublicAccessBlockConfiguration")),
     (open_to_the_public, "S3::Bucket", lambda each: each["PublicAccessBlockConfiguration"].pop("BlockPublicAcls")),
@@ -100,13 +101,6 @@ def test_a_resource_that_breaks_a_rule_is_found(
 
     assert rule(own.template) == []
     assert rule(broken)
-
-
-def test_a_queue_would_have_to_refuse_plain_http(dev: Assembly) -> None:
-    queue = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue", "Properties": {}}}}
-
-    assert answers_plain_http(queue) == ["Queue"]
-    assert not dev.of_type("SQS::Queue"), "what no retry can deliver goes to a bucket"
 
 
 def test_a_streams_policy_says_what_kinesis_takes(dev: Assembly) -> None:
