@@ -24,7 +24,7 @@ SHARED = (
     *("PutRecord", "PutRecords"),
 )
 """What a stream's policy may speak of, word for word: Kinesis takes no wildcard there."""
-IMAGE_CONTENT = ("functions/fill_history", "functions/ingest_trades", "layers/common", "requirements.lock")
+IMAGE_CONTENT = ("functions/fill_history", "functions/ingest_trades", "layers/common")
 
 
 class Trades(Construct):

@@ -288,10 +288,3 @@ def test_who_writes_state_writes_its_own_items_alone(dev: Assembly) -> None:
     }
 
     assert {("watermark:*",), ("calibration:*",), ("champion",), ("retraining",), ("scoring",)} <= keys
-
-
-def test_the_ingest_task_reaches_out_by_https_alone(dev: Assembly) -> None:
-    [group] = dev.of_type("EC2::SecurityGroup").values()
-    [rule] = group["Properties"]["SecurityGroupEgress"]
-
-    assert (rule["IpProtocol"], rule["FromPort"], rule["ToPort"]) == ("tcp", 443, 443)
