@@ -17,6 +17,7 @@ from cdk.logs import log_group
 from cdk.python_function import NOT_DEPLOYED, environment
 from cdk.removal import removal_policy
 from cdk.settings import Stage
+from cdk.trust import service
 
 ROOT = Path(__file__).parents[1]
 SHARED = (
@@ -138,10 +139,17 @@ class Ingestion(Construct):
 
 
 def fargate_task(scope: Construct, *, cpu: int, memory_mb: int) -> ecs.FargateTaskDefinition:
-    """A task of its own role, on ARM."""
+    """A task on ARM, of a role of its own and one in which ECS starts it."""
     return ecs.FargateTaskDefinition(
         scope,
         "Task",
+        task_role=iam.Role(scope, "TaskRole", assumed_by=service("ecs-tasks"), description="What the task may do"),
+        execution_role=iam.Role(
+            scope,
+            "ExecutionRole",
+            assumed_by=service("ecs-tasks"),
+            description="Fetches the task's image and writes its log",
+        ),
         cpu=cpu,
         memory_limit_mib=memory_mb,
         runtime_platform=ecs.RuntimePlatform(

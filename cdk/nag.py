@@ -73,7 +73,7 @@ def known(stack: Stack, stage: Stage) -> list[Known]:
         ("Training/Role", f"{models}/models/*", "Each training makes a model of a name of its own"),
         *(("Training/Role", f"{sagemaker}:{kind}-job/pipelines-*", JOBS) for kind in ("processing", "training")),
         *(("Training/Role", f"{logs}/{kind}Jobs*", JOBS) for kind in ("Processing", "Training")),
-        *((f"{task}/Task/ExecutionRole", "Resource::*", NO_RESOURCE + "a registry's token") for task in TASKS),
+        *((f"{task}/ExecutionRole", "Resource::*", NO_RESOURCE + "a registry's token") for task in TASKS),
     ]
     if not stage.keep_data:
         rights += [("Training/EmptyRegistry/Role", packages, "All of the group's packages go with it")]

@@ -256,9 +256,11 @@ def test_the_task_is_healthy_by_its_own_watermarks(stage: str, request: pytest.F
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])
 def test_roles_of_services_that_tell_for_whom_they_act_trust_them_for_this_account_alone(stage, request) -> None:
-    trusted = {"scheduler.amazonaws.com", "sagemaker.amazonaws.com"}
+    trusted = {f"{name}.amazonaws.com" for name in ("ecs-tasks", "sagemaker", "scheduler")}
+    plain = {f"{name}.amazonaws.com" for name in ("apigateway", "lambda")}
     for name, role in request.getfixturevalue(stage).of_type("IAM::Role").items():
         [statement] = resolved(role["Properties"]["AssumeRolePolicyDocument"]["Statement"])
+        assert statement["Principal"]["Service"] in trusted | plain
         if statement["Principal"]["Service"] in trusted:
             assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": "<AWS::AccountId>"}}, name
 
