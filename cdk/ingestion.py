@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from aws_cdk import Duration, IgnoreMode
+from aws_cdk import Duration, IgnoreMode, RemovalPolicy
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecr_assets as ecr_assets
@@ -15,7 +15,6 @@ from btc.settings import IngestTrades
 from cdk.keys import own_key
 from cdk.logs import log_group
 from cdk.python_function import NOT_DEPLOYED, environment
-from cdk.removal import removal_policy
 from cdk.settings import Stage
 from cdk.trust import service
 
@@ -41,7 +40,8 @@ class Trades(Construct):
             retention_period=Duration.hours(24),
             encryption=kinesis.StreamEncryption.KMS if key else kinesis.StreamEncryption.MANAGED,
             encryption_key=key,
-            removal_policy=removal_policy(stage),
+            # It holds a day of what the tape and the venue have too, and would be paid for by the hour.
+            removal_policy=RemovalPolicy.DESTROY,
         )
         self.stream.add_to_resource_policy(
             iam.PolicyStatement(

@@ -203,6 +203,7 @@ class Monitoring(Construct):
 
     def _rule(self, construct_id: str, pattern: events.EventPattern, happened: str, to_do: str) -> None:
         rule = events.Rule(self, f"{construct_id}Rule", description=happened, event_pattern=pattern)
+        # By AWS's documents a topic's policy can hold EventBridge to no condition, neither account nor rule.
         rule.add_target(targets.SnsTopic(self.topic))
         metric = cloudwatch.Metric(
             namespace="AWS/Events",

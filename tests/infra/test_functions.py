@@ -9,7 +9,7 @@ import pytest
 
 from btc import settings
 from cdk.settings import stage_named
-from tests.infra.assembly import ROOT, Assembly, Json, place, resolved
+from tests.infra.assembly import ROOT, Assembly, place, resolved
 
 SETTINGS: dict[str, type[settings.Settings]] = {
     "aggregate_bars": settings.AggregateBars,
@@ -180,12 +180,9 @@ def test_traces_are_recorded_only_where_that_is_asked_for(dev: Assembly, guarded
 
 
 def failures(assembly: Assembly) -> str:
-    def is_failures(resource: Json) -> bool:
-        return bool(resource["Properties"]["LifecycleConfiguration"]["Rules"][0].get("Id") == "forget")
-
-    buckets = assembly.of_type("S3::Bucket")
-    return next(
+    [found] = [
         name
-        for name, bucket in buckets.items()
-        if "LifecycleConfiguration" in bucket["Properties"] and is_failures(bucket)
-    )
+        for name, bucket in assembly.of_type("S3::Bucket").items()
+        if "forget" in {rule["Id"] for rule in bucket["Properties"]["LifecycleConfiguration"]["Rules"]}
+    ]
+    return found
