@@ -22,8 +22,9 @@ from tests.virtualenvs import NotInstalledError
 
 SECOND: Final = "second version"
 UNTRIED: Final = (
-    "SageMaker's group and pipeline: the emulator has no such service. tests/model/test_pipeline.py holds the "
-    "definition to the service's model and the SDK, and the local stack creates both in moto's registry.",
+    "SageMaker's group, pipeline and production's MLflow app: the emulator has no such service. "
+    "tests/model/test_pipeline.py holds the definition to the service's model and the SDK, and the local stack creates "
+    "group and pipeline in moto's registry.",
     "the ingest image: no engine publishes it here, and the service runs no task. `make image` builds and runs it; "
     "tests/local runs the task itself.",
     "rights: the emulator asks nobody for them. tests/local/test_stack.py compares them with the calls made.",
