@@ -36,9 +36,11 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 
 .PHONY: lock
-lock: $(READY)  ## resolve the dependencies anew into requirements.lock
+lock: $(READY)  ## resolve the dependencies anew, into requirements.lock and the other locks
 	uv pip compile pyproject.toml --output-file requirements.lock --quiet --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-annotate --all-extras --group cdk --group local --group sagemaker --group tracking --group dev
+	uv pip compile functions/ingest_trades/requirements.in --constraint requirements.lock --output-file functions/ingest_trades/requirements.lock \
+	  --quiet --universal --python-version 3.13 --generate-hashes --no-header --no-annotate
 	for tool in tests/bench/rivals/*.in tests/rehearsal/*.in tests/tools/*.in; do uv pip compile $$tool --output-file $${tool%.in}.lock --quiet --universal \
 	  --python-version 3.11 --generate-hashes --no-header --no-annotate; done
 

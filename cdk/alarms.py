@@ -122,7 +122,8 @@ def watch_forecasts(alarms: Alarms, markets: Iterable[Market], model_warning_day
         "ModelOld",
         alarms.told("ModelAge", "score_forecasts", "Maximum", DAY),
         f"In {model_warning_days} days no model came that learnt from them, not even a first one; or nobody looked",
-        "look why none was promoted: PipelineFailed, or the gate's decision beside each run in the models bucket; "
+        "look why none was promoted: PipelineFailed, ApprovalUndelivered, or the gate's decision beside each run in "
+        "the models bucket; approve anew what was approved and does not serve, for SageMaker need not tell of each; "
         "start the pipeline by hand if its schedule did not. Nobody looks where score_forecasts does not run: see its "
         "schedule.",
         threshold=model_warning_days,

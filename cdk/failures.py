@@ -1,10 +1,14 @@
-"""Batches and events that no retry could deliver: kept whole in S3, where they can be read and sent again."""
+"""Batches and events that no retry could deliver: kept whole in S3, where they can be read and sent again.
+
+An event that gets as far as no function has a queue instead, for EventBridge leaves it nowhere else.
+"""
 
 import jsii
 from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from cdk.lake import private_bucket
@@ -52,7 +56,7 @@ def _grant_add(bucket: s3.IBucket, function: lambda_.IFunction) -> None:
 
 
 class Failures(Construct):
-    """One bucket for every function's undelivered batches."""
+    """One bucket for what functions refused, one queue for what never reached them."""
 
     def __init__(self, scope: Construct, construct_id: str, *, stage: Stage) -> None:
         super().__init__(scope, construct_id)
@@ -60,3 +64,10 @@ class Failures(Construct):
         self.bucket.add_lifecycle_rule(id="forget", expiration=Duration.days(30))
         self.batches = FailedBatches(self.bucket)
         self.events = FailedEvents(self.bucket)
+        self.undelivered = sqs.Queue(
+            self,
+            "Undelivered",
+            retention_period=Duration.days(14),  # no queue keeps longer
+            encryption=sqs.QueueEncryption.SQS_MANAGED,  # of the events of the registry, which hold no data
+            enforce_ssl=True,
+        )

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from aws_cdk import Duration, IgnoreMode
+from aws_cdk import Duration, IgnoreMode, RemovalPolicy
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecr_assets as ecr_assets
@@ -15,8 +15,8 @@ from btc.settings import IngestTrades
 from cdk.keys import own_key
 from cdk.logs import log_group
 from cdk.python_function import NOT_DEPLOYED, environment
-from cdk.removal import removal_policy
 from cdk.settings import Stage
+from cdk.trust import service
 
 ROOT = Path(__file__).parents[1]
 SHARED = (
@@ -24,7 +24,7 @@ SHARED = (
     *("PutRecord", "PutRecords"),
 )
 """What a stream's policy may speak of, word for word: Kinesis takes no wildcard there."""
-IMAGE_CONTENT = ("functions/fill_history", "functions/ingest_trades", "layers/common", "requirements.lock")
+IMAGE_CONTENT = ("functions/fill_history", "functions/ingest_trades", "layers/common")
 
 
 class Trades(Construct):
@@ -40,7 +40,8 @@ class Trades(Construct):
             retention_period=Duration.hours(24),
             encryption=kinesis.StreamEncryption.KMS if key else kinesis.StreamEncryption.MANAGED,
             encryption_key=key,
-            removal_policy=removal_policy(stage),
+            # It holds a day of what the tape and the venue have too, and would be paid for by the hour.
+            removal_policy=RemovalPolicy.DESTROY,
         )
         self.stream.add_to_resource_policy(
             iam.PolicyStatement(
@@ -138,10 +139,17 @@ class Ingestion(Construct):
 
 
 def fargate_task(scope: Construct, *, cpu: int, memory_mb: int) -> ecs.FargateTaskDefinition:
-    """A task of its own role, on ARM."""
+    """A task on ARM, of a role of its own and one in which ECS starts it."""
     return ecs.FargateTaskDefinition(
         scope,
         "Task",
+        task_role=iam.Role(scope, "TaskRole", assumed_by=service("ecs-tasks"), description="What the task may do"),
+        execution_role=iam.Role(
+            scope,
+            "ExecutionRole",
+            assumed_by=service("ecs-tasks"),
+            description="Fetches the task's image and writes its log",
+        ),
         cpu=cpu,
         memory_limit_mib=memory_mb,
         runtime_platform=ecs.RuntimePlatform(

@@ -26,7 +26,7 @@ OLD_VERSIONS = Duration.days(14)
 def private_bucket(scope: Construct, construct_id: str, *, stage: Stage, versioned: bool = False) -> s3.Bucket:
     """A bucket that no one reads unencrypted, in public or by mistake."""
     key = own_key(scope, stage=stage)
-    return s3.Bucket(
+    bucket = s3.Bucket(
         scope,
         construct_id,
         block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
@@ -39,6 +39,9 @@ def private_bucket(scope: Construct, construct_id: str, *, stage: Stage, version
         # A bucket has to be empty before it can go: CloudFormation runs a function that sees to it.
         auto_delete_objects=not (stage.keep_data or stage.emulated),
     )
+    # Parts of an upload that nobody ended are seen by nobody, and paid for.
+    bucket.add_lifecycle_rule(id="torn uploads", abort_incomplete_multipart_upload_after=Duration.days(7))
+    return bucket
 
 
 def grant_get(bucket: s3.IBucket, grantee: iam.IGrantable, objects: str) -> iam.Grant:

@@ -5,6 +5,7 @@ forecasts, and what is billed are messages and the minutes of connections.
 """
 
 import json
+from dataclasses import replace
 
 from aws_cdk import Duration, Stack
 from aws_cdk import aws_apigatewayv2 as apigatewayv2
@@ -49,8 +50,10 @@ class Live(Construct):
         failures: lambda_.IEventSourceDlq,
     ) -> None:
         super().__init__(scope, construct_id)
+        # Who listens has gone within two hours: of that nothing is kept, whatever the stage keeps.
+        passing = replace(stage, keep_data=False)
         self.listeners = on_demand_table(
-            self, "Listeners", key="audience", sort_key="id", stage=stage, time_to_live_attribute="expires"
+            self, "Listeners", key="audience", sort_key="id", stage=passing, time_to_live_attribute="expires"
         )
         self.connect = PythonFunction(
             self,

@@ -16,6 +16,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
+from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from cdk.alarms import FIVE_MINUTES, LATE_S, Alarms, watch_feed, watch_forecasts
@@ -51,6 +52,7 @@ class Watched(NamedTuple):
     admission: lambda_.IFunction | None
     """The one that lets in who would listen; None where nothing is pushed."""
     failures: s3.Bucket
+    undelivered: sqs.IQueue
     pipeline_arn: str
     feed_logs: logs.ILogGroup
     score_logs: logs.ILogGroup
@@ -179,6 +181,14 @@ class Monitoring(Construct):
             "its key names the function, whose log tells the cause; once that is mended, deliver it "
             "again with `python -m functions.redrive --stack NAME`.",
         )
+        self._alarms.add(
+            "ApprovalUndelivered",
+            watched.undelivered.metric_approximate_number_of_messages_visible(statistic="Maximum", period=FIVE_MINUTES),
+            "EventBridge could not hand a model's approval to promote_model, so that the champion before serves on",
+            "see that the function is there, that the rule Approved may invoke it, and that Lambda is not throttled; "
+            "then deliver it with `python -m functions.redrive --stack NAME`, within the queue's 14 days, or approve "
+            "the model anew.",
+        )
         self._rule(
             "PipelineFailed",
             events.EventPattern(
@@ -193,6 +203,7 @@ class Monitoring(Construct):
 
     def _rule(self, construct_id: str, pattern: events.EventPattern, happened: str, to_do: str) -> None:
         rule = events.Rule(self, f"{construct_id}Rule", description=happened, event_pattern=pattern)
+        # By AWS's documents a topic's policy can hold EventBridge to no condition, neither account nor rule.
         rule.add_target(targets.SnsTopic(self.topic))
         metric = cloudwatch.Metric(
             namespace="AWS/Events",

@@ -73,7 +73,7 @@ def known(stack: Stack, stage: Stage) -> list[Known]:
         ("Training/Role", f"{models}/models/*", "Each training makes a model of a name of its own"),
         *(("Training/Role", f"{sagemaker}:{kind}-job/pipelines-*", JOBS) for kind in ("processing", "training")),
         *(("Training/Role", f"{logs}/{kind}Jobs*", JOBS) for kind in ("Processing", "Training")),
-        *((f"{task}/Task/ExecutionRole", "Resource::*", NO_RESOURCE + "a registry's token") for task in TASKS),
+        *((f"{task}/ExecutionRole", "Resource::*", NO_RESOURCE + "a registry's token") for task in TASKS),
     ]
     if not stage.keep_data:
         rights += [("Training/EmptyRegistry/Role", packages, "All of the group's packages go with it")]
@@ -93,6 +93,9 @@ def known(stack: Stack, stage: Stage) -> list[Known]:
     return [
         *(Known(where, f"AwsSolutions-IAM5[{what}]", reason) for where, what, reason in rights),
         *PLAIN,
+        Known(
+            "Live/Listeners", "AwsSolutions-DDB3", "Who listens has gone within two hours, and comes back by themselves"
+        ),
         *([] if stage.keep_data else [Known("", "AwsSolutions-DDB3", "A development's tables can be filled anew")]),
     ]
 
@@ -104,6 +107,9 @@ PLAIN = (
             path, "AwsSolutions-S1", "Roles of this stack alone reach it; who wants to know each access has CloudTrail"
         )
         for path in ("Failures/Bucket", "Lake/Bucket", "Training/Models")
+    ),
+    Known(
+        "Failures/Undelivered", "AwsSolutions-SQS3", "It is what a rule leaves its dead letters in; nothing reads it"
     ),
     Known("", "AwsSolutions-L1", "Layers are built and tested for Python 3.13, which Lambda supports"),
     Known("Api/Rest/Resource", "AwsSolutions-APIG2", "The function checks what it is asked, and says what is wrong"),

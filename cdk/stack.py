@@ -66,6 +66,7 @@ class PredictBitcoin(Stack):
             bars=self.bars,
             lake=self.lake,
             on_failure=self.failures.events,
+            undelivered=self.failures.undelivered,
         )
         self.live = self._live(stage, layers)
         self.api = Api(
@@ -187,6 +188,7 @@ class PredictBitcoin(Stack):
                 access_logs=self.api.access_logs,
                 admission=self.live.connect if self.live else None,
                 failures=self.failures.bucket,
+                undelivered=self.failures.undelivered,
                 pipeline_arn=self.training.pipeline_arn,
                 feed_logs=self.ingestion.logs,
                 score_logs=self.scores.function.log_group,
@@ -206,6 +208,7 @@ class PredictBitcoin(Stack):
             "LakeBucket": self.lake.bucket.bucket_name,
             "ModelsBucket": self.training.models.bucket_name,
             "FailuresBucket": self.failures.bucket.bucket_name,
+            "UndeliveredQueue": self.failures.undelivered.queue_url,
             "PipelineName": stage.prefix,
             "ModelPackageGroup": self.training.registry,
             "Database": self.lake.database.ref,

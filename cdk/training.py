@@ -10,6 +10,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3_assets as s3_assets
 from aws_cdk import aws_sagemaker as sagemaker
 from aws_cdk import aws_scheduler as scheduler
+from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from btc.settings import PromoteModel
@@ -44,6 +45,7 @@ class Training(Construct):
         bars: Bars,
         lake: Lake,
         on_failure: lambda_.IDestination,
+        undelivered: sqs.IQueue,
     ) -> None:
         super().__init__(scope, construct_id)
         self.models = private_bucket(self, "Models", stage=stage)
@@ -68,6 +70,7 @@ class Training(Construct):
         self.pipeline_arn = _arn(self, "pipeline", stage.prefix)
         self._weekly(stage)
         self.promote = self._promotion(stage, layers, bars, on_failure)
+        self._approved(undelivered)
 
         grant_get(self.source.bucket, self.role, self.source.s3_object_key)
         grant_get(lake.bucket, self.role, "bars/*")
@@ -156,6 +159,15 @@ class Training(Construct):
             timeout_s=120,
             on_failure=on_failure,
         )
+        iam.Grant.add_to_principal(
+            grantee=function,
+            actions=["sagemaker:DescribeModelPackage"],
+            resource_arns=[_arn(self, "model-package", f"{self.registry}/*")],
+        )
+        return function
+
+    def _approved(self, undelivered: sqs.IQueue) -> None:
+        """What the function fails on goes where it says; what Lambda does not take of EventBridge, into the queue."""
         events.Rule(
             self,
             "Approved",
@@ -165,14 +177,9 @@ class Training(Construct):
                 detail_type=["SageMaker Model Package State Change"],
                 detail={"ModelPackageGroupName": [self.registry], "ModelApprovalStatus": ["Approved"]},
             ),
-            targets=[targets.LambdaFunction(function, retry_attempts=3)],
+            # Over a whole day, as EventBridge does where it is not told otherwise.
+            targets=[targets.LambdaFunction(self.promote, dead_letter_queue=undelivered)],
         )
-        iam.Grant.add_to_principal(
-            grantee=function,
-            actions=["sagemaker:DescribeModelPackage"],
-            resource_arns=[_arn(self, "model-package", f"{self.registry}/*")],
-        )
-        return function
 
 
 def _job_statements(scope: Construct, role: iam.Role, stage: Stage) -> list[iam.PolicyStatement]:

@@ -72,11 +72,14 @@ class DeclaredSockets:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """An EventBridge rule: the events it chooses and the functions they go to."""
+    """An EventBridge rule: the events it chooses, the functions they go to, and for each of these the queue of what it
+    cannot be handed.
+    """
 
-    name: str
+    arn: str
     pattern: Map[str, Any]
-    function_arns: tuple[str, ...]
+    targets: Map[str, str]
+    """ARNs of functions, with their queue's; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,13 +200,26 @@ def rules(deployed: Deployed) -> list[Rule]:
     """The rules that choose events; those on a schedule do not run here."""
     return [
         Rule(
-            rule.created.ref,
+            rule.created.attributes["Arn"],
             parsed(rule.properties["EventPattern"]),
-            tuple(target["Arn"] for target in rule.properties["Targets"] if ":lambda:" in target["Arn"]),
+            {
+                target["Arn"]: target.get("DeadLetterConfig", {}).get("Arn", "")
+                for target in rule.properties["Targets"]
+                if ":lambda:" in target["Arn"]
+            },
         )
         for rule in deployed.of_type("AWS::Events::Rule")
         if "EventPattern" in rule.properties
     ]
+
+
+def on_failure(deployed: Deployed) -> dict[str, str]:
+    """Where the events go that functions fail on: ARNs of buckets by those of functions."""
+    arns = {each.created.ref: each.created.attributes["Arn"] for each in deployed.of_type("AWS::Lambda::Function")}
+    return {
+        arns[config.properties["FunctionName"]]: config.properties["DestinationConfig"]["OnFailure"]["Destination"]
+        for config in deployed.of_type("AWS::Lambda::EventInvokeConfig")
+    }
 
 
 def schedules(deployed: Deployed) -> list[Schedule]:

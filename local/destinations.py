@@ -1,9 +1,10 @@
-"""On-failure destinations: where the records that an event-source mapping gives up on are told of."""
+"""On-failure destinations: where that is told of which an event-source mapping, or Lambda itself, gives up on."""
 
 from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Mapping as Event
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -59,7 +60,7 @@ class _Bucket:
         event = {"Records": [record.event for record in discarded.records]}
         self._client.put_object(
             Bucket=self._bucket,
-            Key=f"aws/lambda/{self._mapping.uuid}/{discarded.shard}/{now:%Y/%m/%d/%Y-%m-%dT%H.%M.%S}-{uuid.uuid4()}",
+            Key=f"aws/lambda/{self._mapping.uuid}/{discarded.shard}/{_moment(now)}",
             Body=json.dumps(invocation_record(self._mapping, discarded, now) | {"payload": json.dumps(event)}).encode(),
             ContentType="application/json",
         )
@@ -106,6 +107,37 @@ def invocation_record(mapping: Mapping, discarded: Discarded, now: datetime) -> 
             "streamArn": mapping.source_arn,
         },
     }
+
+
+def keep_event(  # noqa: PLR0913, PLR0917 - what an invocation is
+    bucket: str, function_arn: str, event: Event[str, Any], last: Result, invocations: int, emulator: Emulator
+) -> None:
+    """Lambda's documented description of an asynchronous invocation that failed for good, into the bucket."""
+    now, error = datetime.now(UTC), last.error
+    told = {
+        "version": "1.0",
+        "timestamp": _iso(now.timestamp()),
+        "requestContext": {
+            "requestId": last.request_id,
+            "functionArn": f"{function_arn}:$LATEST",
+            "condition": "RetriesExhausted",
+            "approximateInvokeCount": invocations,
+        },
+        "requestPayload": event,
+        "responseContext": {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"},
+        "responsePayload": {"errorType": error.error_type, "errorMessage": error.message} if error else None,
+    }
+    emulator.client("s3").put_object(
+        Bucket=bucket.rpartition(":")[2],
+        Key=f"aws/lambda/async/{function_arn.split(':')[6]}/{_moment(now)}",
+        Body=json.dumps(told).encode(),
+        ContentType="application/json",
+    )
+
+
+def _moment(now: datetime) -> str:
+    """The end of a key."""
+    return f"{now:%Y/%m/%d/%Y-%m-%dT%H.%M.%S}-{uuid.uuid4()}"
 
 
 def _iso(seconds: float) -> str:

@@ -205,19 +205,25 @@ class Stack:
             declared.definition, machine, name=declared.name, arn=declared.arn, parameters=given, tell=tell
         )
 
+    @property
+    def bus(self) -> Bus:
+        """EventBridge, before the functions that run."""
+        return Bus(
+            declarations.rules(self.deployed),
+            {function.spec.arn: function.invoke for function in self.functions.values()},
+            self.emulator,
+            declarations.on_failure(self.deployed),
+        )
+
     def announce(self, execution: Execution) -> list[str]:
         """Tell EventBridge of the model packages an execution registered; the functions that heard and succeeded.
 
         Raises StackError when one of them failed."""
-        bus = Bus(
-            declarations.rules(self.deployed),
-            {function.spec.arn: function.invoke for function in self.functions.values()},
-        )
         names = {function.spec.arn: name for name, function in self.functions.items()}
         heard = []
         for arn in execution.packages:
             package = self.emulator.client("sagemaker").describe_model_package(ModelPackageName=arn)
-            for delivered in bus.put(events.model_package_event(package)):
+            for delivered in self.bus.put(events.model_package_event(package)):
                 name = names[delivered.function_arn]
                 if delivered.result.error:
                     raise StackError(f"{name}: {delivered.result.error.message}\n{tail(self.log(name))}")

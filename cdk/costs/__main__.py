@@ -17,8 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from cdk.costs import readme, stages
-from cdk.costs.bills import Bill, UnpricedError
+from cdk.costs.bills import Bill
 from cdk.costs.loads import Load
+from cdk.costs.pricers import UnpricedError
 from cdk.costs.prices import ALLOWANCES, PRICES
 from cdk.costs.rivals import on_kafka
 from cdk.costs.rows import Row

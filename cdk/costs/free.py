@@ -56,6 +56,8 @@ FREE: Final[Mapping[str, str]] = {
     "AWS::SNS::Subscription": "paid for by the message: alarms are rare",
     "AWS::SNS::Topic": "paid for by the message: alarms are rare",
     "AWS::SNS::TopicPolicy": _RIGHTS,
+    "AWS::SQS::Queue": "paid for by the request, and what lies in it was undeliverable: the first million are free",
+    "AWS::SQS::QueuePolicy": _RIGHTS,
     "AWS::SageMaker::MlflowApp": "taken to cost only what its artefacts take in S3; no price of its own could be read",
     "AWS::SageMaker::ModelPackageGroup": "a registry costs what its models take in S3",
     "AWS::WAFv2::WebACLAssociation": "paid for with its web ACL",

@@ -19,7 +19,7 @@ stack; or nothing here could cause it. Tests hold that they do what this says.
 def tried(alarm: str) -> str:
     if alarm == "ApiThrottled":
         return UNTRIED
-    return MOVED if re.search("^Api|^Listeners|Failed$|(Bars|Trades)Late$", alarm) else PRINTED
+    return MOVED if re.search("^Api|^Listeners|Failed$|Undelivered$|(Bars|Trades)Late$", alarm) else PRINTED
 
 
 def runbook(template: Mapping[str, Any]) -> str:

@@ -43,6 +43,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
         trained_until=model.description["trained_until"],
         promoted_at=iso(time.time_ns() // 1000),
     )
-    StateTable(settings().state_table, clients.dynamodb()).promote(champion, card(model.description))
-    metrics.add_metric("Promotions", MetricUnit.Count, 1)
-    logger.info("promoted", extra=champion._asdict())
+    state = StateTable(settings().state_table, clients.dynamodb())
+    promoted = state.promote(champion, card(model.description), approved_at=event["time"])
+    metrics.add_metric("Promotions", MetricUnit.Count, int(promoted))
+    logger.info("promoted" if promoted else "overtaken", extra=champion._asdict())

@@ -22,7 +22,7 @@ from tests.local.feeding import Stack, running
 
 PATIENCE_S: Final = 60.0
 UNTRIED: Final = (
-    "the base itself: python:3.13-slim is in a registry; Debian's own Python of the same version stands for it.",
+    "the base itself, which is in a registry, and that its digest is there: Debian's own Python 3.13 stands for it.",
     "ARM: the image is built for this machine's processor; its wheels are locked for both.",
     "limits of memory and processor: the task definition's own hold on Fargate.",
 )

@@ -96,9 +96,9 @@ def build(context: Path, dockerfile: str, folder: Path) -> Built:
 
 
 def foreign(built: Built, context: Path) -> list[str]:
-    """What lies in /app beside the files of `context`, their bytecode, and what the Dockerfile makes of the lock; and
+    """What lies in /app beside the files of `context`, their bytecode, and the lock that the Dockerfile installs; and
     what is a test wherever it is from."""
-    wanted = {"constraints.txt", "requirements.in"}
+    wanted = {"requirements.lock"}
     for path in context.rglob("*"):
         name = path.relative_to(context).as_posix().removeprefix("layers/common/python/")
         folder, _, module = name.rpartition("/")

@@ -22,7 +22,9 @@ from btc.requests import TICKET
 from btc.tape import Watermark
 from cdk.costs import readme
 from local import delivery
+from local.declarations import Rule
 from local.delivery import Delivery
+from local.events import Bus
 from local.jobs import Machine
 from local.lambdas import FunctionError, Result
 from local.mappings import Mapping
@@ -108,13 +110,13 @@ def test_a_function_that_hangs_falls_behind_and_what_it_fails_on_lies_in_the_buc
         assert goes(late, behind_ms(0)) == "OK"
 
     assert goes(late) == ("ALARM" if name == "ArchiveTradesLate" else "OK"), "where nothing is read"
-    objects = [put(dev, key) for key, _ in told()]
+    objects = [put_into(dev, key) for key, _ in told()]
     assert len(objects) == reading.counters().discarded == 1
     assert goes(failed, *[1.0 for each in objects if matches(each)]) == "ALARM"
     assert goes(failed) == "OK"
 
 
-def put(assembly: Assembly, key: str) -> Json:
+def put_into(assembly: Assembly, key: str) -> Json:
     """What S3 tells EventBridge of an object that was put into the failures bucket."""
     [name] = [name for name in assembly.of_type("S3::Bucket") if name.startswith("FailuresBucket")]
     detail = {"bucket": {"name": f"<{name}>"}, "object": {"key": key}, "reason": "PutObject"}
@@ -211,8 +213,45 @@ def test_a_training_that_fails_is_counted_by_the_rule_that_its_end_matches(
     assert goes(alarm, *ended("exit 3")) == "ALARM"
 
 
+def test_an_approval_that_reaches_nobody_is_counted_by_its_queue_and_one_that_fails_by_the_bucket(
+    dev: Assembly, emulator: Emulator
+) -> None:
+    undelivered, failed = alarms(dev)["ApprovalUndelivered"], alarms(dev)["BatchFailed"]
+    kept_by = compile_pattern(rule(dev, "BatchFailed")[1]["EventPattern"])
+    [declared] = [resolved(each["Properties"]) for n, each in dev.of_type("Events::Rule").items() if "Approved" in n]
+    [target] = declared["Targets"]
+    [name] = dev.of_type("SQS::Queue")
+    assert (target["Arn"], target["DeadLetterConfig"]) == (
+        f"<{dev.logical_id('promote_model')}.Arn>",
+        {"Arn": f"<{name}.Arn>"},
+    )
+    arn = "arn:aws:lambda:us-east-1:123456789012:function:promote_model"
+    bucket_arn, told = bucket(emulator)
+    sqs = emulator.client("sqs")
+    url = sqs.create_queue(QueueName=name)["QueueUrl"]
+    approved = Rule("rule", declared["EventPattern"], {arn: f"arn:aws:sqs:us-east-1:123456789012:{name}"})
+    group = {"ModelPackageGroupName": dev.one("SageMaker::ModelPackageGroup")["ModelPackageGroupName"]}
+    kind = "SageMaker Model Package State Change"
+    detail = {**group, "ModelApprovalStatus": "Approved", "ModelPackageArn": "p"}
+    event = {"source": "aws.sagemaker", "detail-type": kind, "time": "2026-11-24T10:41:04Z", "detail": detail}
+
+    def visible() -> float:
+        attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
+        return float(attributes["Attributes"]["ApproximateNumberOfMessages"])
+
+    def put(functions: dict[str, Any]) -> list[str]:
+        """How both alarms stand once the event has come to its end."""
+        Bus([approved], functions, emulator, {arn: bucket_arn}).put(event)
+        objects = [put_into(dev, key) for key, _ in told()]
+        return [goes(undelivered, visible()), goes(failed, *[1.0 for each in objects if kept_by(each)])]
+
+    assert put({arn: answering(None)}) == ["OK", "OK"]
+    assert put({arn: answering(error=FunctionError("NoArtefactError", "planted"))}) == ["OK", "ALARM"]
+    assert put({}) == ["ALARM", "ALARM"]
+
+
 def test_the_runbook_says_how_each_alarm_was_tried(dev: Assembly) -> None:
-    local = {*LATE, "BatchFailed", "ApiFails", "ApiSlow", "ListenersRefused", "PipelineFailed"}
+    local = {*LATE, "BatchFailed", "ApprovalUndelivered", "ApiFails", "ApiSlow", "ListenersRefused", "PipelineFailed"}
 
     def tried(how: str) -> set[str]:
         return {name for name in alarms(dev) if readme.tried(name) == how}

@@ -11,9 +11,10 @@ import pytest
 
 from btc.aws import streams
 from cdk.costs import loads, readme, stages
-from cdk.costs.bills import Bill, UnpricedError
+from cdk.costs.bills import Bill
 from cdk.costs.free import FREE
 from cdk.costs.loads import MINUTES, SECONDS, Load, traced
+from cdk.costs.pricers import UnpricedError
 from cdk.costs.prices import ALLOWANCES, PRICES
 from cdk.costs.rivals import on_kafka
 from cdk.settings import DEV
@@ -46,7 +47,7 @@ def test_every_type_of_every_stage_is_priced_or_free_with_a_reason(dev: Assembly
 
 @pytest.mark.parametrize("kind", ["AWS::MSK::Cluster", "AWS::EC2::NatGateway", "AWS::SageMaker::Endpoint"])
 def test_a_type_that_nobody_priced_fails_by_its_name(kind: str, bill: Bill) -> None:
-    with pytest.raises(UnpricedError, match=f"{kind} costs: give it a price in cdk/costs/bills.py"):
+    with pytest.raises(UnpricedError, match=f"{kind} costs: give it a price in cdk/costs/pricers.py"):
         _ = with_one_more(bill, "Planted", {"Type": kind, "Properties": {}}).total
 
 
@@ -163,6 +164,17 @@ def test_a_task_beside_the_one_on_spot_is_paid_in_full_and_what_it_sends_too(bil
     assert of_price(both, "ipv4", "put") == pytest.approx(2 * of_price(bill, "ipv4", "put"))
     assert of_price(both, "write") == pytest.approx(of_price(bill, "write")), "what both send is written once"
     assert of_price(both, "read") > of_price(bill, "read")
+
+
+def test_what_production_writes_over_is_paid_for_until_it_is_deleted(bill: Bill) -> None:
+    kept = with_setting(keep_data=True)
+    [row] = [row for row in kept.listed if row.item == "old versions"]
+    half_days = sum(288 * size / 2 for size in loads.DAY_BYTES.values())  # each five minutes
+
+    assert row.quantity == pytest.approx(14 * half_days / 1e9, rel=0.01)
+    assert not [row for row in bill.listed if row.item == "old versions"]
+    with pytest.raises(UnpricedError, match=r"give them an end in cdk/lake\.py"):
+        _ = changed(kept, "S3::Bucket", LifecycleConfiguration={"Rules": []}).total
 
 
 def test_an_own_key_costs_a_dollar_and_the_requests_for_each_tables_key(bill: Bill) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from btc import settings
 from cdk.settings import stage_named
-from tests.infra.assembly import ROOT, Assembly, Json, place, resolved
+from tests.infra.assembly import ROOT, Assembly, place, resolved
 
 SETTINGS: dict[str, type[settings.Settings]] = {
     "aggregate_bars": settings.AggregateBars,
@@ -116,6 +116,36 @@ def test_an_event_that_no_retry_delivers_is_kept(name: str, dev: Assembly) -> No
 
 
 @pytest.mark.parametrize("stage", ["dev", "prod", "local"])
+def test_an_event_that_reaches_no_function_is_kept_as_long_as_a_queue_keeps(
+    stage: str, request: pytest.FixtureRequest
+) -> None:
+    """Of every rule that is for a function: a notice lost is told by its alarm, which counts events, not notices."""
+    assembly: Assembly = request.getfixturevalue(stage)
+    [(name, queue)] = assembly.of_type("SQS::Queue").items()
+    functions = {assembly.logical_id(function) for function in NAMES}
+    behind = {
+        rule: target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0]
+        for rule, each in assembly.of_type("Events::Rule").items()
+        for target in each["Properties"]["Targets"]
+        if target["Arn"].get("Fn::GetAtt", [""])[0] in functions
+    }
+
+    assert set(behind.values()) == {name}
+    assert (queue["Properties"]["MessageRetentionPeriod"], queue["Properties"]["SqsManagedSseEnabled"]) == (
+        14 * 86_400,
+        True,
+    )
+    sending = [
+        (statement["Action"], statement["Principal"]["Service"], statement["Condition"]["ArnEquals"])
+        for statement in resolved(assembly.one("SQS::QueuePolicy")["PolicyDocument"]["Statement"])
+        if statement["Effect"] == "Allow"
+    ]
+    assert sending == [
+        ("sqs:SendMessage", "events.amazonaws.com", {"aws:SourceArn": f"<{rule}.Arn>"}) for rule in behind
+    ]
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod", "local"])
 def test_logs_expire(stage: str, request: pytest.FixtureRequest) -> None:
     assembly: Assembly = request.getfixturevalue(stage)
     groups = assembly.of_type("Logs::LogGroup")
@@ -150,12 +180,9 @@ def test_traces_are_recorded_only_where_that_is_asked_for(dev: Assembly, guarded
 
 
 def failures(assembly: Assembly) -> str:
-    def is_failures(resource: Json) -> bool:
-        return bool(resource["Properties"]["LifecycleConfiguration"]["Rules"][0].get("Id") == "forget")
-
-    buckets = assembly.of_type("S3::Bucket")
-    return next(
+    [found] = [
         name
-        for name, bucket in buckets.items()
-        if "LifecycleConfiguration" in bucket["Properties"] and is_failures(bucket)
-    )
+        for name, bucket in assembly.of_type("S3::Bucket").items()
+        if "forget" in {rule["Id"] for rule in bucket["Properties"]["LifecycleConfiguration"]["Rules"]}
+    ]
+    return found

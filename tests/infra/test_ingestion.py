@@ -1,15 +1,18 @@
 """One task reads the feed: cheap, closed to the world, replaced without a gap."""
 
+import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from btc.feeds.venues import VENUES
 from btc.settings import IngestTrades
-from tests.infra.assembly import Assembly, Json, resolved
+from tests.infra.assembly import ROOT, Assembly, Json, resolved
 
 COPIED = (
     "functions/fill_history/__main__.py",
     "functions/ingest_trades/__main__.py",
+    "functions/ingest_trades/requirements.lock",
     "layers/common/python/btc/trades.py",
-    "requirements.lock",
 )
 """One file from each source that the Dockerfile copies."""
 
@@ -28,6 +31,38 @@ def test_the_task_can_read_the_settings_it_is_given(dev: Assembly) -> None:
     [stream] = dev.of_type("Kinesis::Stream")
     assert told.stream == f"<{stream}>"
     assert [str(market) for market in told.markets] == ["kraken:BTC-USD"]
+
+
+def egress(assembly: Assembly) -> set[tuple[str, int]]:
+    """Protocols and ports that the tasks may reach."""
+    rules = [
+        rule
+        for group in assembly.of_type("EC2::SecurityGroup").values()
+        for rule in group["Properties"]["SecurityGroupEgress"]
+    ]
+    assert all(rule["FromPort"] == rule["ToPort"] for rule in rules)
+    return {(rule["IpProtocol"], rule["FromPort"]) for rule in rules}
+
+
+def test_the_tasks_reach_out_by_https_alone(dev: Assembly) -> None:
+    assert egress(dev) == {("tcp", 443)}
+    assert not dev.of_type("EC2::SecurityGroupEgress")
+
+
+def test_no_feed_asks_for_a_port_that_the_tasks_may_not_reach(dev: Assembly) -> None:
+    """Each venue's socket and history, by what its code says."""
+    ports = {"https": 443, "wss": 443, "http": 80, "ws": 80}
+    addresses = {
+        module.stem: urlsplit(address)
+        for module in (ROOT / "layers" / "common" / "python" / "btc" / "feeds").glob("*.py")
+        for address in re.findall(r"(?:URL: Final|url: str) = \"([a-z]+://[^\"]+)\"", module.read_text())
+    }
+
+    assert {*addresses} == {"binance_dumps", *VENUES, *(f"{venue}_rest" for venue in VENUES)}
+    assert {("tcp", each.port or ports[each.scheme]) for each in addresses.values()} == egress(dev)
+    for name, venue in VENUES.items():
+        assert addresses[name].geturl() == venue.feed().url, "as the task itself would have it"
+        assert addresses[f"{name}_rest"].geturl() == venue.history().url
 
 
 def test_nothing_is_paid_for_a_way_out(dev: Assembly) -> None:
@@ -68,6 +103,7 @@ def test_the_image_is_made_of_the_task_and_the_domain_alone(tmp_path: Path) -> N
         ".venv/lib/x.py",
         ".git/config",
         "README.md",
+        "requirements.lock",
     )
     for name in (*COPIED, *foreign):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -85,6 +121,35 @@ def test_the_image_is_made_of_the_task_and_the_domain_alone(tmp_path: Path) -> N
         (tmp_path / name).write_text("changed")
         assert fingerprint() != before
         before = fingerprint()
+
+
+def test_the_image_is_made_of_what_was_locked_and_of_one_base() -> None:
+    dockerfile = (ROOT / "functions" / "ingest_trades" / "Dockerfile").read_text()
+
+    [base] = re.findall(r"^ARG BASE=(.+)$", dockerfile, re.MULTILINE)
+    assert re.fullmatch(r"python:3\.13\.\d+-slim-trixie@sha256:[0-9a-f]{64}", base)
+    assert re.findall(r"^FROM (.+)$", dockerfile, re.MULTILINE) == ["${BASE}"]
+    [installed] = re.findall(r"pip install.*\n.*", dockerfile)
+    assert "--require-hashes --only-binary :all: --requirement requirements.lock" in installed
+
+
+def test_the_images_lock_is_a_part_of_the_projects_own_and_names_a_hash_for_all() -> None:
+    folder = ROOT / "functions" / "ingest_trades"
+    mine, whole = (locked(each / "requirements.lock") for each in (folder, ROOT))
+    asked = {line for line in (folder / "requirements.in").read_text().split("\n") if line and not line.startswith("#")}
+
+    assert asked <= {name.partition("==")[0] for name in mine}
+    assert all(hashes and hashes <= whole[name] for name, hashes in mine.items()), "write it anew: make lock"
+
+
+def locked(path: Path) -> dict[str, set[str]]:
+    """Hashes by name and version."""
+    entries = re.split(r"\n(?=\S)", path.read_text())
+    return {
+        entry.split(" ", 1)[0]: set(re.findall(r"--hash=(\S+)", entry))
+        for entry in entries
+        if not entry.startswith("#")
+    }
 
 
 def test_trades_wait_a_day_and_are_encrypted(dev: Assembly) -> None:

@@ -34,6 +34,9 @@ def by_aws(assembly: Assembly) -> Iterator[tuple[str, tuple[Any, ...]]]:
     yield "ApiThrottled", ("PredictBitcoin", "RequestsRefused", "Sum", {}, 20)
     on = {"FunctionName": f"<{assembly.logical_id('connect_listeners')}>"}
     yield "ListenersRefused", ("AWS/Lambda", "Errors", "Sum", on, 5)
+    [queue] = assembly.of_type("SQS::Queue")
+    on = {"QueueName": f"<{queue}.QueueName>"}
+    yield "ApprovalUndelivered", ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "Maximum", on, 1)
     for name in ("BatchFailed", "PipelineFailed"):
         yield name, ("AWS/Events", "TriggeredRules", "Sum", {"RuleName": f"<{rule(assembly, name)[0]}>"}, 1)
 

@@ -73,6 +73,7 @@ PLANTED: list[tuple[Rule, str, Callable[[Json], Any]]] = [
     (answers_plain_http, "Kinesis::ResourcePolicy", lambda each: statement(each).update(Action="kinesis:PutRecord")),
     (answers_plain_http, "Kinesis::ResourcePolicy", lambda each: statement(each).update(Effect="Allow")),
     (answers_plain_http, "Kinesis::ResourcePolicy", lambda each: statement(each).pop("Condition")),
+    (answers_plain_http, "SQS::QueuePolicy", lambda each: each["PolicyDocument"].update(Statement=[])),
     (answers_plain_http, "SNS::TopicPolicy", lambda each: each["PolicyDocument"].update(Statement=[])),
     (open_to_the_public, "S3::Bucket", lambda each: each.pop("PublicAccessBlockConfiguration")),
     (open_to_the_public, "S3::Bucket", lambda each: each["PublicAccessBlockConfiguration"].pop("BlockPublicAcls")),
@@ -100,13 +101,6 @@ def test_a_resource_that_breaks_a_rule_is_found(
 
     assert rule(own.template) == []
     assert rule(broken)
-
-
-def test_a_queue_would_have_to_refuse_plain_http(dev: Assembly) -> None:
-    queue = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue", "Properties": {}}}}
-
-    assert answers_plain_http(queue) == ["Queue"]
-    assert not dev.of_type("SQS::Queue"), "what no retry can deliver goes to a bucket"
 
 
 def test_a_streams_policy_says_what_kinesis_takes(dev: Assembly) -> None:
@@ -262,9 +256,11 @@ def test_the_task_is_healthy_by_its_own_watermarks(stage: str, request: pytest.F
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])
 def test_roles_of_services_that_tell_for_whom_they_act_trust_them_for_this_account_alone(stage, request) -> None:
-    trusted = {"scheduler.amazonaws.com", "sagemaker.amazonaws.com"}
+    trusted = {f"{name}.amazonaws.com" for name in ("ecs-tasks", "sagemaker", "scheduler")}
+    plain = {f"{name}.amazonaws.com" for name in ("apigateway", "lambda")}
     for name, role in request.getfixturevalue(stage).of_type("IAM::Role").items():
         [statement] = resolved(role["Properties"]["AssumeRolePolicyDocument"]["Statement"])
+        assert statement["Principal"]["Service"] in trusted | plain
         if statement["Principal"]["Service"] in trusted:
             assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": "<AWS::AccountId>"}}, name
 
@@ -294,10 +290,3 @@ def test_who_writes_state_writes_its_own_items_alone(dev: Assembly) -> None:
     }
 
     assert {("watermark:*",), ("calibration:*",), ("champion",), ("retraining",), ("scoring",)} <= keys
-
-
-def test_the_ingest_task_reaches_out_by_https_alone(dev: Assembly) -> None:
-    [group] = dev.of_type("EC2::SecurityGroup").values()
-    [rule] = group["Properties"]["SecurityGroupEgress"]
-
-    assert (rule["IpProtocol"], rule["FromPort"], rule["ToPort"]) == ("tcp", 443, 443)

@@ -44,11 +44,30 @@ def test_a_role_is_passed_to_sagemaker_alone(dev: Assembly) -> None:
 
 
 def test_production_keeps_its_data(prod: Assembly) -> None:
-    for kind in ("DynamoDB::Table", "S3::Bucket", "Logs::LogGroup"):
-        assert {resource["DeletionPolicy"] for resource in prod.of_type(kind).values()} == {"Retain"}
-    for table in prod.of_type("DynamoDB::Table").values():
-        assert table["Properties"]["DeletionProtectionEnabled"]
-        assert table["Properties"]["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]
+    tables = {name for name in prod.of_type("DynamoDB::Table") if not name.startswith("LiveListeners")}
+    kept = {*tables, *prod.of_type("S3::Bucket"), *prod.of_type("Logs::LogGroup")}
+    assert {prod.template["Resources"][name]["DeletionPolicy"] for name in kept} == {"Retain"}
+    for name in tables:
+        table = prod.template["Resources"][name]["Properties"]
+        assert table["DeletionProtectionEnabled"]
+        assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]
+
+
+def test_production_keeps_nothing_that_is_paid_for_by_the_hour_or_has_passed(prod: Assembly) -> None:
+    [stream], [listeners] = (
+        [each for name, each in prod.of_type(kind).items() if name.startswith(start)]
+        for kind, start in (("Kinesis::Stream", ""), ("DynamoDB::Table", "LiveListeners"))
+    )
+
+    assert stream["DeletionPolicy"] == listeners["DeletionPolicy"] == "Delete"
+    assert not listeners["Properties"]["DeletionProtectionEnabled"]
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_parts_of_uploads_that_nobody_ended_are_not_paid_for_long(stage: str, request: pytest.FixtureRequest) -> None:
+    for bucket in request.getfixturevalue(stage).of_type("S3::Bucket").values():
+        rules = bucket["Properties"]["LifecycleConfiguration"]["Rules"]
+        assert [rule["AbortIncompleteMultipartUpload"] for rule in rules if rule["Id"] == "torn uploads"]
 
 
 def test_development_leaves_nothing_behind(dev: Assembly) -> None:

@@ -124,19 +124,43 @@ class Right:
 
 
 def rights(template: Json) -> set[Right]:
-    """Of every function and task of the project."""
+    """Of every function and task of the project, whichever way they are given. Raises ValueError on a way in which
+    nothing here tells what is given.
+    """
     resources = template["Resources"]
     callers = dict(_callers(resources))
     return {
-        Right(callers[role["Ref"]], action, place, _condition(statement))
-        for resource in resources.values()
-        if resource["Type"] == "AWS::IAM::Policy"
-        for role in resource["Properties"]["Roles"]
-        if role["Ref"] in callers
-        for statement in resource["Properties"]["PolicyDocument"]["Statement"]
+        Right(callers[role], action, place, _condition(statement))
+        for role, policy in _policies(resources)
+        if role in callers
+        for statement in _document(callers[role], policy)["Statement"]
+        if statement["Effect"] == "Allow"
         for action in _listed(statement["Action"])
         for place in map(_place, _listed(statement["Resource"]))
     }
+
+
+def _policies(resources: Json) -> Iterable[tuple[str, Json]]:
+    """Roles and what gives them rights: policies of their own, those that name them, and those that they name."""
+    for logical_id, resource in resources.items():
+        properties = resource.get("Properties", {})
+        match resource["Type"]:
+            case "AWS::IAM::Policy" | "AWS::IAM::ManagedPolicy":
+                yield from ((role["Ref"], properties) for role in properties.get("Roles", ()))
+            case "AWS::IAM::RolePolicy":
+                yield properties["RoleName"]["Ref"], properties
+            case "AWS::IAM::Role":
+                yield from ((logical_id, policy) for policy in properties.get("Policies", ()))
+                for arn in properties.get("ManagedPolicyArns", ()):
+                    named = resources.get(arn.get("Ref")) if isinstance(arn, dict) else None
+                    yield logical_id, named["Properties"] if named else {"ManagedPolicyArn": arn}
+
+
+def _document(caller: str, policy: Json) -> Json:
+    if "PolicyDocument" not in policy:
+        raise ValueError(f"{caller} has a policy that the template does not hold: {json.dumps(policy)}")
+    document: Json = policy["PolicyDocument"]
+    return document
 
 
 def read_by_aws(template: Json) -> set[tuple[str, str]]:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -84,6 +88,32 @@ def test_a_model_that_the_registry_lacks_is_not_promoted(stack: Stack) -> None:
     assert "ModelPackage" in result.error.message
     champion = stack.emulator.client("dynamodb").scan(TableName=stack.deployed.outputs["StateTable"])
     assert not [item for item in champion["Items"] if "champion" in item["name"]["S"]]
+
+
+def test_an_approval_that_fails_in_its_function_or_finds_none_is_kept_and_redriven(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the ends that the template gives it, by the command that people are told of."""
+    bucket, url = (stack.deployed.outputs[name] for name in ("FailuresBucket", "UndeliveredQueue"))
+    endpoint = stack.start_invocations()
+    s3 = stack.emulator.client("s3")
+
+    def redriven(*arguments: str) -> str:
+        told = {"AWS_ENDPOINT_URL": stack.emulator.endpoint_url, "AWS_ENDPOINT_URL_LAMBDA": endpoint}
+        told |= {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": "us-east-1"}
+        command = [sys.executable, "-m", "functions.redrive", *arguments]
+        return subprocess.run(command, env={**os.environ, **told}, capture_output=True, text=True, check=False).stdout
+
+    [failed] = stack.bus.put(event("promote_model"))
+    with monkeypatch.context() as patch:
+        patch.delitem(stack.functions, "promote_model")
+        assert stack.bus.put(event("promote_model")) == []
+
+    assert failed.result.error
+    [kept] = s3.list_objects_v2(Bucket=bucket)["Contents"]
+    assert kept["Key"].startswith(f"aws/lambda/async/{failed.function_arn.split(':')[6]}/")
+    for place in (["--bucket", bucket], ["--queue", url]):
+        assert re.search(r"^1/1 .* refused: .*ModelPackage", redriven(*place)), "the registry lacks it still"
 
 
 def test_a_ticket_that_was_never_issued_opens_nothing(stack: Stack) -> None:

@@ -58,7 +58,8 @@ class Life(NamedTuple):
         self.told(name)
 
     def told(self, name: str) -> None:
-        self.promote.handler({"detail": {"ModelPackageArn": self.packages[name]}}, CONTEXT)
+        event = {"time": "2026-11-24T10:41:04Z", "detail": {"ModelPackageArn": self.packages[name]}}
+        self.promote.handler(event, CONTEXT)
 
 
 @pytest.fixture(scope="module")

@@ -1,33 +1,30 @@
-"""`make rehearse`: the app through bootstrap, deploy, update and destroy on an emulator, and trades through it.
+"""`make rehearse`: the app through bootstrap, deploy, update and destroy on an emulator, and trades through it; and
+production, which is destroyed and deployed anew.
 
 What the emulator cannot do is told in the output, with what stands in for it.
 """
 
-import json
 import sys
 import time
-from collections import Counter
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from cdk import bootstrap
 from local.processes import ProcessError
 from local.screen import Screen
-from tests.rehearsal.apart import Apart, refused
-from tests.rehearsal.app import WHOLE, deployed, revised, rewrite
-from tests.rehearsal.emulator import ACCOUNT, BUILD, REGION, Emulator, RehearsalError, started
+from tests.rehearsal.anew import rehearse_anew
+from tests.rehearsal.app import DEVELOPMENT, deployed, revised, rewrite
+from tests.rehearsal.deployment import Deployment
+from tests.rehearsal.emulator import ACCOUNT, REGION, Emulator, RehearsalError, started
 from tests.rehearsal.inventory import inventory
 from tests.rehearsal.trip import Trip
 from tests.virtualenvs import NotInstalledError
 
-STACK: Final = "PredictBitcoin"
 SECOND: Final = "second version"
-ASSEMBLY: Final = BUILD / "cdk.out"
-SYNTHESISED: Final = ("--app", f"{sys.executable} -m tests.rehearsal.app", "--output", str(ASSEMBLY))
-AS_IT_IS: Final = ("--app", str(ASSEMBLY))
 UNTRIED: Final = (
-    "SageMaker's group and pipeline: the emulator has no such service. tests/model/test_pipeline.py holds the "
-    "definition to the service's model and the SDK, and the local stack creates both in moto's registry.",
+    "SageMaker's group, pipeline and production's MLflow app: the emulator has no such service. "
+    "tests/model/test_pipeline.py holds the definition to the service's model and the SDK, and the local stack creates "
+    "group and pipeline in moto's registry.",
     "the ingest image: no engine publishes it here, and the service runs no task. `make image` builds and runs it; "
     "tests/local runs the task itself.",
     "rights: the emulator asks nobody for them. tests/local/test_stack.py compares them with the calls made.",
@@ -42,18 +39,19 @@ class Rehearsal:
     def __init__(self, emulator: Emulator, screen: Screen) -> None:
         self._emulator = emulator
         self._screen = screen
+        self._dev = Deployment(emulator, DEVELOPMENT)
 
     def run(self) -> None:
         """Raises RehearsalError at the first thing that is not as it should be."""
-        emulator, step = self._emulator, self._screen.phase
+        emulator, dev, step = self._emulator, self._dev, self._screen.phase
         with step("cdk bootstrap") as phase:
             emulator.cdk("bootstrap", "--template", str(bootstrap.write()), "--app", "", f"aws://{ACCOUNT}/{REGION}")
             phase.tell(self._scanned())
         bare = inventory(emulator)
         with step("cdk deploy") as phase:
-            outputs = self._deploy(*SYNTHESISED)
-            phase.tell(self._count())
-        apart = self._apart()
+            outputs = dev.deploy(*dev.synthesised)
+            phase.tell(dev.count())
+        apart = dev.apart()
         with step("what CloudFormation lacks here") as phase:
             phase.tell(f"{apart.create()} resources and the tags of {apart.tag_buckets()} buckets through their APIs")
         trip = Trip(emulator, outputs, time.time_ns() // 1000)
@@ -66,22 +64,22 @@ class Rehearsal:
         }.items():
             with step(title) as phase:
                 phase.tell(do())
-        whole, first = deployed(ASSEMBLY), {name: each["Description"] for name, each in self._functions().items()}
+        whole, first = deployed(dev.assembly), {name: each["Description"] for name, each in dev.functions().items()}
         with step("cdk deploy, another version") as phase:
-            rewrite(ASSEMBLY, lambda template: revised(template, SECOND))
+            rewrite(dev.assembly, lambda template: revised(template, SECOND))
             phase.tell(self._changed(outputs, dict.fromkeys(first, SECOND)))
         with step("a late trade, old bars kept") as phase:
             phase.tell(f"{trip.send_one_more()}: {trip.expect_bars()}")
         with step("cdk deploy, the version before") as phase:
-            rewrite(ASSEMBLY, lambda _: whole)
+            rewrite(dev.assembly, lambda _: whole)
             phase.tell(self._changed(outputs, first))
         with step("another late trade, all bars kept") as phase:
             phase.tell(f"{trip.send_one_more()}: {trip.expect_bars()}")
         apart.delete()
-        declared = {each["PhysicalResourceId"] for each in self._resources().values()}
+        declared = {each["PhysicalResourceId"] for each in dev.resources().values()}
         there = len(inventory(emulator) - bare)
         with step("cdk destroy") as phase:
-            emulator.cdk("destroy", "--force", *AS_IT_IS)
+            dev.destroy()
             left = inventory(emulator) - bare
             again = {name for name in left if name.startswith("logs ") and name.partition(": ")[2] in declared}
             if left := left - again:
@@ -96,46 +94,14 @@ class Rehearsal:
             raise RehearsalError(f"images would not be scanned in {', '.join(bare) or 'no repository'}")
         return f"images are scanned when they are pushed to {len(repositories)} repository"
 
-    def _deploy(self, *app: str) -> dict[str, str]:
-        told = BUILD / "outputs.json"
-        self._emulator.cdk("deploy", *app, "--require-approval", "never", "--outputs-file", str(told))
-        outputs: dict[str, str] = json.loads(told.read_text())[STACK]
-        return outputs
-
-    def _resources(self) -> dict[str, dict[str, Any]]:
-        pages = self._emulator.client("cloudformation").get_paginator("list_stack_resources")
-        summaries = [each for page in pages.paginate(StackName=STACK) for each in page["StackResourceSummaries"]]
-        return {each["LogicalResourceId"]: each for each in summaries}
-
-    def _count(self) -> str:
-        declared = json.loads((ASSEMBLY / f"{STACK}.template.json").read_text())["Resources"]
-        made = {name for name, each in self._resources().items() if each["ResourceStatus"] == "CREATE_COMPLETE"}
-        if missing := sorted(set(declared) - made):
-            raise RehearsalError(f"{len(missing)} of {len(declared)} resources were not created: {', '.join(missing)}")
-        whole = json.loads((ASSEMBLY / WHOLE).read_text())["Resources"]
-        apart = Counter(each["Type"].removeprefix("AWS::") for each in whole.values() if refused(each))
-        listed = ", ".join(f"{count} {kind}" for kind, count in sorted(apart.items()))
-        return f"{len(made & set(declared))} of {len(declared)} resources created; apart: {listed}"
-
-    def _functions(self) -> dict[str, dict[str, Any]]:
-        """Their configurations by physical name."""
-        asked = self._emulator.client("lambda").get_function_configuration
-        resources = [each for each in self._resources().values() if each["ResourceType"] == "AWS::Lambda::Function"]
-        return {each["PhysicalResourceId"]: asked(FunctionName=each["PhysicalResourceId"]) for each in resources}
-
     def _changed(self, outputs: Mapping[str, str], expected: Mapping[str, str]) -> str:
         """Deploy what lies in the assembly: every function then says what is expected, and nothing has another name."""
-        if self._deploy(*AS_IT_IS) != outputs:
+        if self._dev.deploy(*self._dev.as_it_is) != outputs:
             raise RehearsalError("a deployment gave something another name: what it held is gone")
-        found = {name: each["Description"] for name, each in self._functions().items()}
+        found = {name: each["Description"] for name, each in self._dev.functions().items()}
         if found != expected:
             raise RehearsalError(f"of another version: {sorted(found.items() ^ expected.items())}")
         return f"{len(found)} functions of that version, every output as before"
-
-    def _apart(self) -> Apart:
-        whole = json.loads((ASSEMBLY / WHOLE).read_text())
-        physical = {name: each["PhysicalResourceId"] for name, each in self._resources().items()}
-        return Apart(self._emulator, whole, physical)
 
 
 def main() -> int:
@@ -144,6 +110,7 @@ def main() -> int:
     try:
         with started() as emulator:
             Rehearsal(emulator, screen).run()
+            rehearse_anew(emulator, screen)
     except (RehearsalError, NotInstalledError, ProcessError) as error:
         print(f"rehearsal: {error}", file=sys.stderr)
         return 1

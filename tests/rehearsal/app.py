@@ -1,21 +1,26 @@
-"""The app as it is rehearsed: `python -m tests.rehearsal.app`, which the CDK's command line runs in place of cdk.app.
+"""The app as it is rehearsed: `python -m tests.rehearsal.app STAGE`, which the CDK's command line runs in place of
+cdk.app.
 
-It is stage dev but for what the emulator cannot take: layers are built for this machine, whose Python runs them; what
-its CloudFormation refuses is left out (tests/rehearsal/apart.py); and no image is published, since nothing here could
-build it. The whole template is kept beside the one that is deployed.
+It is stage dev or prod but for what the emulator cannot take: layers are built for this machine, whose Python runs
+them; what its CloudFormation refuses is left out (tests/rehearsal/apart.py); and no image is published, since nothing
+here could build it. The whole template is kept beside the one that is deployed.
 """
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from cdk.app import build
-from cdk.settings import DEV
+from cdk.settings import DEV, PROD
 from tests.rehearsal.apart import Json, refused
 
 WHOLE = "whole.json"
+DEVELOPMENT = replace(DEV, layers="local")
+PRODUCTION = replace(PROD, layers="local", mlflow=False)  # without its app, which other resources ask for its address
+STAGES = {stage.name: stage for stage in (DEVELOPMENT, PRODUCTION)}
 
 
 class StillReferredToError(RuntimeError):
@@ -69,7 +74,7 @@ def deployed(assembly: Path) -> Json:
 
 
 def main() -> None:
-    assembly = Path(build(replace(DEV, layers="local"), validate=False).synth().directory)
+    assembly = Path(build(STAGES[sys.argv[1]], validate=False).synth().directory)
     [path] = assembly.glob("*.template.json")
     (assembly / WHOLE).write_text(path.read_text())
     rewrite(assembly, without)

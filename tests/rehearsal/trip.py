@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from btc import bars, tape
 from btc.tape import Watermark
-from btc.times import MINUTE, iso
+from btc.times import MINUTE, date, iso
 from btc.trades import Market, Trade, Trades
 from btc.units import UNIT, from_units
 from tests.rehearsal.emulator import Emulator, RehearsalError, get
@@ -24,7 +24,7 @@ class Trip:
     """One market's trades through one deployment."""
 
     def __init__(self, emulator: Emulator, outputs: Mapping[str, str], now: int) -> None:
-        """`now` in µs: the trades are of the minutes before it."""
+        """`now` in µs: the trades are of the minutes before it, wherever they are asked for."""
         self._emulator = emulator
         self._outputs = outputs
         self._begin = now // MINUTE * MINUTE - MINUTES * MINUTE
@@ -33,6 +33,14 @@ class Trip:
         self._api = f"{emulator.endpoint}/restapis/{rest}/live/_user_request_"
         key = emulator.client("apigateway").get_api_key(apiKey=outputs["ApiKeyId"], includeValue=True)["value"]
         self._key = {"x-api-key": key}
+
+    def elsewhere(self, outputs: Mapping[str, str]) -> "Trip":
+        """The same trades, asked of another deployment."""
+        return Trip(self._emulator, outputs, self._begin + MINUTES * MINUTE)
+
+    @property
+    def first_day(self) -> str:
+        return date(self._begin)
 
     def _trade(self, number: int) -> Trade:
         """One a minute, half a minute after it began."""

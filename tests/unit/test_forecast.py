@@ -81,7 +81,11 @@ def register(data: bytes, name: str) -> str:
 @pytest.fixture
 def promote(aws):
     module = load("promote_model", PromoteModel(state_table="state", model_package_group="bitcoin"))
-    return lambda arn: module.handler({"detail": {"ModelPackageArn": arn}}, CONTEXT)
+
+    def told(arn, approved_at=NOON):
+        module.handler({"time": iso(approved_at), "detail": {"ModelPackageArn": arn}}, CONTEXT)
+
+    return told
 
 
 @pytest.fixture
@@ -206,6 +210,19 @@ def test_a_new_champion_serves_without_a_deployment_and_an_older_one_again_after
     assert served == ["s3://lake/1.tar.gz", "s3://lake/2.tar.gz", "s3://lake/1.tar.gz"]
 
 
+def test_an_approval_that_comes_late_changes_nothing_of_a_later_one(promote, tmp_path, caplog):
+    """As one that failed, and was delivered again once its cause was mended."""
+    state = StateTable("state", clients.dynamodb())
+    first, second = (register(artefact(tmp_path / name, NOON), f"{name}.tar.gz") for name in ("1", "2"))
+    promote(second, NOON + SECOND)
+    promote(first, NOON)
+    assert state.champion().artefact == "s3://lake/2.tar.gz"
+    assert [each.message for each in caplog.records][-1] == "overtaken"
+
+    promote(first, NOON + MINUTE)
+    assert state.champion().artefact == "s3://lake/1.tar.gz", "approved anew, it is a rollback"
+
+
 @pytest.mark.parametrize("left", ["of an older format", "gone"])
 def test_a_champion_that_this_version_cannot_read_gives_way_to_the_baseline_and_is_told(  # noqa: PLR0917
     left, forecast, promote, history, tmp_path, caplog
@@ -243,7 +260,7 @@ def test_only_an_approved_package_of_the_own_group_is_promoted(promote, tmp_path
     clients.sagemaker().update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")
     other = load("promote_model", PromoteModel(state_table="state", model_package_group="another"))
     with pytest.raises(NotPromotableError, match="only an Approved model of another"):
-        other.handler({"detail": {"ModelPackageArn": arn}}, CONTEXT)
+        other.handler({"time": iso(NOON), "detail": {"ModelPackageArn": arn}}, CONTEXT)
     assert StateTable("state", clients.dynamodb()).champion() is None
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker import SageMakerClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sqs import SQSClient
 
 FAILURES: Final = (BotoCoreError, ClientError)
 """What a call to AWS may raise once no retry is left."""
@@ -113,6 +114,12 @@ def _made(service: str, **options: Any) -> Any:
 @cache
 def secrets() -> "SecretsManagerClient":
     client: SecretsManagerClient = _session().create_client("secretsmanager", config=_config())
+    return client
+
+
+@cache
+def sqs() -> "SQSClient":
+    client: SQSClient = _made("sqs")
     return client
 
 

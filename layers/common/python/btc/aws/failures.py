@@ -40,6 +40,10 @@ class Failures:
     s3: "S3Client"
     client: "LambdaClient"
 
+    @property
+    def place(self) -> str:
+        return self.bucket
+
     def keys(self) -> list[str]:
         """The objects' keys, oldest first, as the records of one shard have to come; those that do not read, last.
 
@@ -65,16 +69,23 @@ class Failures:
 
         Delivering twice does no harm, as no function minds a record that comes again.
         """
-        name = kept.function.removesuffix(":$LATEST")
-        answer = self.client.invoke(FunctionName=name, Payload=json.dumps(kept.event).encode())
-        said = json.loads(answer["Payload"].read() or "null")
-        told = said if isinstance(said, dict) else {}
-        if "FunctionError" in answer:
-            return f"{told.get('errorType')}: {told.get('errorMessage')}"
-        if refused := told.get("batchItemFailures"):
-            return f"{len(refused)} of {kept.records} records refused"
-        self.s3.delete_object(Bucket=self.bucket, Key=kept.key)
-        return None
+        cause = invoked(self.client, kept)
+        if cause is None:
+            self.s3.delete_object(Bucket=self.bucket, Key=kept.key)
+        return cause
+
+
+def invoked(client: "LambdaClient", kept: Kept) -> str | None:
+    """What its function did not take when it was invoked once more, and why; None where it took all."""
+    name = kept.function.removesuffix(":$LATEST")
+    answer = client.invoke(FunctionName=name, Payload=json.dumps(kept.event).encode())
+    said = json.loads(answer["Payload"].read() or "null")
+    told = said if isinstance(said, dict) else {}
+    if "FunctionError" in answer:
+        return f"{told.get('errorType')}: {told.get('errorMessage')}"
+    if refused := told.get("batchItemFailures"):
+        return f"{len(refused)} of {kept.records} records refused"
+    return None
 
 
 def _parsed(key: str, content: bytes) -> Kept:

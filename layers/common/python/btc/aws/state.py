@@ -84,10 +84,16 @@ class StateTable:
         champion = Champion(**{name: item[name]["S"] for name in Champion._fields})
         return Promoted(champion, msgspec.json.decode(item["card"]["S"], type=dict[str, Any]) if "card" in item else {})
 
-    def promote(self, champion: Champion, card: Mapping[str, Any]) -> None:
+    def promote(self, champion: Champion, card: Mapping[str, Any], approved_at: str = "") -> bool:
+        """Let it serve; False where one does whose approval came later, and overtook this one's on the way.
+
+        `approved_at` in ISO 8601 with whole seconds, as events tell it.
+        """
         item: dict[str, Any] = {name: {"S": value} for name, value in champion._asdict().items()}
         item |= {"name": {"S": "champion"}, "card": {"S": msgspec.json.encode(card).decode()}}
-        self.client.put_item(TableName=self.name, Item=item)
+        item["approved_at"] = {"S": approved_at}
+        condition = "attribute_not_exists(approved_at) OR approved_at <= :approved"
+        return put_if(self.client, self.name, item, condition, {":approved": item["approved_at"]})
 
     def begin_scoring(self, now: int, ends: int) -> int | None:
         """When scoring was last done (µs), 0 for never; None where somebody is at it.
