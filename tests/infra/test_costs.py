@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from btc.aws import streams
-from cdk.costs import loads, readme, stages
+from cdk.costs import loads, readme
 from cdk.costs.bills import Bill, UnpricedError
 from cdk.costs.free import FREE
 from cdk.costs.loads import MINUTES, SECONDS, Load, traced
@@ -127,6 +127,8 @@ def test_traces_cost_by_the_invocation_and_those_beyond_one_a_second_a_twentieth
 
 
 def with_setting(**changed: Any) -> Bill:
+    from cdk.costs import stages  # noqa: PLC0415 - the CDK with it
+
     return stages.bill(replace(DEV, **changed), Load())
 
 
@@ -135,6 +137,8 @@ def of_price(bill: Bill, *prices: str) -> float:
 
 
 def test_every_switch_of_a_stage_is_listed_among_what_settings_add() -> None:
+    from cdk.costs import stages  # noqa: PLC0415
+
     switches = {name for name, value in vars(DEV).items() if isinstance(value, bool)}
     listed = {name for _, changed in stages.SETTINGS for name in changed}
     elsewhere = {"emulated": "never deployed", "mlflow": "priced at nothing, see FREE", "dashboard": "always free"}
