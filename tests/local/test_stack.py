@@ -24,7 +24,7 @@ from local.screen import Screen
 from local.session import Options, Session, Summary
 from local.stack import Stack
 from local.template import ROOT
-from tests.local.policies import ANYWHERE, BY_HAND, NARROWED, Right, asked, loosened, refused
+from tests.local.policies import ANYWHERE, BY_HAND, NARROWED, Right, Rights, asked, loosened, refused
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack"), pytest.mark.timeout(900)]
 
@@ -255,9 +255,14 @@ def _alive(pid: int) -> bool:
         return False
 
 
-@pytest.mark.usefixtures("pushed")
-def test_no_role_is_wider_or_narrower_than_the_calls_of_its_code(run: Run) -> None:
-    stack, granted, calls, idle = asked(run.session)
+@pytest.fixture(scope="module")
+def rights(run: Run, pushed: tuple[str, Any, Any]) -> Rights:
+    """Told once, when all has been called: what asks compares them and calls nothing."""
+    return asked(run.session)
+
+
+def test_no_role_is_wider_or_narrower_than_the_calls_of_its_code(rights: Rights) -> None:
+    stack, granted, calls, idle = rights
 
     assert not refused(granted, calls), "called and not granted"
     assert not idle(granted), "granted and never called: take it away, or say why in policies.RARE"
@@ -266,10 +271,9 @@ def test_no_role_is_wider_or_narrower_than_the_calls_of_its_code(run: Run) -> No
     assert {call.caller for call in calls} >= {*stack.functions, "ingest_trades"} - {"promote_model"}
 
 
-@pytest.mark.usefixtures("pushed")
 @pytest.mark.parametrize("caller", ["api", "archive_bars", "ingest_trades"])
-def test_a_widened_grant_and_a_missing_one_are_found(caller: str, run: Run) -> None:
-    _, granted, calls, idle = asked(run.session)
+def test_a_widened_grant_and_a_missing_one_are_found(caller: str, rights: Rights) -> None:
+    _, granted, calls, idle = rights
     [table, *_] = sorted(right.resource for right in granted if right.action == "dynamodb:Query")
     wider = Right(caller, "dynamodb:DeleteItem", table)
     needed = next(right for right in sorted(granted) if right.caller == caller and any(map(right.covers, calls)))
@@ -278,10 +282,9 @@ def test_a_widened_grant_and_a_missing_one_are_found(caller: str, run: Run) -> N
     assert {(call.caller, call.action) for call in refused(granted - {needed}, calls)} == {(caller, needed.action)}
 
 
-@pytest.mark.usefixtures("pushed")
-def test_a_right_on_more_than_was_asked_for_is_found_whoever_has_it(run: Run) -> None:
+def test_a_right_on_more_than_was_asked_for_is_found_whoever_has_it(rights: Rights) -> None:
     """Those that a run does not use and those that AWS uses too; fill_history's are told elsewhere."""
-    _, granted, _, idle = asked(run.session)
+    _, granted, _, idle = rights
     narrow = {right for right in granted if right.resource != "*" and right.caller not in BY_HAND}
     for right in narrow:
         head = right.resource.partition("/")[0]
@@ -291,9 +294,8 @@ def test_a_right_on_more_than_was_asked_for_is_found_whoever_has_it(run: Run) ->
                 assert wider in idle({*granted, wider} - {right}), wider
 
 
-@pytest.mark.usefixtures("pushed")
-def test_a_dropped_condition_is_found(run: Run) -> None:
-    _, granted, _, _ = asked(run.session)
+def test_a_dropped_condition_is_found(rights: Rights) -> None:
+    _, granted, _, _ = rights
     narrowed = {right for right in granted if right.condition}
 
     assert {right.named for right in narrowed} >= set(NARROWED)
