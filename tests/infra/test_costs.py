@@ -1,7 +1,7 @@
 """The bill: nothing in the template without a price or a reason, sums that add up, and a bill that follows the load."""
 
 import json
-import subprocess
+import runpy
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,7 +17,7 @@ from cdk.costs.loads import MINUTES, SECONDS, Load, traced
 from cdk.costs.prices import ALLOWANCES, PRICES
 from cdk.costs.rivals import on_kafka
 from cdk.settings import DEV
-from tests.infra.assembly import ROOT, Assembly, Json
+from tests.infra.assembly import Assembly, Json
 
 
 @pytest.fixture(scope="session")
@@ -234,16 +234,14 @@ def test_a_price_tells_where_and_when_it_was_read_or_that_it_was_not(bill: Bill)
     assert sum(abs(row.usd) for row in bill.rows if not row.source.read) < 0.01 * bill.total
 
 
-def test_a_machine_is_told_one_object() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "cdk.costs", "--json", "--api-calls", "0"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    told = json.loads(done.stdout)
+def test_a_machine_is_told_one_object(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["cdk.costs", "--json", "--api-calls", "0"])
+    monkeypatch.delitem(sys.modules, "cdk.costs.__main__", raising=False)
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module("cdk.costs", run_name="__main__")
+    told = json.loads(capfd.readouterr().out)
 
+    assert end.value.code == 0
     assert set(told) == {"total", "spot_total", "list_total", "list_spot_total", "rows"}
     assert told["list_total"] == pytest.approx(sum(row["usd"] for row in told["rows"] if row["usd"] > 0))
     assert told["list_total"] - told["list_spot_total"] == pytest.approx(told["total"] - told["spot_total"])

@@ -7,20 +7,14 @@ import pytest
 from btc.features import LOOK_BACK
 from btc.forecasts import HORIZONS
 from tests.model.walks import walk
-from training import dataset, growth, tune
+from training import dataset, tune
 from training.growth import booster_params
 from training.split import Fold
 from training.tune import Matrices
 
+pytestmark = pytest.mark.usefixtures("hasty")
+
 TRIALS, THREADS, SEED = 3, 2, 5
-
-
-@pytest.fixture(scope="module", autouse=True)
-def hasty():
-    """A few trees tell as much here."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(growth, "PATIENCE", 8)
-        yield
 
 
 @pytest.fixture(scope="module")
