@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -23,7 +21,7 @@ from btc.times import MINUTE, date, minute_of, parse_iso
 from local.screen import Screen
 from local.session import Options, Session, Summary
 from local.stack import Stack
-from local.template import ROOT
+from tests.local.living import children
 from tests.local.policies import ANYWHERE, BY_HAND, NARROWED, Right, Rights, asked, loosened, refused
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack"), pytest.mark.timeout(900)]
@@ -41,7 +39,7 @@ class Run:
 
 @pytest.fixture(scope="module")
 def run() -> Iterator[Run]:
-    before = _children()
+    before = children()
     with Stack() as stack:
         session = Session(stack, QUICK, Screen())
         session.start()
@@ -50,7 +48,7 @@ def run() -> Iterator[Run]:
         forecast = session.first_forecast(version)
         yield Run(session.summary(version, forecast), session)
         folder = stack.folder
-    assert _children() == before, "processes are left behind"
+    assert children() == before, "processes are left behind"
     assert not folder.exists()
 
 
@@ -186,73 +184,12 @@ def test_an_ingest_task_that_is_killed_is_replaced_and_leaves_no_hole(run: Run) 
     assert all(bar.complete for bar in since)
 
 
-def _streaming(folder: Path) -> tuple[subprocess.Popen[str], set[int]]:
-    """A run that writes into this folder and has just started its feed, and the processes it started."""
-    environment = {**os.environ, "TMPDIR": str(folder)}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "local"], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "✓ start the feed" in line:
-            break
-    return process, _children(process.pid)
-
-
-def test_what_is_interrupted_leaves_nothing_behind(tmp_path: Path) -> None:
-    process, started = _streaming(tmp_path)
-    process.terminate()
-    process.communicate(timeout=120)
-
-    assert process.returncode == 0
-    assert started
-    assert not [pid for pid in started if Path(f"/proc/{pid}").exists()]
-    assert not list(tmp_path.glob("predict-bitcoin-*"))
-
-
-def test_a_parent_that_is_killed_takes_its_processes_along(tmp_path: Path) -> None:
-    process, started = _streaming(tmp_path)
-    process.kill()
-    process.communicate(timeout=120)
-
-    until = time.monotonic() + 10
-    while left := [pid for pid in started if _alive(pid)]:
-        assert time.monotonic() < until, f"{left} live on"
-        time.sleep(0.1)
-
-
 def _get(run: Run, path: str, key: str) -> tuple[int, str, dict[str, Any]]:
     request = urllib.request.Request(run.session.served.url + path, headers={"x-api-key": key} if key else {})
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(request, timeout=30)
     with refused.value as error:
         return error.code, error.headers["Content-Type"].split(";")[0], json.load(error)
-
-
-def _children(parent: int | None = None) -> set[int]:
-    """The live processes below one, all generations."""
-    children: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if fields[0] != "Z":
-            children.setdefault(int(fields[1]), []).append(int(stat.parent.name))
-    found: set[int] = set()
-    waiting = [parent or os.getpid()]
-    while waiting:
-        below = children.get(waiting.pop(), [])
-        found.update(below)
-        waiting += below
-    return found
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 @pytest.fixture(scope="module")
