@@ -25,10 +25,12 @@ from btc.settings import Settings
 from btc.tape import Watermark
 from btc.times import FOREVER
 from btc.trades import Trade, by_market
+from local import shortcuts
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+shortcuts.take()
 FUNCTIONS = Path(__file__).parents[2] / "functions"
 CONTEXT = SimpleNamespace(
     function_name="test",
