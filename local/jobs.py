@@ -99,6 +99,9 @@ class Job:
             "AWS_EC2_METADATA_DISABLED": "true",
             "HOME": str(self.root.parent),
             "LANG": "C.UTF-8",
+            # In the cloud a job has a machine of its own. Here waiting threads of BLAS would spin on cores that the
+            # rest of the stack needs.
+            "OPENBLAS_NUM_THREADS": "1",
             "PATH": f"{_image_binaries(self.machine.work)}:/usr/local/bin:/usr/bin:/bin",
             "PYTHONPATH": os.pathsep.join(places),
             "PYTHONUNBUFFERED": "1",

@@ -8,14 +8,16 @@ from __future__ import annotations
 import copy
 import threading
 from bisect import bisect_left, bisect_right
+from functools import cache
 from typing import Any, Final
 
 _SCALARS: Final = ("S", "N", "BOOL", "NULL")
 _SPARE: Final = 8
 
 
+@cache
 def take() -> None:
-    """Patch moto in this process."""
+    """Patch moto in this process, once."""
     from moto import backends  # noqa: PLC0415 - imports that only the emulator's process needs
     from moto.core import serialize  # noqa: PLC0415
     from moto.dynamodb.models.table import StreamShard, Table  # noqa: PLC0415
@@ -33,14 +35,26 @@ def _attributes_as_they_are(slow: Any) -> Any:
     """An attribute's value is its JSON already; moto tries ten types and their aliases for each one it returns."""
     from moto.dynamodb.models.dynamo_type import DynamoType  # noqa: PLC0415
 
+    def plain(value: Any) -> dict[str, Any] | None:
+        """None where moto is to say it."""
+        content: Any
+        kind, content = (
+            (value.type, value.value) if isinstance(value, DynamoType) else next(iter(value.items()), ("", None))
+        )
+        if kind in _SCALARS:
+            return {kind: content}
+        if kind == "L":
+            row = [plain(each) for each in content]
+            return {kind: row} if None not in row else None
+        if kind == "M":
+            table = {name: plain(each) for name, each in content.items()}
+            return {kind: table} if None not in table.values() else None
+        return None
+
     def structure(self: Any, serialized: Any, value: Any, shape: Any, key: str) -> None:
-        if key and shape.name == "AttributeValue":
-            kind, content = (
-                (value.type, value.value) if isinstance(value, DynamoType) else next(iter(value.items()), ("", None))
-            )
-            if kind in _SCALARS:
-                serialized[key] = {kind: content}
-                return
+        if key and shape.name == "AttributeValue" and (told := plain(value)):
+            serialized[key] = told
+            return
         slow(self, serialized, value, shape, key)
 
     return structure

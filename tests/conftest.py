@@ -6,6 +6,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+# A thread of BLAS that has nothing to do spins, and takes the processor from the tests beside it: with two of them on
+# two busy cores a network took ten times the CPU. It is read when numpy is loaded, so nowhere later than here.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 ROOT = Path(__file__).parent.parent
 
 settings.register_profile("ci", max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])

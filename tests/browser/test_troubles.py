@@ -13,7 +13,7 @@ from playwright.sync_api import Page, Route, expect
 
 from btc import openapi
 from btc.problems import CONTENT_TYPE, Problem
-from cdk.api import PROBLEMS
+from cdk.problems import PROBLEMS
 from local.session import Session
 from tests.browser.conftest import Look
 

@@ -1,7 +1,9 @@
 """Each stage is synthesised once: importing the CDK alone takes seconds."""
 
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -22,6 +24,12 @@ def synthesised(stage: Stage, folder: Path) -> Assembly:
 
     build(stage, output=folder, in_place=True).synth()
     return Assembly.read(folder)
+
+
+@pytest.fixture(scope="session")
+def dashboard() -> ModuleType:
+    """cdk/dashboard.py, which imports the CDK."""
+    return import_module("cdk.dashboard")
 
 
 @pytest.fixture(scope="session")

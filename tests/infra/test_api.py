@@ -1,12 +1,12 @@
 """The REST API's edge: known paths, keys, limits, and problem details for what it refuses by itself."""
 
 import json
+from types import ModuleType
 
 import pytest
 
 from btc.routes import READABLE, ROUTES
-from cdk.api import PROBLEMS
-from cdk.dashboard import files
+from cdk.problems import PROBLEMS
 from tests.infra.assembly import Assembly, Json, resolved
 
 
@@ -24,9 +24,11 @@ def methods(assembly: Assembly) -> dict[str, bool]:
     }
 
 
-def test_every_route_is_there_and_all_but_the_open_ones_ask_for_a_key(dev: Assembly) -> None:
-    assert methods(dev) == {**{route.path: route.keyed for route in ROUTES}, **dict.fromkeys(files(), False)}
-    assert {path for path, keyed in methods(dev).items() if not keyed} == {"/health", "/openapi.json", *files()}
+def test_every_route_is_there_and_all_but_the_open_ones_ask_for_a_key(dev: Assembly, dashboard: ModuleType) -> None:
+    files = dashboard.files()
+
+    assert methods(dev) == {**{route.path: route.keyed for route in ROUTES}, **dict.fromkeys(files, False)}
+    assert {path for path, keyed in methods(dev).items() if not keyed} == {"/health", "/openapi.json", *files}
 
 
 def test_the_gateway_itself_asks_for_what_a_route_cannot_do_without(dev: Assembly) -> None:

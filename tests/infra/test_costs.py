@@ -1,7 +1,7 @@
 """The bill: nothing in the template without a price or a reason, sums that add up, and a bill that follows the load."""
 
 import json
-import subprocess
+import runpy
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from btc.aws import streams
-from cdk.costs import loads, readme, stages
+from cdk.costs import loads, readme
 from cdk.costs.bills import Bill
 from cdk.costs.free import FREE
 from cdk.costs.loads import MINUTES, SECONDS, Load, traced
@@ -18,7 +18,7 @@ from cdk.costs.pricers import UnpricedError
 from cdk.costs.prices import ALLOWANCES, PRICES
 from cdk.costs.rivals import on_kafka
 from cdk.settings import DEV
-from tests.infra.assembly import ROOT, Assembly, Json
+from tests.infra.assembly import Assembly, Json
 
 
 @pytest.fixture(scope="session")
@@ -128,6 +128,8 @@ def test_traces_cost_by_the_invocation_and_those_beyond_one_a_second_a_twentieth
 
 
 def with_setting(**changed: Any) -> Bill:
+    from cdk.costs import stages  # noqa: PLC0415 - the CDK with it
+
     return stages.bill(replace(DEV, **changed), Load())
 
 
@@ -136,6 +138,8 @@ def of_price(bill: Bill, *prices: str) -> float:
 
 
 def test_every_switch_of_a_stage_is_listed_among_what_settings_add() -> None:
+    from cdk.costs import stages  # noqa: PLC0415
+
     switches = {name for name, value in vars(DEV).items() if isinstance(value, bool)}
     listed = {name for _, changed in stages.SETTINGS for name in changed}
     elsewhere = {"emulated": "never deployed", "mlflow": "priced at nothing, see FREE", "dashboard": "always free"}
@@ -242,16 +246,14 @@ def test_a_price_tells_where_and_when_it_was_read_or_that_it_was_not(bill: Bill)
     assert sum(abs(row.usd) for row in bill.rows if not row.source.read) < 0.01 * bill.total
 
 
-def test_a_machine_is_told_one_object() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "cdk.costs", "--json", "--api-calls", "0"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    told = json.loads(done.stdout)
+def test_a_machine_is_told_one_object(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["cdk.costs", "--json", "--api-calls", "0"])
+    monkeypatch.delitem(sys.modules, "cdk.costs.__main__", raising=False)
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module("cdk.costs", run_name="__main__")
+    told = json.loads(capfd.readouterr().out)
 
+    assert end.value.code == 0
     assert set(told) == {"total", "spot_total", "list_total", "list_spot_total", "rows"}
     assert told["list_total"] == pytest.approx(sum(row["usd"] for row in told["rows"] if row["usd"] > 0))
     assert told["list_total"] - told["list_spot_total"] == pytest.approx(told["total"] - told["spot_total"])

@@ -1,8 +1,9 @@
 """The page's files as open routes: nothing else is readable, nothing runs, and each says how long it may be kept."""
 
+from types import ModuleType
+
 import pytest
 
-from cdk.dashboard import FOR_GOOD, PAGE, SAFE, files
 from tests.infra.assembly import Assembly, Json, resolved
 
 
@@ -13,11 +14,11 @@ def integrations(assembly: Assembly) -> dict[str, Json]:
     return {method["Integration"]["Uri"].rpartition("/")[2]: method for method in read}
 
 
-def test_every_file_is_served_without_a_key(dev: Assembly) -> None:
+def test_every_file_is_served_without_a_key(dev: Assembly, dashboard: ModuleType) -> None:
     served = integrations(dev)
 
-    assert len(served) == len(files()) == 4
-    assert "/" in files()
+    assert len(served) == len(dashboard.files()) == 4
+    assert "/" in dashboard.files()
     assert not [method for method in served.values() if method["ApiKeyRequired"] or method["HttpMethod"] != "GET"]
 
 
@@ -35,21 +36,25 @@ def test_the_gateway_may_read_these_objects_and_no_other(dev: Assembly) -> None:
 
 
 @pytest.mark.parametrize("status", ["200", "304"])
-def test_answers_are_safe_and_only_the_page_is_asked_for_anew(status: str, dev: Assembly) -> None:
+def test_answers_are_safe_and_only_the_page_is_asked_for_anew(
+    status: str, dev: Assembly, dashboard: ModuleType
+) -> None:
     for key, method in integrations(dev).items():
         [answer] = [each for each in method["Integration"]["IntegrationResponses"] if each["StatusCode"] == status]
         told = {name.rpartition(".")[2]: value for name, value in answer["ResponseParameters"].items()}
-        assert {name: told[name] for name in SAFE} == {name: f"'{value}'" for name, value in SAFE.items()}
-        assert told["Cache-Control"] == ("'no-cache'" if key.endswith(".html") else f"'{FOR_GOOD}'")
+        assert {name: told[name] for name in dashboard.SAFE} == {
+            name: f"'{value}'" for name, value in dashboard.SAFE.items()
+        }
+        assert told["Cache-Control"] == ("'no-cache'" if key.endswith(".html") else f"'{dashboard.FOR_GOOD}'")
         assert told["ETag"] == "integration.response.header.ETag"
         # What is between a fixed value's quotation marks may hold none.
         assert not [value for value in told.values() if "'" in value[1:-1]]
 
 
-def test_the_page_says_what_may_run_on_it() -> None:
-    page = files()["/"].read_text()
+def test_the_page_says_what_may_run_on_it(dashboard: ModuleType) -> None:
+    page = dashboard.files()["/"].read_text()
 
-    assert files()["/"].name == PAGE
+    assert dashboard.files()["/"].name == dashboard.PAGE
     assert "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'" in page
     assert "unsafe" not in page
     assert "style=" not in page

@@ -5,8 +5,7 @@ import pytest
 from btc.lake import TABLES, folder
 from btc.times import DAY
 from btc.trades import Market
-from cdk.lake import QUERIES
-from tests.infra.assembly import Assembly, Json, resolved
+from tests.infra.assembly import ROOT, Assembly, Json, resolved
 
 
 def glue(assembly: Assembly) -> dict[str, Json]:
@@ -74,7 +73,7 @@ def test_each_query_is_named_described_and_within_the_workgroup(dev: Assembly) -
 
     assert set(queries) == {"buy pressure", "daily ohlc", "unproven minutes", "volume by venue"}
     for name, query in queries.items():
-        assert query["QueryString"] == (QUERIES / f"{name.replace(' ', '_')}.sql").read_text()
+        assert query["QueryString"] == (ROOT / "cdk" / "queries" / f"{name.replace(' ', '_')}.sql").read_text()
         assert query["Description"].endswith(".")
         assert "FROM bars" in query["QueryString"]
         assert (query["WorkGroup"], query["Database"]) == ("predict-bitcoin-dev", "predict_bitcoin_dev")

@@ -276,7 +276,10 @@ def _logical(resource: str, logical: Mapping[str, str]) -> str:
     return logical.get(name, name) + slash + rest
 
 
-def asked(session: Session) -> tuple[Stack, set[Right], set[Call], Callable[[set[Right]], list[Right]]]:
+Rights = tuple[Stack, set[Right], set[Call], Callable[[set[Right]], list[Right]]]
+
+
+def asked(session: Session) -> Rights:
     """What is granted, and what has been called by all functions, those of the clock and of every route included; and
     what tells the rights that are more than these calls need.
     """

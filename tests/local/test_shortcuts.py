@@ -7,25 +7,49 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 CREDENTIALS = {"aws_access_key_id": "local", "aws_secret_access_key": "local", "region_name": "us-east-1"}
+PLAIN = """
+import json, logging, threading
+from moto.server import ThreadedMotoServer
+
+logging.disable()
+server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+server.start()
+host, port = server.get_host_and_port()
+print(json.dumps({"endpoint": f"http://{host}:{port}"}), flush=True)
+threading.Event().wait()
+"""
+"""Moto as it comes."""
 
 
 @pytest.fixture(scope="module")
 def clients() -> Iterator[tuple[Any, Any]]:
     """Tables with the same items in the emulator and in moto as it comes."""
-    emulator = subprocess.Popen([sys.executable, "-m", "local.emulator"], stdout=subprocess.PIPE, text=True)
-    assert emulator.stdout is not None
-    plain = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    plain.start()
-    host, port = plain.get_host_and_port()
-    addresses = (json.loads(emulator.stdout.readline())["endpoint"], f"http://{host}:{port}")
-    both = tuple(boto3.client("dynamodb", endpoint_url=address, **CREDENTIALS) for address in addresses)
+    # Each in a process of its own: in this one another test may have taken the shortcuts.
+    with serving("-m", "local.emulator") as emulator, serving("-c", PLAIN) as plain:
+        both = tuple(boto3.client("dynamodb", endpoint_url=address, **CREDENTIALS) for address in (emulator, plain))
+        stock(both)
+        yield both[0], both[1]
+
+
+@contextmanager
+def serving(*program: str) -> Iterator[str]:
+    """Its endpoint, which it tells on its first line."""
+    with subprocess.Popen([sys.executable, *program], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield json.loads(process.stdout.readline())["endpoint"]
+        finally:
+            process.terminate()
+
+
+def stock(both: tuple[Any, ...]) -> None:
     source = random.Random(7)
     rows = [(market, f"2026-11-{day:02}") for market in "ab" for day in source.sample(range(1, 31), 25)]
     for client in both:
@@ -37,11 +61,6 @@ def clients() -> Iterator[tuple[Any, Any]]:
         )
         for place, (market, start) in enumerate(rows):
             client.put_item(TableName="bars", Item=_item(market, start, place))
-    yield both[0], both[1]
-    plain.stop()
-    emulator.terminate()
-    emulator.wait(timeout=10)
-    emulator.stdout.close()
 
 
 def _item(market: str, start: str, place: int) -> dict[str, Any]:
@@ -51,7 +70,9 @@ def _item(market: str, start: str, place: int) -> dict[str, Any]:
         "start": {"S": start},
         "version": {"N": str(place)},
         "closed": {"BOOL": place % 2 == 0},
-        "quantiles": {"L": [{"N": "1.5"}, {"S": "x"}, {"M": {"deep": {"NULL": True}}}]},
+        "quantiles": {
+            "L": [{"N": "1.5"}, {"S": "x"}, {"M": {"deep": {"NULL": True}}}, {"L": []}, {"M": {}}, {"L": [{"B": b"y"}]}]
+        },
     }
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -23,8 +21,8 @@ from btc.times import MINUTE, date, minute_of, parse_iso
 from local.screen import Screen
 from local.session import Options, Session, Summary
 from local.stack import Stack
-from local.template import ROOT
-from tests.local.policies import ANYWHERE, BY_HAND, NARROWED, Right, asked, loosened, refused
+from tests.local.living import children
+from tests.local.policies import ANYWHERE, BY_HAND, NARROWED, Right, Rights, asked, loosened, refused
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack"), pytest.mark.timeout(900)]
 
@@ -41,7 +39,7 @@ class Run:
 
 @pytest.fixture(scope="module")
 def run() -> Iterator[Run]:
-    before = _children()
+    before = children()
     with Stack() as stack:
         session = Session(stack, QUICK, Screen())
         session.start()
@@ -50,7 +48,7 @@ def run() -> Iterator[Run]:
         forecast = session.first_forecast(version)
         yield Run(session.summary(version, forecast), session)
         folder = stack.folder
-    assert _children() == before, "processes are left behind"
+    assert children() == before, "processes are left behind"
     assert not folder.exists()
 
 
@@ -186,41 +184,6 @@ def test_an_ingest_task_that_is_killed_is_replaced_and_leaves_no_hole(run: Run) 
     assert all(bar.complete for bar in since)
 
 
-def _streaming(folder: Path) -> tuple[subprocess.Popen[str], set[int]]:
-    """A run that writes into this folder and has just started its feed, and the processes it started."""
-    environment = {**os.environ, "TMPDIR": str(folder)}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "local"], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "✓ start the feed" in line:
-            break
-    return process, _children(process.pid)
-
-
-def test_what_is_interrupted_leaves_nothing_behind(tmp_path: Path) -> None:
-    process, started = _streaming(tmp_path)
-    process.terminate()
-    process.communicate(timeout=120)
-
-    assert process.returncode == 0
-    assert started
-    assert not [pid for pid in started if Path(f"/proc/{pid}").exists()]
-    assert not list(tmp_path.glob("predict-bitcoin-*"))
-
-
-def test_a_parent_that_is_killed_takes_its_processes_along(tmp_path: Path) -> None:
-    process, started = _streaming(tmp_path)
-    process.kill()
-    process.communicate(timeout=120)
-
-    until = time.monotonic() + 10
-    while left := [pid for pid in started if _alive(pid)]:
-        assert time.monotonic() < until, f"{left} live on"
-        time.sleep(0.1)
-
-
 def _get(run: Run, path: str, key: str) -> tuple[int, str, dict[str, Any]]:
     request = urllib.request.Request(run.session.served.url + path, headers={"x-api-key": key} if key else {})
     with pytest.raises(urllib.error.HTTPError) as refused:
@@ -229,35 +192,14 @@ def _get(run: Run, path: str, key: str) -> tuple[int, str, dict[str, Any]]:
         return error.code, error.headers["Content-Type"].split(";")[0], json.load(error)
 
 
-def _children(parent: int | None = None) -> set[int]:
-    """The live processes below one, all generations."""
-    children: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if fields[0] != "Z":
-            children.setdefault(int(fields[1]), []).append(int(stat.parent.name))
-    found: set[int] = set()
-    waiting = [parent or os.getpid()]
-    while waiting:
-        below = children.get(waiting.pop(), [])
-        found.update(below)
-        waiting += below
-    return found
+@pytest.fixture(scope="module")
+def rights(run: Run, pushed: tuple[str, Any, Any]) -> Rights:
+    """Told once, when all has been called: what asks compares them and calls nothing."""
+    return asked(run.session)
 
 
-def _alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-@pytest.mark.usefixtures("pushed")
-def test_no_role_is_wider_or_narrower_than_the_calls_of_its_code(run: Run) -> None:
-    stack, granted, calls, idle = asked(run.session)
+def test_no_role_is_wider_or_narrower_than_the_calls_of_its_code(rights: Rights) -> None:
+    stack, granted, calls, idle = rights
 
     assert not refused(granted, calls), "called and not granted"
     assert not idle(granted), "granted and never called: take it away, or say why in policies.RARE"
@@ -266,10 +208,9 @@ def test_no_role_is_wider_or_narrower_than_the_calls_of_its_code(run: Run) -> No
     assert {call.caller for call in calls} >= {*stack.functions, "ingest_trades"} - {"promote_model"}
 
 
-@pytest.mark.usefixtures("pushed")
 @pytest.mark.parametrize("caller", ["api", "archive_bars", "ingest_trades"])
-def test_a_widened_grant_and_a_missing_one_are_found(caller: str, run: Run) -> None:
-    _, granted, calls, idle = asked(run.session)
+def test_a_widened_grant_and_a_missing_one_are_found(caller: str, rights: Rights) -> None:
+    _, granted, calls, idle = rights
     [table, *_] = sorted(right.resource for right in granted if right.action == "dynamodb:Query")
     wider = Right(caller, "dynamodb:DeleteItem", table)
     needed = next(right for right in sorted(granted) if right.caller == caller and any(map(right.covers, calls)))
@@ -278,10 +219,9 @@ def test_a_widened_grant_and_a_missing_one_are_found(caller: str, run: Run) -> N
     assert {(call.caller, call.action) for call in refused(granted - {needed}, calls)} == {(caller, needed.action)}
 
 
-@pytest.mark.usefixtures("pushed")
-def test_a_right_on_more_than_was_asked_for_is_found_whoever_has_it(run: Run) -> None:
+def test_a_right_on_more_than_was_asked_for_is_found_whoever_has_it(rights: Rights) -> None:
     """Those that a run does not use and those that AWS uses too; fill_history's are told elsewhere."""
-    _, granted, _, idle = asked(run.session)
+    _, granted, _, idle = rights
     narrow = {right for right in granted if right.resource != "*" and right.caller not in BY_HAND}
     for right in narrow:
         head = right.resource.partition("/")[0]
@@ -291,9 +231,8 @@ def test_a_right_on_more_than_was_asked_for_is_found_whoever_has_it(run: Run) ->
                 assert wider in idle({*granted, wider} - {right}), wider
 
 
-@pytest.mark.usefixtures("pushed")
-def test_a_dropped_condition_is_found(run: Run) -> None:
-    _, granted, _, _ = asked(run.session)
+def test_a_dropped_condition_is_found(rights: Rights) -> None:
+    _, granted, _, _ = rights
     narrowed = {right for right in granted if right.condition}
 
     assert {right.named for right in narrowed} >= set(NARROWED)

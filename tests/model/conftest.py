@@ -12,7 +12,7 @@ from btc.models import Model
 from local.streams import Emulator
 from tests.local.delivering import emulator_process
 from tests.model.walks import save, walk
-from training import dataset, insights, publish, split, train
+from training import dataset, growth, insights, publish, split, train
 from training.dataset import Dataset
 from training.insights import Story
 from training.losses import Losses
@@ -20,6 +20,17 @@ from training.split import Split
 
 ROOT = Path(__file__).parents[2]
 TEST_DAYS = 0.7
+PATIENCE = 8
+"""In the place of growth's: a few trees tell as much where nothing is told of their number."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keeps a file's tests on one worker, and on another all that read the run: what they share is made once."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            shared = "the run" if "run" in item.fixturenames else f"model {item.path.stem}"
+            item.add_marker(pytest.mark.xdist_group(shared))
 
 
 class Run(NamedTuple):
@@ -48,10 +59,19 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     }
     tracked = folder / "tracked"
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(growth, "PATIENCE", PATIENCE)
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tracked}/mlflow.db")
         patch.setenv("COMET_OFFLINE_DIRECTORY", str(tracked / "comet"))
         model = train.main([str(word) for pair in told.items() for word in pair])
     return Run(bars, folder / "model", folder / "output", archive, tracked, model)
+
+
+@pytest.fixture(scope="module")
+def hasty() -> Iterator[None]:
+    """Trains as the run did: boosters stop sooner."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(growth, "PATIENCE", PATIENCE)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,15 @@
 """The evaluation's command: any file of minute bars in, figures as JSON on the last line out."""
 
+import io
 import json
 import re
 import runpy
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -17,6 +21,16 @@ from tests.model.walks import MONDAY, save, walk
 from training import baselines, evaluate, growth, leaks
 from training.dataset import UnreadableBarsError
 from training.split import TooLittleDataError
+
+pytestmark = pytest.mark.usefixtures("hasty")
+
+
+class Evaluation(NamedTuple):
+    """What a run of the command leaves and says."""
+
+    folder: Path
+    figures: dict[str, Any]
+    said: list[str]
 
 
 def date(day: int) -> str:
@@ -36,11 +50,22 @@ def bars(tmp_path_factory):
     return path
 
 
-def test_it_tells_every_figure_of_every_horizon_on_its_last_line(bars, tmp_path, capsys):
-    evaluate.main(arguments(bars, tmp_path))
-    figures = json.loads(capsys.readouterr().out.splitlines()[-1])
+def evaluated(bars, folder, more=()):
+    said = io.StringIO()
+    with redirect_stdout(said):
+        figures = evaluate.main(arguments(bars, folder, more=more))
+    return Evaluation(folder, figures, said.getvalue().splitlines())
 
-    assert figures == json.loads((tmp_path / "evaluation.json").read_text())
+
+@pytest.fixture(scope="module")
+def alone(bars, tmp_path_factory):
+    return evaluated(bars, tmp_path_factory.mktemp("alone"))
+
+
+def test_it_tells_every_figure_of_every_horizon_on_its_last_line(alone):
+    figures = json.loads(alone.said[-1])
+
+    assert figures == alone.figures == json.loads((alone.folder / "evaluation.json").read_text())
     assert set(figures["horizons"]) == {str(horizon) for horizon in HORIZONS}
     for measured in figures["horizons"].values():
         assert measured["crps_skill_low"] <= measured["crps_skill"] <= measured["crps_skill_high"]
@@ -56,15 +81,14 @@ def test_it_tells_every_figure_of_every_horizon_on_its_last_line(bars, tmp_path,
     assert figures["peak_memory_bytes"] > 1e7
 
 
-def test_minutes_of_another_venue_are_learnt_from_only_where_they_end_before_the_test(bars, tmp_path, capsys):
+def test_minutes_of_another_venue_are_learnt_from_only_where_they_end_before_the_test(bars, alone, tmp_path):
     other = tmp_path / "other.parquet"
     save(walk(9 * 1440, seed=13, flows=False), str(other))
-    alone = evaluate.main(arguments(bars, tmp_path / "alone"))
-    both = evaluate.main(arguments(bars, tmp_path / "both", more=["--pretrain", other]))
-    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("fitting on")]
+    both = evaluated(bars, tmp_path / "both", ["--pretrain", other])
+    told = [line for each in (alone, both) for line in each.said if line.startswith("fitting on")]
     rows = [int(line.split()[2]) for line in told]
 
-    assert alone["rows"] == both["rows"]
+    assert alone.figures["rows"] == both.figures["rows"]
     assert 4 * 1440 < rows[1] - rows[0] <= 7 * 1440 - 61
 
 

@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pyarrow.parquet as pq
 import pytest
+from mlflow import MlflowClient
 
 from btc.aws import clients
 from btc.aws.forecasts import ForecastTable
@@ -20,13 +22,14 @@ from btc.settings import Forecast, PromoteModel
 from btc.times import MINUTE, SECOND
 from btc.units import UNIT
 from local.jobs import Machine
-from local.pipeline import start
+from local.pipeline import Execution, start
 from local.streams import Emulator
 from tests.model.conftest import Run
 from tests.model.walks import beat, save
 from tests.unit.aws import CONTEXT, load
 from tests.unit.market import BTC
 from training import pipeline
+from training.mlflow_runs import EXPERIMENT
 
 pytestmark = pytest.mark.timeout(900)
 LENGTH = 10_000
@@ -42,6 +45,7 @@ class Life(NamedTuple):
     packages: dict[str, str]
     """ARNs by name."""
     decisions: dict[str, dict[str, Any]]
+    executions: dict[str, Execution]
 
     def champion(self) -> str:
         champion = StateTable("state", self.emulator.client("dynamodb")).champion()
@@ -87,7 +91,7 @@ def life(emulator: Emulator, run: Run, bundle: bytes, tmp_path_factory: pytest.T
             max_model_age_days=30,
         )
         promote = load("promote_model", PromoteModel(state_table="state", model_package_group="bitcoin"))
-        alive = Life(emulator, promote, load("forecast", settings), {}, {})
+        alive = Life(emulator, promote, load("forecast", settings), {}, {}, {})
         emulator.client("s3").upload_file(str(run.archive), "models", "first/model.tar.gz")
         alive.packages["stranger"] = registered(emulator, "s3://models/first/model.tar.gz")
         alive.told("stranger")
@@ -130,7 +134,8 @@ def trained(life: Life, name: str, minutes: Minutes, folder: Path) -> None:
         state_table="state",
         hyperparameters={"test-days": "1.2"},
     )
-    execution = start(definition, Machine(life.emulator, folder), name="p", parameters={"Trials": "1"})
+    machine = Machine(life.emulator, folder, variables={"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"})
+    life.executions[name] = execution = start(definition, machine, name="p", parameters={"Trials": "1"})
     [life.packages[name]] = execution.packages
     life.decisions[name] = execution.steps["Gate"].properties["PropertyFiles"]["Decision"]
 
@@ -138,6 +143,34 @@ def trained(life: Life, name: str, minutes: Minutes, folder: Path) -> None:
 def status(life: Life, name: str) -> str:
     described = life.emulator.client("sagemaker").describe_model_package(ModelPackageName=life.packages[name])
     return str(described["ModelApprovalStatus"])
+
+
+def test_the_pipelines_own_definition_trains_weighs_and_registers_as_the_gate_decides(life, run):
+    """The real training program, the real gate, a real registry entry."""
+    s3, execution = life.emulator.client("s3"), life.executions["better"]
+    described = life.emulator.client("sagemaker").describe_model_package(ModelPackageName=life.packages["better"])
+    about = described["CustomerMetadataProperties"]
+    bucket, _, key = about["decision"].removeprefix("s3://").partition("/")
+
+    def told(name: str) -> dict[str, Any]:
+        return dict(json.loads(s3.get_object(Bucket=bucket, Key=name)["Body"].read()))
+
+    decision = told(key)
+    assert described["ModelApprovalStatus"] == decision["status"]
+    assert decision["reasons"]
+    assert decision["champion_version"] == run.model.version
+    assert not decision["notes"]
+    assert {"champion", "har", "naive"} <= set(decision["skills"])
+    assert told(key.replace("decision.json", "model_card.json")) == json.loads(decision["model_card"])
+    manifest = told(f"models/runs/{execution.id}/dataset/manifest.json")
+    assert about["dataset"] == manifest["digest"] == decision["dataset"]
+    folder = execution.machine.work
+    assert manifest["rows"] == pq.ParquetFile(folder / "bars.parquet").metadata.num_rows
+    trained = execution.steps["Train"].properties
+    client = MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow.db")
+    kept = client.search_runs([client.get_experiment_by_name(EXPERIMENT).experiment_id])
+    assert {each.info.run_name for each in kept} == {trained["TrainingJobName"], "trial 1"}
+    assert set(trained["FinalMetricDataList"]) == {"crps_skill_1", "crps_skill_5", "crps_skill_15", "crps_skill_60"}
 
 
 def test_a_better_challenger_is_promoted_over_the_champion(life):

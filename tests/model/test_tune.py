@@ -17,15 +17,9 @@ from training.losses import pinball
 from training.matrices import Matrices
 from training.split import Fold
 
+pytestmark = pytest.mark.usefixtures("hasty")
+
 TRIALS, THREADS, SEED = 3, 2, 5
-
-
-@pytest.fixture(scope="module", autouse=True)
-def hasty():
-    """A few trees tell as much here."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(growth, "PATIENCE", 8)
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import importlib.util
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -24,10 +25,12 @@ from btc.settings import Settings
 from btc.tape import Watermark
 from btc.times import FOREVER
 from btc.trades import Trade, by_market
+from local import shortcuts
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+shortcuts.take()
 FUNCTIONS = Path(__file__).parents[2] / "functions"
 CONTEXT = SimpleNamespace(
     function_name="test",
@@ -44,6 +47,12 @@ KEYS = {
 }
 
 
+@cache
+def session() -> boto3.Session:
+    """One for all accounts: it reads the services' descriptions once. Moto takes boto3's away with each account."""
+    return boto3.Session()
+
+
 @pytest.fixture
 def aws() -> Iterator[None]:
     """An empty account with the tables and a lake bucket."""
@@ -55,7 +64,7 @@ def aws() -> Iterator[None]:
         "POWERTOOLS_SERVICE_NAME": "test",
         "DETAILED_METRICS": "true",
     }
-    with mock.patch.dict(os.environ, environment), mock_aws():
+    with mock.patch.dict(os.environ, environment), mock_aws(), mock.patch.object(boto3, "DEFAULT_SESSION", session()):
         for make in (clients.dynamodb, clients.kinesis, clients.s3, clients.sagemaker):
             make.cache_clear()
         create_tables(clients.dynamodb())
