@@ -86,7 +86,7 @@ def test_a_heat_learns_from_every_fourth_row_in_shards_as_its_objective_does(dat
     monkeypatch.setattr(matrices, "FEW_AT_ONCE", 400)
     monkeypatch.setattr(growth, "quantised", lambda rows, *_: taken.append(rows) or quantised(rows, 1))
     alone = Matrices(data, fold, seed=SEED, threads=1)
-    few = slice(None, None, matrices.FEWER)
+    few = slice(0, None, matrices.FEWER)
 
     parts = [alone.fit.features(few)[part] for part in alone.few_matrix.parts]
     assert len(parts) == 2
