@@ -59,7 +59,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     }
     tracked = folder / "tracked"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(growth, "PATIENCE", PATIENCE)
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tracked}/mlflow.db")
         patch.setenv("COMET_OFFLINE_DIRECTORY", str(tracked / "comet"))
         model = train.main([str(word) for pair in told.items() for word in pair])
@@ -68,7 +67,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="module")
 def hasty() -> Iterator[None]:
-    """Trains as the run did: boosters stop sooner."""
+    """Boosters stop sooner."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(growth, "PATIENCE", PATIENCE)
         yield

@@ -16,8 +16,6 @@ from training import baselines, dataset, issue, losses, publish, train, tune
 from training.mlflow_runs import EXPERIMENT
 from training.split import TooLittleDataError
 
-pytestmark = pytest.mark.usefixtures("hasty")
-
 
 def test_a_run_leaves_an_artefact_that_proves_itself(run):
     folder, packed = Model.open(run.model_dir), Model.open(run.archive)
