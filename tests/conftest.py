@@ -17,6 +17,12 @@ settings.register_profile("deep", max_examples=5_000, deadline=None, suppress_he
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Twice as many as cores where these are few: tests of the local stack wait more than they reckon."""
+    cores = os.cpu_count() or 1
+    return max(cores, min(2 * cores, 4))
+
+
 @pytest.fixture(scope="session")
 def market_data() -> Path:
     """Real captures and bars; they lie beside the project and are no part of it."""
