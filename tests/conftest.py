@@ -17,6 +17,14 @@ settings.register_profile("deep", max_examples=5_000, deadline=None, suppress_he
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuses to run where groups are asked for and not made: each worker would make what a group shares."""
+    grouped = [item for item in items if item.get_closest_marker("xdist_group")]
+    if getattr(config.option, "loadgroup", False) and not all("@" in item.nodeid for item in grouped):
+        raise pytest.UsageError("this pytest-xdist makes no groups of this pytest's tests: see pyproject.toml")
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """Twice as many as cores where these are few: tests of the local stack wait more than they reckon."""
     cores = os.cpu_count() or 1

@@ -11,6 +11,7 @@ from cdk.settings import DEV, LOCAL, PROD, Stage
 from tests.infra.assembly import Assembly
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keeps these tests on one worker, so that no other pays for the import, but for those that pay apart."""
     here = Path(__file__).parent

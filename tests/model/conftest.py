@@ -24,6 +24,7 @@ PATIENCE = 8
 """In the place of growth's: a few trees tell as much where nothing is told of their number."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keeps a file's tests on one worker, and on another all that read the run: what they share is made once."""
     here = Path(__file__).parent
