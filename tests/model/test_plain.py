@@ -34,7 +34,7 @@ def test_a_line_tells_wild_times_from_calm_ones(data):
     known = np.isfinite(size)
 
     told = line.at(data.matrix[tested])[known]
-    assert np.corrcoef(size[known], told)[0, 1] > 0.2
+    assert np.corrcoef(size[known], told)[0, 1] > 0.15
     assert np.nanmean(np.abs(data.targets[1][rows]) / np.exp(line.at(data.matrix[rows]))) == pytest.approx(1, abs=0.05)
 
 
