@@ -26,9 +26,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Twice as many as cores where these are few: tests of the local stack wait more than they reckon."""
+    """One more than cores where these are few: tests of the local stack wait more than they reckon."""
     cores = os.cpu_count() or 1
-    return max(cores, min(2 * cores, 4))
+    return max(cores, 3)
 
 
 @pytest.fixture(scope="session")
