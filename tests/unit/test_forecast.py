@@ -22,7 +22,7 @@ from btc.features import LOOK_BACK, NAMES
 from btc.forecasts import HORIZONS, LEVELS, Reason
 from btc.heads import Heads
 from btc.minutes import Minutes
-from btc.models import Taught
+from btc.models import Model, Taught
 from btc.settings import Forecast, PromoteModel
 from btc.tape import Watermark
 from btc.times import DAY, FOREVER, MINUTE, SECOND, iso
@@ -184,11 +184,12 @@ def test_what_every_baseline_says_is_kept_beside_the_forecast(forecast, promote,
     bar = store(history)
     made = forecast(bar)
     minutes = Minutes.of_bars(BarTable("bars", clients.dynamodb()).between(BTC, NOON, bar.end))
-    expected = serving.forecast(BTC, minutes, None)
+    expected = serving.forecast(BTC, minutes, Model.open(tmp_path))
+    served = serving.forecast(BTC, minutes, None)
 
     assert {tuple(each.baselines) for each in made} == {tuple(baselines.VOLATILITIES)}
     assert [each.baselines for each in made] == [each.baselines for each in expected]
-    assert [each.baselines[baselines.SERVED] for each in made] == [each.quantiles for each in expected]
+    assert [each.baselines[baselines.SERVED] for each in made] == [each.quantiles for each in served]
 
 
 def test_a_bar_that_closed_long_ago_is_history_and_gets_no_forecast(forecast, history):
