@@ -179,8 +179,8 @@ def plain(data: dataset.Dataset, until: int, folder) -> Model:
     for horizon in HORIZONS:
         target = data.targets[horizon][rows]
         shape = baselines.empirical(target)
-        spread = grow({"nthread": 1}, matrix, Laplace(np.abs(target)), rounds=0)
-        quantiles = grow({"nthread": 1}, matrix, Pinball(target, shape, modes(shape)), rounds=0)
+        spread = grow({"nthread": 1, "eta": 0.3}, matrix, Laplace(np.abs(target)), rounds=0)
+        quantiles = grow({"nthread": 1, "eta": 0.3}, matrix, Pinball(target, shape, modes(shape)), rounds=0)
         heads[horizon] = Heads(spread, quantiles, shape=shape, modes=modes(shape))
     one = dict.fromkeys(HORIZONS, Offsets.none(np.linspace(1e-9, 2e-9, 100)))
     zeros = {horizon: np.zeros(len(LEVELS)) for horizon in HORIZONS}
