@@ -88,11 +88,11 @@ def har(minutes: Minutes, train: Ints, horizon: int) -> Har:
     squares = square_prefix(steps(np.log(minutes.close)) ** 2)
     ahead = np.full(len(minutes), np.nan)
     ahead[:-horizon] = np.sqrt(mean_square(squares, horizon))[horizon:]
-    rows = train[np.isfinite(ahead[train])]
-    weights, *_ = np.linalg.lstsq(realised(minutes)[rows], ahead[rows], rcond=None)
+    inputs, rows = realised(minutes), train[np.isfinite(ahead[train])]
+    weights, *_ = np.linalg.lstsq(inputs[rows], ahead[rows], rcond=None)
     taught = Har(weights, np.zeros(len(LEVELS)))
     returns = labels.returns(minutes, horizon)[train]
-    return taught._replace(spread=empirical(returns / taught.volatility(minutes, horizon)[train]))
+    return taught._replace(spread=empirical(returns / taught.volatility(inputs[train], horizon)))
 
 
 def quantiles(dataset: Dataset, train: Ints, test: Ints, horizon: int, garch: Garch) -> Mapping[str, Floats]:
@@ -100,15 +100,14 @@ def quantiles(dataset: Dataset, train: Ints, test: Ints, horizon: int, garch: Ga
     minutes = dataset.minutes
     returns = labels.returns(minutes, horizon)
     taught = har(minutes, train, horizon)
-    volatilities = {"ewma": baselines.ewma(minutes), "garch": garch.volatility(minutes, horizon)}
-    scaled = {
-        name: volatility[test, None] * empirical(returns[train] / volatility[train])
-        for name, volatility in volatilities.items()
-    }
+
+    def scaled(volatility: Floats) -> Floats:
+        return volatility[test, None] * empirical(returns[train] / volatility[train])
+
     return {
         "naive": np.broadcast_to(empirical(returns[train]), (len(test), len(LEVELS))),
-        "ewma": scaled["ewma"],
-        "har": taught.volatility(minutes, horizon)[test, None] * taught.spread,
-        "garch": scaled["garch"],
+        "ewma": scaled(baselines.ewma(minutes)),
+        "har": taught.volatility(realised(minutes)[test], horizon)[:, None] * taught.spread,
+        "garch": scaled(garch.volatility(minutes, horizon)),
         "look_back": baselines.look_back(minutes, test, horizon),
     }

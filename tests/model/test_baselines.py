@@ -9,6 +9,7 @@ from arch import arch_model
 
 from btc import paths
 from btc.baselines import HAR_WINDOWS, latest
+from btc.baselines import realised as realised_volatilities
 from btc.features import LOOK_BACK
 from btc.forecasts import HORIZONS, LEVELS
 from tests.model.walks import walk
@@ -55,7 +56,7 @@ def test_no_baseline_sees_what_comes_after_its_row_or_learns_from_the_test(horiz
 
 
 def test_har_finds_the_wild_hours_of_a_market_whose_volatility_changes_slowly():
-    expected = baselines.har(MINUTES, TRAIN, 15).volatility(MINUTES, 15)[TEST]
+    expected = baselines.har(MINUTES, TRAIN, 15).volatility(realised_volatilities(MINUTES), 15)[TEST]
     realised = np.abs(np.log(MINUTES.close[TEST + 15] / MINUTES.close[TEST]))
 
     assert realised[expected > np.median(expected)].mean() > 1.3 * realised[expected <= np.median(expected)].mean()

@@ -70,10 +70,10 @@ class Har(NamedTuple):
     spread: Floats
     """Quantiles (levels,) of the return in units of the volatility that is expected."""
 
-    def volatility(self, minutes: Minutes, horizon: int) -> Floats:
-        """Expected volatility (n,) of the log return over the horizon; a row needs a whole look-back."""
+    def volatility(self, inputs: Floats, horizon: int) -> Floats:
+        """Expected volatility (n,) of the log return over the horizon, of what `realised` tells (n, 1 + windows)."""
         # Row by row, so that the last row comes out bit for bit as it does among others.
-        told = (realised(minutes) * self.weights).sum(axis=1)
+        told = (inputs * self.weights).sum(axis=1)
         return np.asarray(np.maximum(told, _SMALLEST) * horizon**0.5)
 
     def to_dict(self) -> dict[str, Any]:
@@ -89,13 +89,18 @@ class Har(NamedTuple):
 
 
 def realised(minutes: Minutes) -> Floats:
-    """What a `Har` looks at (n, 1 + windows): 1, and the realised volatilities per √minute."""
+    """What a `Har` looks at (n, 1 + windows): 1, and the realised volatilities per √minute.
+
+    A row needs a whole look-back.
+    """
     squares = square_prefix(steps(np.log(minutes.close)) ** 2)
     return np.stack([np.ones(len(minutes)), *(np.sqrt(mean_square(squares, span)) for span in HAR_WINDOWS)], axis=1)
 
 
 VOLATILITIES: Final[Mapping[str, Callable[[Minutes], Floats]]] = {"naive": still, "ewma": ewma, "har": har}
 """The baselines that every live forecast is measured against, by what they take for the volatility at each row."""
+TAUGHT: Final = "har"
+"""The one of them that a model brings along as training learnt it."""
 
 
 def _variances(minutes: Minutes, decay: float = 1.0) -> Iterator[tuple[int, Floats]]:
@@ -154,20 +159,23 @@ def latest(
 ) -> dict[str, dict[int, Floats]]:
     """Log return quantiles (levels,) of every live baseline by name and horizon, as of the last minute.
 
-    `har` is that of `taught`, by horizon, where it is given.
+    TAUGHT is that of `taught`, by horizon, where it is given.
     """
     last = np.array([len(minutes) - 1], dtype=np.int64)
     quantiles = {}
     for name, volatility_of in VOLATILITIES.items():
-        volatility = volatility_of(minutes)
-        quantiles[name] = {horizon: look_back(minutes, last, horizon, volatility)[0] for horizon in horizons}
-    if taught:
-        newest = minutes[-(LOOK_BACK + 1) :]
-        told = {
-            horizon: taught[horizon].volatility(newest, horizon)[-1] * taught[horizon].spread for horizon in horizons
-        }
-        quantiles["har"] = told
+        if taught and name == TAUGHT:
+            quantiles[name] = _told(taught, minutes, horizons)
+        else:
+            volatility = volatility_of(minutes)
+            quantiles[name] = {horizon: look_back(minutes, last, horizon, volatility)[0] for horizon in horizons}
     return quantiles
+
+
+def _told(taught: Mapping[int, Har], minutes: Minutes, horizons: Sequence[int]) -> dict[int, Floats]:
+    """Log return quantiles (levels,) by horizon, as of the last minute."""
+    inputs = realised(minutes[-(LOOK_BACK + 1) :])[-1:]
+    return {horizon: taught[horizon].volatility(inputs, horizon)[0] * taught[horizon].spread for horizon in horizons}
 
 
 _UPPER: Final = tuple(round(2 * level - 1, 2) for level in LEVELS if level >= 0.5)
