@@ -182,11 +182,11 @@ def grow(  # noqa: PLR0913 - what growing takes
     *,
     start: Floats | None = None,
     rounds: int = MAX_ROUNDS,
-    validation: tuple[Shards | xgb.QuantileDMatrix, Laplace | Pinball, Floats | None] | None = None,
+    validation: tuple[Shards | xgb.QuantileDMatrix, Laplace | Pinball] | None = None,
 ) -> xgb.Booster:
     """A booster of so many trees, or until the mean loss on the validation rows stops falling: see `best_iteration`.
 
-    `start` (n,) is what is predicted before any tree; the validation is one shard, its objective and its start.
+    `start` (n,) is what is predicted before any tree; the validation is one shard and its objective.
     """
     outputs = len(objective.modes) if isinstance(objective, Pinball) else 1
     told = {**params, "base_score": [0.0] * outputs if outputs > 1 else 0.0, "disable_default_eval_metric": 1}
@@ -220,10 +220,10 @@ def _shards(matrix: Shards | xgb.QuantileDMatrix) -> Shards:
 
 
 def _judge(
-    outputs: int, matrix: Shards | xgb.QuantileDMatrix, judge: Laplace | Pinball, start: Floats | None
+    outputs: int, matrix: Shards | xgb.QuantileDMatrix, judge: Laplace | Pinball
 ) -> Callable[[xgb.Booster], float]:
     shards = _shards(matrix)
-    shards.begin(outputs, start)
+    shards.begin(outputs, None)
     [whole] = shards.matrices
     return lambda booster: float(np.nanmean(judge.losses(booster.predict(whole, output_margin=True))))
 

@@ -142,7 +142,7 @@ class Matrices:
         validate: Laplace | Pinball,
     ) -> xgb.Booster:
         """As many of the rounds that served the validation rows best as the rows' number and their gain warrant."""
-        booster = grow(params, *learnt, validation=(self.validate_matrix, validate, None))
+        booster = grow(params, *learnt, validation=(self.validate_matrix, validate))
         best = booster[: booster.best_iteration + 1]
         added = best.inplace_predict(self.validate.features(slice(None)))
         gain = trust(validate.losses(np.zeros_like(added)) - validate.losses(added)) * share(self.number, horizon)

@@ -133,7 +133,7 @@ def test_growing_stops_where_the_validation_gains_no_more():
     modes = growth.modes(SHAPE)
     fit = growth.quantised(ROWS[:3_000], 1)
     validate = growth.quantised(ROWS[3_000:], 1, fit)
-    judge = (validate, Pinball(TRUTH[3_000:], SHAPE, modes), None)
+    judge = (validate, Pinball(TRUTH[3_000:], SHAPE, modes))
     booster = growth.grow(params, fit, Pinball(TRUTH[:3_000], SHAPE, modes), validation=judge)
 
     assert booster.num_boosted_rounds() < growth.MAX_ROUNDS
