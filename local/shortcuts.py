@@ -9,7 +9,7 @@ import copy
 import threading
 from bisect import bisect_left, bisect_right
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, cast
 
 _SCALARS: Final = ("S", "N", "BOOL", "NULL")
 _SPARE: Final = 8
@@ -21,6 +21,7 @@ def take() -> None:
     from moto import backends  # noqa: PLC0415 - imports that only the emulator's process needs
     from moto.core import serialize  # noqa: PLC0415
     from moto.dynamodb.models.table import StreamShard, Table  # noqa: PLC0415
+    from moto.kinesis.models import Shard  # noqa: PLC0415
 
     # moto lists its own folder at every request.
     services = tuple(backends.list_of_moto_modules())
@@ -28,7 +29,11 @@ def take() -> None:
     slow = serialize.BaseJSONSerializer
     setattr(slow, "_serialize_type_structure", _attributes_as_they_are(slow._serialize_type_structure))  # noqa: B010
     setattr(Table, "query", _among_neighbours(Table.query))  # noqa: B010 - mypy takes no assignment to a method
-    setattr(StreamShard, "add", _one_at_a_time(StreamShard.add))  # noqa: B010
+    alone = threading.RLock()
+    setattr(StreamShard, "add", _one_at_a_time(StreamShard.add, alone))  # noqa: B010
+    setattr(Shard, "put_record", _one_at_a_time(Shard.put_record, alone))  # noqa: B010
+    setattr(Shard, "get_records", _one_at_a_time(_from_where_asked(Shard.get_records), alone))  # noqa: B010
+    setattr(Shard, "get_max_sequence_number", _newest)  # noqa: B010
 
 
 def _attributes_as_they_are(slow: Any) -> Any:
@@ -112,12 +117,31 @@ def _among_neighbours(slow: Any) -> Any:
     return query
 
 
-def _one_at_a_time(add: Any) -> Any:
-    """A stream's sequence numbers come from its length: two writers at once would get the same one."""
-    lock = threading.Lock()
+def _from_where_asked(slow: Any) -> Any:
+    """A shard's records are numbered one by one; moto walks from the first to the one that is asked for."""
 
-    def add_alone(self: Any, old: Any, new: Any) -> None:
+    def get_records(self: Any, last_sequence_id: str, limit: int | None) -> tuple[list[Any], int, int]:
+        last, newest = int(last_sequence_id), _newest(self)
+        numbers = range(last + 1, min(newest, last + limit if limit else newest) + 1)
+        if not numbers or numbers[0] not in self.records or len(self.records) != newest:
+            return cast("tuple[list[Any], int, int]", slow(self, last_sequence_id, limit))
+        told = [self.records[number] for number in numbers]
+        behind = self.records[newest].created_at - told[-1].created_at
+        return told, numbers[-1], int(behind * 1000)
+
+    return get_records
+
+
+def _newest(shard: Any) -> int:
+    """A shard's last number; moto lists all of them for each record it takes."""
+    return next(reversed(shard.records), 0)
+
+
+def _one_at_a_time(method: Any, lock: threading.RLock) -> Any:
+    """A stream's numbers come from its length, and a reader walks what a writer lengthens: neither bears another."""
+
+    def method_alone(*told: Any) -> Any:
         with lock:
-            add(self, old, new)
+            return method(*told)
 
-    return add_alone
+    return method_alone

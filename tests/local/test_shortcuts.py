@@ -7,11 +7,13 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
 import boto3
 import pytest
+from botocore.config import Config
 
 CREDENTIALS = {"aws_access_key_id": "local", "aws_secret_access_key": "local", "region_name": "us-east-1"}
 PLAIN = """
@@ -29,13 +31,52 @@ threading.Event().wait()
 
 
 @pytest.fixture(scope="module")
-def clients() -> Iterator[tuple[Any, Any]]:
-    """Tables with the same items in the emulator and in moto as it comes."""
+def addresses() -> Iterator[tuple[str, str]]:
+    """The emulator, and moto as it comes."""
     # Each in a process of its own: in this one another test may have taken the shortcuts.
     with serving("-m", "local.emulator") as emulator, serving("-c", PLAIN) as plain:
-        both = tuple(boto3.client("dynamodb", endpoint_url=address, **CREDENTIALS) for address in (emulator, plain))
-        stock(both)
-        yield both[0], both[1]
+        yield emulator, plain
+
+
+@pytest.fixture(scope="module")
+def clients(addresses: tuple[str, str]) -> tuple[Any, ...]:
+    """Tables with the same items in both."""
+    both = _clients("dynamodb", addresses)
+    stock(both)
+    return both
+
+
+@pytest.fixture(scope="module")
+def streams(addresses: tuple[str, str]) -> tuple[Any, ...]:
+    """Streams with the same records in both."""
+    both = _clients("kinesis", addresses)
+    for client in both:
+        client.create_stream(StreamName="trades", ShardCount=1)
+        for first in range(0, 40, 10):
+            _put(client, "trades", range(first, first + 10))
+    return both
+
+
+def _clients(service: str, addresses: tuple[str, str]) -> tuple[Any, ...]:
+    return tuple(boto3.client(service, endpoint_url=address, **CREDENTIALS) for address in addresses)
+
+
+def _put(client: Any, stream: str, numbers: range) -> None:
+    records = [{"Data": str(number).encode(), "PartitionKey": "BTC-USD"} for number in numbers]
+    client.put_records(StreamName=stream, Records=records)
+
+
+def _records(client: Any, stream: str, limit: int | None = None, **start: str) -> list[tuple[str, bytes]]:
+    """Number and content of all records, page by page, from `start` (by default the first) on."""
+    start = start or {"ShardIteratorType": "TRIM_HORIZON"}
+    place = client.get_shard_iterator(StreamName=stream, ShardId="shardId-000000000000", **start)["ShardIterator"]
+    told: list[tuple[str, bytes]] = []
+    while True:
+        page = client.get_records(ShardIterator=place, **({"Limit": limit} if limit else {}))
+        if not page["Records"]:
+            return told
+        told += [(record["SequenceNumber"], record["Data"]) for record in page["Records"]]
+        place = page["NextShardIterator"]
 
 
 @contextmanager
@@ -110,7 +151,33 @@ def _query(source: random.Random) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_a_query_is_answered_page_by_page_as_moto_would(clients: tuple[Any, Any], seed: int) -> None:
+def test_a_query_is_answered_page_by_page_as_moto_would(clients: tuple[Any, ...], seed: int) -> None:
     query = _query(random.Random(seed))
 
     assert _pages(clients[0], query) == _pages(clients[1], query)
+
+
+@pytest.mark.parametrize("limit", [None, 1, 7, 40, 100])
+@pytest.mark.parametrize("kind", ["TRIM_HORIZON", "LATEST", "AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER"])
+def test_a_shard_is_read_page_by_page_as_moto_would(streams: tuple[Any, ...], kind: str, limit: int | None) -> None:
+    start = {"ShardIteratorType": kind} | ({"StartingSequenceNumber": "17"} if "SEQUENCE" in kind else {})
+
+    assert _records(streams[0], "trades", limit, **start) == _records(streams[1], "trades", limit, **start)
+
+
+def test_a_shard_that_many_write_and_read_at_once_keeps_every_record(addresses: tuple[str, str]) -> None:
+    client = boto3.client(
+        "kinesis", endpoint_url=addresses[0], config=Config(retries={"total_max_attempts": 1}), **CREDENTIALS
+    )
+    client.create_stream(StreamName="busy", ShardCount=1)
+    parts = [range(first, first + 100) for first in range(0, 1_600, 100)]
+
+    with ThreadPoolExecutor(8) as pool:
+        writing = [pool.submit(_put, client, "busy", part) for part in parts]
+        reading = [pool.submit(_records, client, "busy", 50) for _ in parts]
+        for job in [*writing, *reading]:
+            job.result()
+
+    told = _records(client, "busy")
+    assert [int(number) for number, _ in told] == list(range(1, 1_601))
+    assert sorted(int(content) for _, content in told) == list(range(1_600))
