@@ -63,7 +63,7 @@ def test_two_days_captures_are_one_unbroken_run_across_midnight(market_data: Pat
 
     entries = list(replay.entries(FEED, BTC, [market_data / name for name in MIDNIGHT], tally))
 
-    parts = [ranges.runs(entry.ids) for entry in entries if isinstance(entry, Trades)]
+    parts = [ranges.runs(entry.in_order().ids) for entry in entries if isinstance(entry, Trades)]
     assert ranges.union(*parts) == ((3_735_683_259, 3_735_703_162),)
     assert tally["trades"] == 19_904
     assert tally["malformed"] == tally["missing"] == tally["repeats"] == tally["foreign"] == 0

@@ -143,7 +143,7 @@ def test_what_connections_lose_comes_from_the_history_and_each_trade_once(market
     run: ranges.Ranges = ((0, trades[0].trade_id - 1),)
     for entry in sink.entries:
         if isinstance(entry, Trades):
-            run = ranges.union(run, ranges.runs(entry.ids))
+            run = ranges.union(run, ranges.runs(entry.in_order().ids))
         else:
             assert entry.last_id <= run[0][1]
             assert all(trade.trade_id <= run[0][1] for trade in trades if trade.time <= entry.time)
