@@ -8,46 +8,48 @@ import logging
 import os
 import signal
 import sys
-import threading
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from waitress.server import create_server
+
 from local import callers, shortcuts
 
-_QUIET: Final = ("werkzeug", "moto", "botocore")
-
-
-def _record(log: Path) -> None:
-    """Write down every call. moto makes its application in a thread of its own, out of reach but for its class."""
-    from moto.moto_server.werkzeug_app import DomainDispatcherApplication  # noqa: PLC0415 - as below
-
-    plain = DomainDispatcherApplication.__call__
-
-    def recorded(self: Any, environ: Any, start_response: Any) -> Any:
-        return callers.recording(partial(plain, self), log)(environ, start_response)
-
-    setattr(DomainDispatcherApplication, "__call__", recorded)  # noqa: B010 - mypy takes no assignment to a method
+_QUIET: Final = ("werkzeug", "moto", "botocore", "waitress")
+_THREADS: Final = 32
+"""More than clients that wait for an answer at a time: a queue may keep one for twenty seconds."""
 
 
 def main() -> int:
-    from moto.server import ThreadedMotoServer  # noqa: PLC0415 - imports that only this process needs
+    from moto.moto_server.werkzeug_app import (  # noqa: PLC0415 - imports that only this process needs
+        DomainDispatcherApplication,
+        create_backend_app,
+    )
 
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.ERROR)
-    stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+        # Connections that clients keep open would be waited for; nothing here outlives the process anyway.
+        signal.signal(number, lambda *_: os._exit(0))
     shortcuts.take()
+    application: callers.Application = DomainDispatcherApplication(create_backend_app)
     if log := os.environ.get("CALLS_LOG"):
-        _record(Path(log))
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    print(json.dumps({"endpoint": f"http://{host}:{port}"}), flush=True)
-    stopping.wait()
-    # Connections that clients keep open would be waited for; nothing here outlives the process anyway.
-    os._exit(0)
+        application = callers.recording(application, Path(log))
+    # Moto's own server makes a connection and a thread for each request.
+    server = create_server(_spelt(application), host="127.0.0.1", port=0, threads=_THREADS)
+    print(json.dumps({"endpoint": f"http://127.0.0.1:{server.effective_port}"}), flush=True)
+    server.run()
+    return 0
+
+
+def _spelt(application: callers.Application) -> callers.Application:
+    """Tells moto the path as it was sent, by the name that it knows."""
+
+    def spelt(environ: callers.Environ, start_response: Any) -> Any:
+        environ["RAW_URI"] = environ["REQUEST_URI"]
+        return application(environ, start_response)
+
+    return spelt
 
 
 if __name__ == "__main__":
