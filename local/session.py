@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -195,12 +196,12 @@ class Session:
         return Market("kraken", "BTC-USD")
 
     def state(self) -> StateTable:
-        return StateTable(self._settings().state_table, self._dynamodb())
+        return StateTable(self._settings().state_table, self._dynamodb)
 
     def bars(self) -> list[Bar]:
         now = time.time_ns() // 1000
         start = now - (self.options.history_days + 1) * DAY
-        return BarTable(self._settings().bars_table, self._dynamodb()).between(self.market, start, now)
+        return BarTable(self._settings().bars_table, self._dynamodb).between(self.market, start, now)
 
     def _deploy(self, assembly: Assembly) -> None:
         with self.screen.phase("create the resources") as phase:
@@ -215,7 +216,7 @@ class Session:
             return self.stack.start_exchange(["--history-days", str(self.options.history_days + 1)])
 
     def _filled(self, phase: Phase, expected: int) -> bool:
-        table = self._dynamodb().describe_table(TableName=self._settings().bars_table)["Table"]
+        table = self._dynamodb.describe_table(TableName=self._settings().bars_table)["Table"]
         delivered = self.stack.deliveries[AGGREGATE].counters().delivered
         phase.count(min(table["ItemCount"], expected), expected, f"{table['ItemCount']} bars, {delivered} records")
         mark = self.state().watermark(self.market)
@@ -251,6 +252,7 @@ class Session:
     def _settings(self) -> AggregateBars:
         return AggregateBars.from_env(self.stack.functions[AGGREGATE].spec.environment)
 
+    @cached_property
     def _dynamodb(self) -> DynamoDBClient:
         client: DynamoDBClient = self.stack.emulator.client("dynamodb")
         return client

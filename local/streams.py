@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import boto3
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 
 Position = Literal["TRIM_HORIZON", "LATEST", "AFTER_SEQUENCE_NUMBER"]
+_MAKING = threading.Lock()
 _THROTTLED = ("ProvisionedThroughputExceededException", "LimitExceededException", "ThrottlingException")
 
 
@@ -33,8 +36,14 @@ class Emulator:
     def client(self, service: Any) -> Any:
         """A client that tries once: whoever polls repeats what failed, and counts it."""
         config = Config(connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 1})
-        session = boto3.session.Session("local", "local", region_name=self.region)
-        return session.client(service, endpoint_url=self.endpoint_url, config=config)
+        with _MAKING:  # of the same session only one at a time
+            return _session(self.region).client(service, endpoint_url=self.endpoint_url, config=config)
+
+
+@cache
+def _session(region: str) -> boto3.session.Session:
+    """One for all clients: each would read botocore's models of all services and regions anew."""
+    return boto3.session.Session("local", "local", region_name=region)
 
 
 @dataclass(frozen=True, slots=True)
