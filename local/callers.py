@@ -41,10 +41,11 @@ class Note(Protocol):
 
 def noting(log: Path) -> Note:
     """Writes calls down."""
-    lock = threading.Lock()
+    log.parent.mkdir(parents=True, exist_ok=True)
+    lock, lines = threading.Lock(), log.open("a", encoding="utf-8", buffering=1)
 
     def note(*calls: Call) -> None:
-        with lock, log.open("a", encoding="utf-8") as lines:
+        with lock:
             lines.writelines(json.dumps(asdict(call)) + "\n" for call in calls)
 
     return note
