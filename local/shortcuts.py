@@ -20,6 +20,7 @@ def take() -> None:
     """Patch moto in this process, once."""
     from moto import backends  # noqa: PLC0415 - imports that only the emulator's process needs
     from moto.core import serialize  # noqa: PLC0415
+    from moto.dynamodb.models.dynamo_type import Item  # noqa: PLC0415
     from moto.dynamodb.models.table import StreamShard, Table  # noqa: PLC0415
     from moto.kinesis.models import Shard  # noqa: PLC0415
 
@@ -29,6 +30,7 @@ def take() -> None:
     slow = serialize.BaseJSONSerializer
     setattr(slow, "_serialize_type_structure", _attributes_as_they_are(slow._serialize_type_structure))  # noqa: B010
     setattr(Table, "query", _among_neighbours(Table.query))  # noqa: B010 - mypy takes no assignment to a method
+    setattr(Item, "project", _as_it_is(Item.project))  # noqa: B010
     alone = threading.RLock()
     setattr(StreamShard, "add", _one_at_a_time(StreamShard.add, alone))  # noqa: B010
     setattr(Shard, "put_record", _one_at_a_time(Shard.put_record, alone))  # noqa: B010
@@ -115,6 +117,23 @@ def _among_neighbours(slow: Any) -> Any:
         return slow(near, *told, *rest, **options)
 
     return query
+
+
+def _as_it_is(slow: Any) -> Any:
+    """Whole attributes are passed on; moto translates all of an item for each one that is asked for, there and back."""
+    from moto.dynamodb.models.dynamo_type import Item, LimitedSizeDict  # noqa: PLC0415
+
+    def project(self: Any, projection_expressions: list[list[str]]) -> Any:
+        if any(len(path) > 1 or "[" in path[0] for path in projection_expressions):
+            return slow(self, projection_expressions)
+        found: Any = Item.__new__(Item)
+        found.hash_key, found.range_key, found.attrs = self.hash_key, self.range_key, LimitedSizeDict()
+        for [name] in projection_expressions:
+            if name in self.attrs:
+                dict.__setitem__(found.attrs, name, self.attrs[name])  # without measuring it: it was when it came
+        return found
+
+    return project
 
 
 def _from_where_asked(slow: Any) -> Any:

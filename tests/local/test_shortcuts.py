@@ -142,6 +142,9 @@ def _query(source: random.Random) -> dict[str, Any]:
     }
     if operator == "BETWEEN":
         query["ExpressionAttributeValues"][":high"] = {"S": edges[1]}
+    if source.random() < 0.5:
+        paths = source.sample(["market", "#start", "version", "quantiles", "quantiles[2].deep", "absent"], 3)
+        query["ProjectionExpression"] = ", ".join({"#start", *paths})
     if source.random() < 0.7:
         query["Limit"] = source.randint(1, 12)
     if source.random() < 0.2:
