@@ -20,7 +20,7 @@ from training.split import Split
 
 ROOT = Path(__file__).parents[2]
 TEST_DAYS = 0.7
-PATIENCE = 8
+PATIENCE, ETA = 8, 0.08
 """In the place of growth's: a few trees tell as much where nothing is told of their number."""
 
 
@@ -68,9 +68,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="module")
 def hasty() -> Iterator[None]:
-    """Boosters stop sooner."""
+    """Boosters grow in larger steps, and stop sooner."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(growth, "PATIENCE", PATIENCE)
+        patch.setattr(growth, "ETA", ETA)
         yield
 
 
