@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TextIO
 from urllib.parse import parse_qs, unquote
 
 _CREDENTIAL: Final = re.compile(r"Credential=([^/]+)/\d{8}/[^/]+/([^/]+)/")
@@ -39,10 +39,15 @@ class Note(Protocol):
     def __call__(self, *calls: Call) -> None: ...
 
 
-def noting(log: Path) -> Note:
-    """Writes calls down."""
+def opened(log: Path) -> TextIO:
+    """A log that several may write to, line by line."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    lock, lines = threading.Lock(), log.open("a", encoding="utf-8", buffering=1)
+    return log.open("a", encoding="utf-8", buffering=1)
+
+
+def noting(lines: TextIO) -> Note:
+    """Writes calls down."""
+    lock = threading.Lock()
 
     def note(*calls: Call) -> None:
         with lock:
@@ -51,9 +56,9 @@ def noting(log: Path) -> Note:
     return note
 
 
-def recording(application: Application, log: Path) -> Application:
+def recording(application: Application, lines: TextIO) -> Application:
     """The same application, which first writes down what it is asked."""
-    note = noting(log)
+    note = noting(lines)
 
     def recorded(environ: Environ, start_response: Any) -> Iterable[bytes]:
         if calls := _calls(environ):

@@ -34,7 +34,7 @@ def main() -> int:
     shortcuts.take()
     application: callers.Application = DomainDispatcherApplication(create_backend_app)
     if log := os.environ.get("CALLS_LOG"):
-        application = callers.recording(application, Path(log))
+        application = callers.recording(application, callers.opened(Path(log)))
     # Moto's own server makes a connection and a thread for each request.
     server = create_server(_spelt(application), host="127.0.0.1", port=0, threads=_THREADS)
     print(json.dumps({"endpoint": f"http://127.0.0.1:{server.effective_port}"}), flush=True)

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from local import declarations, events, interrupts, pipeline
-from local.callers import noting
+from local.callers import noting, opened
 from local.delivery import Delivery
 from local.events import Bus
 from local.intrinsics import Created, Resolver
@@ -67,11 +67,11 @@ class Stack:
         self.processes: dict[str, Process] = {}
         self.keys: set[str] = set()
         """That open the API: one that is taken out is revoked."""
-        self.sockets = Sockets(noting(self.log("calls")))
-        """Where the WebSocket API answers: its address stands in the template, so that it is the first of all parts."""
         self._parts = ExitStack()
-        self._parts.callback(self.sockets.stop)
         self._parts.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        self.sockets = Sockets(noting(self._parts.enter_context(opened(self.log("calls")))))
+        """Where the WebSocket API answers: its address stands in the template, so that it is the first of all parts."""
+        self._parts.callback(self.sockets.stop)
         self._revive: Callable[[], Process]
         self._emulator: Emulator | None = None
         self._deployed: Deployed | None = None
