@@ -26,7 +26,7 @@ from tests.local.policies import ANYWHERE, BY_HAND, NARROWED, Right, Rights, ask
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack"), pytest.mark.timeout(900)]
 
-QUICK = Options(once=True, history_days=5, parameters={"Trials": "1", "TestDays": "1", "TrainSeconds": "20"})
+QUICK = Options(once=True, history_days=6, parameters={"Trials": "1", "TestDays": "0.7", "TrainSeconds": "20"})
 """Less of everything than `make local` takes, and the same ways."""
 
 
