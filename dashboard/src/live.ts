@@ -193,6 +193,8 @@ export class Live {
   /** Whether it is newer than what was known; what is older comes from an answer that was overtaken. */
   #take(answer: Forecasts): boolean {
     const [before, asOf] = [this.#asOf, answer.as_of ?? ""];
+    // As good as read, so what failed before is over; yet no sign that the API which is asked answers.
+    if (this.#outcomes.get("forecasts")?.trouble && this.#outcomes.delete("forecasts")) this.changed();
     if (asOf < before) return false;
     const model = this.known.forecasts?.[0]?.model_version;
     this.#asOf = asOf;
