@@ -169,8 +169,10 @@ export class Live {
     const interval = this.#interval;
     const [now, minutes] = [this.client.now(), INTERVALS[interval]];
     const all = now - this.#allBarsAt > ALL_BARS_EVERY || !this.known.bars?.length;
-    const back = all ? Math.min(SHOWN * minutes, MOST_MINUTES - minutes) : 2 * minutes;
-    const query = { ...this.#venue, interval, start: iso(now - back * 60_000) };
+    const oldest = now - Math.min(SHOWN * minutes, MOST_MINUTES - minutes) * 60_000;
+    // From where bars may have changed since they were read, however long ago that was: nothing is asked in a hidden tab.
+    const newest = Math.min(Date.parse(this.known.bars?.at(-1)?.start ?? ""), now) - 2 * minutes * 60_000;
+    const query = { ...this.#venue, interval, start: iso(all ? oldest : Math.max(oldest, newest)) };
     const answer = await this.#get<Bars>(`v1/bars/${this.market.symbol}`, query);
     if (interval !== this.#interval) return 0;
     this.known.bars = all ? answer.bars : merged(this.known.bars ?? [], answer.bars);
