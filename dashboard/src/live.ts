@@ -44,7 +44,11 @@ export interface Known {
 export interface Trouble {
   kind: "key" | "spent" | "down" | "busy" | "refused" | "partly";
   words: string;
+  /** What cannot be read, where that is not all. */
+  parts?: Part[];
 }
+
+type Part = "prices" | "past forecasts" | "the model" | "forecasts" | "scores";
 
 /** How a part's last request ended: null is well. `since` the first of its failures in a row, or its last success (ms). */
 interface Outcome {
@@ -53,7 +57,7 @@ interface Outcome {
 }
 
 /** The gravest first. */
-const GRAVITY: Trouble["kind"][] = ["key", "spent", "down", "busy", "refused", "partly"];
+const GRAVITY: Trouble["kind"][] = ["key", "spent", "down", "busy", "refused"];
 /** Who is told to wait for longer (ms) has not asked too fast, but used up a quota. */
 const SPENT = 60_000;
 
@@ -68,7 +72,7 @@ export class Live {
     model: null,
     answered: 0,
   };
-  readonly #outcomes = new Map<string, Outcome>();
+  readonly #outcomes = new Map<Part, Outcome>();
   #horizon: number;
   #interval: Interval;
   #allBarsAt = 0;
@@ -105,16 +109,16 @@ export class Live {
 
   /** The gravest of all parts' troubles: each part tells of its own alone, so that none hides or lifts another's. */
   get trouble(): Trouble | null {
-    const [all, troubles] = [[...this.#outcomes], [] as Trouble[]];
+    const [all, troubles, parts] = [[...this.#outcomes], [] as Trouble[], [] as Part[]];
     for (const [name, { trouble, since }] of all) {
       if (!trouble) continue;
       // What fails while others are answered is no API that is down.
       const answered = trouble.kind === "down" && all.some(([, other]) => !other.trouble && other.since > since);
-      troubles.push(answered ? { kind: "partly", words: name } : trouble);
+      if (answered) parts.push(name);
+      else troubles.push(trouble);
     }
     const gravest = troubles.toSorted((one, other) => GRAVITY.indexOf(one.kind) - GRAVITY.indexOf(other.kind))[0];
-    if (gravest?.kind !== "partly") return gravest ?? null;
-    return { kind: "partly", words: troubles.map(({ words }) => words).join(", ") };
+    return gravest ?? (parts.length ? { kind: "partly", words: "", parts } : null);
   }
 
   look(horizon: number, interval: Interval): void {
@@ -140,7 +144,7 @@ export class Live {
     return { venue: this.market.venue };
   }
 
-  #loop(name: string, step: () => Promise<number>): Loop {
+  #loop(name: Part, step: () => Promise<number>): Loop {
     return new Loop(
       async () => {
         const wait = await step();
@@ -189,14 +193,14 @@ export class Live {
 
   #hear(message: string): void {
     this.#take(JSON.parse(message) as Forecasts);
+    // As good as read, so what failed before is over; yet no sign that the API which is asked answers.
+    if (this.#outcomes.get("forecasts")?.trouble && this.#outcomes.delete("forecasts")) this.changed();
     this.#forecasts.later(untilMinute(this.client.now(), PUSH_MISSED));
   }
 
   /** Whether it is newer than what was known; what is older comes from an answer that was overtaken. */
   #take(answer: Forecasts): boolean {
     const [before, asOf] = [this.#asOf, answer.as_of ?? ""];
-    // As good as read, so what failed before is over; yet no sign that the API which is asked answers.
-    if (this.#outcomes.get("forecasts")?.trouble && this.#outcomes.delete("forecasts")) this.changed();
     if (asOf < before) return false;
     const model = this.known.forecasts?.[0]?.model_version;
     this.#asOf = asOf;
@@ -232,7 +236,7 @@ export class Live {
     return untilMinute(this.client.now(), OUTCOME_AFTER);
   }
 
-  #failed(name: string, error: unknown): void {
+  #failed(name: Part, error: unknown): void {
     const [trouble, before] = [named(error), this.#outcomes.get(name)];
     this.#outcomes.set(name, { trouble, since: before?.trouble ? before.since : Date.now() });
     if (trouble.kind === "key") this.stop();
