@@ -67,7 +67,7 @@ class Dashboard(Construct):
 
     def _serve(self, api: apigateway.RestApi, path: str, file: Path, asset: assets.Asset, channel: str) -> None:
         kept = "no-cache" if file.name == PAGE else FOR_GOOD
-        headers = {"Content-Type": KINDS[file.suffix], "Cache-Control": kept, **SAFE}
+        headers = {"Content-Type": KINDS[file.suffix], "Cache-Control": kept, "Vary": "Accept-Encoding", **SAFE}
         if file.name == PAGE:
             headers["Content-Security-Policy"] = f"connect-src http: {channel}".rstrip()
         fixed = {f"method.response.header.{name}": f"'{value}'" for name, value in headers.items()}

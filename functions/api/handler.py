@@ -31,6 +31,8 @@ from btc.trades import Market
 
 DUE: Final = 10 * MINUTE
 """For so long after its target a forecast's outcome may be a moment away."""
+VARYING: Final = {"Vary": "Accept-Encoding"}
+"""The gateway compresses for those who take it and leaves this unsaid: a cache would hand one's body to another."""
 
 logger = Logger()
 metrics = Metrics()
@@ -109,7 +111,7 @@ def told(route: Route, answered: Told, moment: int) -> Response[str]:
 def unless_held(body: str, tag: str, control: str) -> Response[str]:
     """The body, or that the client has it already."""
     held = caching.matches(app.current_event.headers.get("If-None-Match", ""), tag)
-    return reply(304 if held else 200, "" if held else body, {"ETag": tag, "Cache-Control": control})
+    return reply(304 if held else 200, "" if held else body, {"ETag": tag, "Cache-Control": control, **VARYING})
 
 
 def reply(status: int, body: str, headers: dict[str, str], content_type: str = "application/json") -> Response[str]:

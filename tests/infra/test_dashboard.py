@@ -49,6 +49,7 @@ def test_answers_are_safe_and_only_the_page_is_asked_for_anew(
         assert told["ETag"] == "integration.response.header.ETag"
         # What is between a fixed value's quotation marks may hold none.
         assert not [value for value in told.values() if "'" in value[1:-1]]
+        assert told["Vary"] == "'Accept-Encoding'"
 
 
 def test_the_page_says_what_may_run_on_it(dashboard: ModuleType) -> None:
