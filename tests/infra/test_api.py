@@ -86,7 +86,9 @@ def test_the_gateway_refuses_with_problem_details(name: str, dev: Assembly) -> N
     assert (body["title"], body.get("status")) == (problem.title, problem.status)
     assert body["detail"] == (problem.detail or "why")
     assert body["type"] == "about:blank"
-    assert (body["instance"], body["request_id"]) == ("$context.path", "$context.requestId")
+    assert (body["reason"], body["request_id"]) == ("$context.error.responseType", "$context.requestId")
+    # What it fills in, it does not quote: a quotation mark in a path would end the text it stands in.
+    assert "$context.path" not in json.dumps(response)
     assert response["ResponseParameters"]["gatewayresponse.header.Cache-Control"] == "'no-store'"
     assert response.get("StatusCode") == (str(problem.status) if problem.status else None)
 

@@ -24,7 +24,7 @@ BAR = {
     "complete": True,
     "source": "trades",
 }
-PROBLEM = {"type": "about:blank", "title": "Forbidden", "detail": "no", "instance": "/health", "request_id": "r-1"}
+PROBLEM = {"type": "about:blank", "title": "Forbidden", "detail": "no", "request_id": "r-1"}
 
 Script = list[tuple[int, dict[str, str], bytes]]
 """Answers, one a request; the last one goes on for ever."""

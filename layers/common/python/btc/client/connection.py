@@ -160,4 +160,4 @@ def _problem(status: int, content: bytes) -> ProblemDetails:
         return msgspec.json.decode(content, type=ProblemDetails)
     except msgspec.MsgspecError:
         words = content[:200].decode("utf-8", "replace").strip() or "no more was said"
-        return ProblemDetails("about:blank", "refused", words, "", "unknown", status)
+        return ProblemDetails("about:blank", "refused", words, "unknown", status)
