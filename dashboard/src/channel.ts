@@ -48,7 +48,7 @@ export class Channel {
       this.#follow(new WebSocket(await this.ticket()));
     } catch (error) {
       // Where nothing is pushed, asking is all there is; what is wrong with a key, those who ask find out too.
-      if (error instanceof RefusedError || error instanceof KeyRefusedError) this.stop();
+      if (error instanceof KeyRefusedError || (error instanceof RefusedError && error.status === 404)) this.stop();
       else this.#again(error instanceof TooManyError ? error.wait : 0);
     } finally {
       this.#asking = false;

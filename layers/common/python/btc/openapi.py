@@ -23,7 +23,8 @@ _SIGNATURE: Final = {
 }
 _PROBLEMS: Final = {
     "400": "A parameter is missing, unknown, given twice, or cannot be read",
-    "403": "The key is missing, unknown or revoked, or so is the signature where one is asked for",
+    "403": "The key is missing, unknown or revoked, or so is the signature where one is asked for; "
+    "or a firewall, where there is one, takes the request for an attack",
     "404": "No such market or path",
     "413": "The request is too large",
     "429": "Too many requests, at once or for today: wait as long as Retry-After says",
@@ -33,7 +34,7 @@ _PROBLEMS: Final = {
 }
 _HEADERS: Final = {
     "ETag": "Weak: answers that differ in their age alone share it",
-    "Cache-Control": "How long it holds: an answer until the next minute, or a second where a change is due",
+    "Cache-Control": "How long it holds: until the next minute, or a second where it may change any moment",
 }
 
 
@@ -66,7 +67,6 @@ def _operation(route: Route, secured: list[str]) -> dict[str, Any]:
     headers = {name: {"description": words, "schema": {"type": "string"}} for name, words in _HEADERS.items()}
     told = {"headers": headers} if route.cached else {}
     unchanged = {"304": {"description": "What If-None-Match named is what would be answered", **told}}
-    refused = [status for status in _PROBLEMS if route.keyed or status != "403"]
     return {
         "operationId": route.name,
         "summary": route.summary,
@@ -75,7 +75,7 @@ def _operation(route: Route, secured: list[str]) -> dict[str, Any]:
         "responses": {
             "200": {"description": route.summary, **told, "content": {"application/json": {"schema": schema}}},
             **(unchanged if route.cached else {}),
-            **{status: {"$ref": f"#/components/responses/{status}"} for status in refused},
+            **{status: {"$ref": f"#/components/responses/{status}"} for status in _PROBLEMS},
         },
     }
 
@@ -102,8 +102,11 @@ def _header_parameters(route: Route) -> list[dict[str, Any]]:
 def _problem(status: str, words: str) -> dict[str, Any]:
     schema = {"$ref": _REFERENCE.format(name=ProblemDetails.__name__)}
     patience = {"description": "Seconds until it is of use to ask again", "schema": {"type": "string"}}
-    told = {"headers": {"Retry-After": patience}} if status == "429" else {}
-    return {"description": words, **told, "content": {CONTENT_TYPE: {"schema": schema}}}
+    if status != "429":
+        return {"description": words, "content": {CONTENT_TYPE: {"schema": schema}}}
+    # A firewall can answer with no other kind than plain JSON.
+    content = {kind: {"schema": schema} for kind in (CONTENT_TYPE, "application/json")}
+    return {"description": words, "headers": {"Retry-After": patience}, "content": content}
 
 
 def _exact(schema: Any) -> Any:
