@@ -113,7 +113,7 @@ def test_it_is_not_live_before_a_forecast_has_come(look: Look, session: Session)
 
 def test_where_requests_have_to_be_signed_no_key_is_asked_for(look: Look, session: Session) -> None:
     page = look(viewport={"width": 390, "height": 844}).page
-    signed = json.dumps(openapi.document(signed=True))
+    signed = json.dumps(openapi.document(signed=True, root="/live"))
     page.route("**/openapi.json", lambda route: route.fulfill(content_type="application/json", body=signed))
     page.reload()
 

@@ -38,8 +38,9 @@ _HEADERS: Final = {
 }
 
 
-def document(*, signed: bool) -> dict[str, Any]:
-    """JSON-able. Its address is its server's. `signed`: a key alone opens nothing, see `_SIGNATURE`."""
+def document(*, signed: bool, root: str) -> dict[str, Any]:
+    """JSON-able. `root` is the path before the routes' own, on the host that serves it: a relative one would be read
+    as many ways as there are tools. `signed`: a key alone opens nothing, see `_SIGNATURE`."""
     kinds = [ProblemDetails, *(route.answer for route in ROUTES if route.answer)]
     _, schemas = msgspec.json.schema_components(kinds, ref_template=_REFERENCE)
     return {
@@ -50,7 +51,7 @@ def document(*, signed: bool) -> dict[str, Any]:
             "description": "Forecasts of the Bitcoin price that can be checked, with the bars they are made from.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": "."}],
+        "servers": [{"url": root or "/"}],
         "paths": {
             route.path: {"get": _operation(route, ["key", "signature"] if signed else ["key"])} for route in ROUTES
         },
