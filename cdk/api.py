@@ -1,14 +1,12 @@
 """The REST API: known paths only, a key for all but what is open, problem details for every error."""
 
-import json
-
 from aws_cdk import Duration, Size
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from btc import routes
+from btc.problems import CONTENT_TYPE
 from btc.routes import LIVE, ROUTES, Route
 from btc.settings import Api as ApiSettings
 from cdk.bars import Bars
@@ -169,34 +167,14 @@ class Api(Construct):
         )
 
     def _problems(self, stage: Stage) -> None:
-        shared = {
-            "Access-Control-Allow-Origin": f"'{stage.cors_origin}'",
-            "Access-Control-Expose-Headers": f"'{routes.READABLE}'",
-        }
         for name, problem in problems(stage).items():
-            status = {"status": problem.status} if problem.status else {}
-            patience = {"Retry-After": f"'{problem.retry_after_s}'"} if problem.retry_after_s else {}
-            body = {
-                "type": "about:blank",
-                "title": problem.title,
-                **status,
-                "detail": problem.detail or "@",
-                "instance": "$context.path",
-                "request_id": "$context.requestId",
-            }
-            # `messageString` is the gateway's message with its quotation marks, so it takes the place of a value.
-            template = json.dumps(body).replace('"@"', "$context.error.messageString")
+            headers = {"Content-Type": CONTENT_TYPE, **problem.headers(stage)}
             self.api.add_gateway_response(
                 name.title().replace("_", ""),
                 type=apigateway.ResponseType.of(name),
                 status_code=str(problem.status) if problem.status else None,
-                response_headers={
-                    "Content-Type": "'application/problem+json'",
-                    "Cache-Control": "'no-store'",
-                    **patience,
-                    **(shared if stage.cors_origin else {}),
-                },
-                templates={"application/json": template},
+                response_headers={header: f"'{value}'" for header, value in headers.items()},
+                templates={"application/json": problem.body(reason="$context.error.responseType")},
             )
 
     def _plan(self, stage: Stage, *, tickets: apigateway.Method) -> apigateway.UsagePlan:

@@ -11,6 +11,8 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3_assets as assets
 from constructs import Construct
 
+from btc.problems import CONTENT_TYPE
+from cdk.problems import NO_PAGE
 from cdk.python_function import ROOT
 
 BUILT: Final = ROOT / "build" / "dashboard"
@@ -36,6 +38,8 @@ through its own origin and any WebSocket. A second one, in a header, takes from 
 FOR_GOOD: Final = "public, max-age=31536000, immutable"
 """Names carry a hash of what they name; the page alone does not."""
 TAGGED: Final = "If-None-Match"
+GONE: Final = {"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+"""Of the answer where a file cannot be read."""
 
 
 class DashboardMissingError(RuntimeError):
@@ -67,13 +71,13 @@ class Dashboard(Construct):
 
     def _serve(self, api: apigateway.RestApi, path: str, file: Path, asset: assets.Asset, channel: str) -> None:
         kept = "no-cache" if file.name == PAGE else FOR_GOOD
-        headers = {"Content-Type": KINDS[file.suffix], "Cache-Control": kept, **SAFE}
+        headers = {"Content-Type": KINDS[file.suffix], "Cache-Control": kept, "Vary": "Accept-Encoding", **SAFE}
         if file.name == PAGE:
             headers["Content-Security-Policy"] = f"connect-src http: {channel}".rstrip()
         fixed = {f"method.response.header.{name}": f"'{value}'" for name, value in headers.items()}
         etag = {"method.response.header.ETag": "integration.response.header.ETag"}
         told = {**fixed, **etag}
-        gone = json_only('{"message": "The page cannot be read just now."}')
+        gone = {f"method.response.header.{name}": f"'{value}'" for name, value in GONE.items()}
         integration = apigateway.AwsIntegration(
             service="s3",
             integration_http_method="GET",
@@ -88,7 +92,10 @@ class Dashboard(Construct):
                     ),
                     # S3's own words would tell of the bucket.
                     apigateway.IntegrationResponse(
-                        status_code="502", selection_pattern="[45]\\d\\d", response_templates=gone
+                        status_code="502",
+                        selection_pattern="[45]\\d\\d",
+                        response_parameters=gone,
+                        response_templates=json_only(NO_PAGE.body()),
                     ),
                 ],
             ),
@@ -101,7 +108,7 @@ class Dashboard(Construct):
             method_responses=[
                 apigateway.MethodResponse(status_code="200", response_parameters=dict.fromkeys(told, True)),
                 apigateway.MethodResponse(status_code="304", response_parameters=dict.fromkeys(told, True)),
-                apigateway.MethodResponse(status_code="502"),
+                apigateway.MethodResponse(status_code="502", response_parameters=dict.fromkeys(gone, True)),
             ],
         )
 

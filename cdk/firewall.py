@@ -4,6 +4,7 @@ from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
 
+from cdk.problems import TOO_OFTEN
 from cdk.settings import Stage
 
 MANAGED = (
@@ -12,6 +13,7 @@ MANAGED = (
     "AWSManagedRulesAmazonIpReputationList",
 )
 EVALUATED_S = 300
+TOO_OFTEN_BODY = "TooOften"
 
 
 class Firewall(Construct):
@@ -25,6 +27,13 @@ class Firewall(Construct):
             scope="REGIONAL",
             default_action=wafv2.CfnWebACL.DefaultActionProperty(allow={}),
             visibility_config=_visible(stage.prefix),
+            custom_response_bodies={
+                TOO_OFTEN_BODY: wafv2.CfnWebACL.CustomResponseBodyProperty(
+                    # Of no other kind than this, and the same for every request: it knows none by an id.
+                    content_type="APPLICATION_JSON",
+                    content=TOO_OFTEN.body(request_id="none", reason="TOO_OFTEN"),
+                )
+            },
             rules=[self._limit(stage), *(_managed(place, name) for place, name in enumerate(MANAGED, 1))],
         )
         wafv2.CfnWebACLAssociation(
@@ -36,7 +45,7 @@ class Firewall(Construct):
         return wafv2.CfnWebACL.RuleProperty(
             name="TooOften",
             priority=0,
-            action=wafv2.CfnWebACL.RuleActionProperty(block={}),
+            action=wafv2.CfnWebACL.RuleActionProperty(block=_told(stage)),
             statement=wafv2.CfnWebACL.StatementProperty(
                 rate_based_statement=wafv2.CfnWebACL.RateBasedStatementProperty(
                     aggregate_key_type="IP",
@@ -46,6 +55,20 @@ class Firewall(Construct):
             ),
             visibility_config=_visible("TooOften"),
         )
+
+
+def _told(stage: Stage) -> wafv2.CfnWebACL.BlockActionProperty:
+    """Left to the gateway this would be 403, which tells a client to give up instead of when to come back."""
+    return wafv2.CfnWebACL.BlockActionProperty(
+        custom_response=wafv2.CfnWebACL.CustomResponseProperty(
+            response_code=TOO_OFTEN.status or 0,
+            custom_response_body_key=TOO_OFTEN_BODY,
+            response_headers=[
+                wafv2.CfnWebACL.CustomHTTPHeaderProperty(name=name, value=value)
+                for name, value in TOO_OFTEN.headers(stage).items()
+            ],
+        )
+    )
 
 
 def _managed(priority: int, name: str) -> wafv2.CfnWebACL.RuleProperty:

@@ -1,7 +1,9 @@
 """What the API's gateway answers by itself, as problem details (RFC 9457)."""
 
-from typing import NamedTuple
+import json
+from typing import Final, NamedTuple
 
+from btc import routes
 from cdk.settings import Stage
 
 NO_KEY = "Send a valid API key in the header x-api-key."
@@ -22,6 +24,32 @@ class Problem(NamedTuple):
     """None: the gateway's own message."""
     retry_after_s: int | None = None
     """When to ask again."""
+
+    def body(self, request_id: str = "$context.requestId", reason: str = "") -> str:
+        """A template that the gateway fills in. It does so without quoting what it fills in: a path is whatever
+        somebody sent, so the body tells none."""
+        told = {
+            "type": "about:blank",
+            "title": self.title,
+            **({"status": self.status} if self.status else {}),
+            "detail": self.detail or "@",
+            "request_id": request_id,
+            **({"reason": reason} if reason else {}),
+        }
+        # `messageString` is the gateway's message with its quotation marks, so it takes the place of a value.
+        return json.dumps(told).replace('"@"', "$context.error.messageString")
+
+    def headers(self, stage: Stage) -> dict[str, str]:
+        """Beside its type."""
+        readable = {
+            "Access-Control-Allow-Origin": stage.cors_origin,
+            "Access-Control-Expose-Headers": routes.READABLE,
+        }
+        return {
+            "Cache-Control": "no-store",
+            **({"Retry-After": str(self.retry_after_s)} if self.retry_after_s else {}),
+            **(readable if stage.cors_origin else {}),
+        }
 
 
 PROBLEMS = {
@@ -44,6 +72,12 @@ PROBLEMS = {
     "DEFAULT_4XX": Problem("The request was refused"),
     "DEFAULT_5XX": Problem("The service failed"),
 }
+TOO_OFTEN: Final = Problem(
+    "Too Many Requests", 429, "This address asks too often: wait as long as Retry-After says before the next.", 60
+)
+"""The firewall's answer to an address. As much patience as clients have."""
+NO_PAGE: Final = Problem("Bad Gateway", 502, "The page cannot be read just now: load it again in a minute.")
+"""Where S3 does not give the page's files."""
 
 
 def problems(stage: Stage) -> dict[str, Problem]:

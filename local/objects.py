@@ -21,6 +21,8 @@ _PLACE: Final = re.compile(r":s3:path/([^/]+)/(.+)$")
 _TAGGED: Final = "If-None-Match"
 _METHOD: Final = "method.response.header."
 _INTEGRATION: Final = "integration.response.header."
+_REQUEST_ID: Final = "$context.requestId"
+_UNKNOWN: Final = re.compile(r"\$(?!context\.requestId\b)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class StoredObject:
             )
             for answer in integration["IntegrationResponses"]
         )
+        if any(_UNKNOWN.search(text) for answer in answers for text in answer.templates.values()):
+            raise TemplateError(f"{place[2]}: a template here may name {_REQUEST_ID} alone")
         return cls(place[1], place[2], answers, bool(asked))
 
     def answer(self, client: S3Client, event: Mapping[str, Any]) -> Result:
@@ -70,7 +74,8 @@ class StoredObject:
         status, headers, body = self._read(client, tag if self.asks_if_changed else None)
         chosen = self._chosen(status)
         if chosen.templates:
-            body = chosen.templates["application/json"].encode()
+            template = chosen.templates["application/json"]
+            body = template.replace(_REQUEST_ID, event["requestContext"]["requestId"]).encode()
         payload = {
             "statusCode": chosen.status,
             "headers": {name.removeprefix(_METHOD): _value(value, headers) for name, value in chosen.headers.items()},

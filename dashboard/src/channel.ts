@@ -11,6 +11,8 @@ export class Channel {
   #socket: WebSocket | null = null;
   #timer: number | undefined;
   #failures = 0;
+  /** Until when (ms) the API asked to be left alone. */
+  #notBefore = 0;
   #stopped = false;
   #asking = false;
 
@@ -39,12 +41,14 @@ export class Channel {
   async #open(): Promise<void> {
     clearTimeout(this.#timer);
     if (this.#stopped || this.#asking || this.#socket || document.hidden) return;
+    const patience = this.#notBefore - Date.now();
+    if (patience > 0) return void (this.#timer = setTimeout(() => void this.#open(), patience));
     this.#asking = true;
     try {
       this.#follow(new WebSocket(await this.ticket()));
     } catch (error) {
       // Where nothing is pushed, asking is all there is; what is wrong with a key, those who ask find out too.
-      if (error instanceof RefusedError || error instanceof KeyRefusedError) this.stop();
+      if (error instanceof KeyRefusedError || (error instanceof RefusedError && error.status === 404)) this.stop();
       else this.#again(error instanceof TooManyError ? error.wait : 0);
     } finally {
       this.#asking = false;
@@ -75,6 +79,7 @@ export class Channel {
   /** By chance within a time that doubles: those who were cut together do not come back together. */
   #again(least: number): void {
     if (this.#stopped) return;
+    this.#notBefore = Math.max(this.#notBefore, Date.now() + least);
     const most = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** this.#failures++);
     this.#timer = setTimeout(() => void this.#open(), least + Math.random() * most);
   }

@@ -16,8 +16,17 @@ export class TooManyError extends Error {
 }
 
 /** The service answered and refused, in its own words. */
-export class RefusedError extends Error {}
+export class RefusedError extends Error {
+  constructor(
+    words: string,
+    readonly status: number,
+  ) {
+    super(words);
+  }
+}
 
+/** The gateway's reason where a key is missing, unknown or revoked. */
+const BAD_KEY = "INVALID_API_KEY";
 const PATIENCE = 10_000;
 /** ms to wait where nothing legible is said, and at the most: a longer timer ends at once. */
 const WAIT = 5_000;
@@ -60,11 +69,12 @@ export class Client {
 }
 
 async function refusal(answer: Response, now: number): Promise<Error> {
-  if (answer.status === 401 || answer.status === 403) return new KeyRefusedError("The key was refused");
   if (answer.status >= 500) return new UnreachableError(`The API failed (${answer.status})`);
-  const problem = (await answer.json().catch(() => ({}))) as { detail?: string };
+  const problem = (await answer.json().catch(() => ({}))) as { detail?: string; reason?: string };
+  // A firewall and a missing signature are answered with 403 too, and say nothing of the key.
+  if (problem.reason === BAD_KEY) return new KeyRefusedError("The key was refused");
   const words = problem.detail ?? `The API refused (${answer.status})`;
-  return answer.status === 429 ? new TooManyError(words, patience(answer.headers.get("retry-after"), now)) : new RefusedError(words);
+  return answer.status === 429 ? new TooManyError(words, patience(answer.headers.get("retry-after"), now)) : new RefusedError(words, answer.status);
 }
 
 /** Retry-After as RFC 9110 has it, seconds or a date, in ms. */

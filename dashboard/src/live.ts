@@ -44,7 +44,11 @@ export interface Known {
 export interface Trouble {
   kind: "key" | "spent" | "down" | "busy" | "refused" | "partly";
   words: string;
+  /** What cannot be read, where that is not all. */
+  parts?: Part[];
 }
+
+type Part = "prices" | "past forecasts" | "the model" | "forecasts" | "scores";
 
 /** How a part's last request ended: null is well. `since` the first of its failures in a row, or its last success (ms). */
 interface Outcome {
@@ -53,7 +57,7 @@ interface Outcome {
 }
 
 /** The gravest first. */
-const GRAVITY: Trouble["kind"][] = ["key", "spent", "down", "busy", "refused", "partly"];
+const GRAVITY: Trouble["kind"][] = ["key", "spent", "down", "busy", "refused"];
 /** Who is told to wait for longer (ms) has not asked too fast, but used up a quota. */
 const SPENT = 60_000;
 
@@ -68,7 +72,7 @@ export class Live {
     model: null,
     answered: 0,
   };
-  readonly #outcomes = new Map<string, Outcome>();
+  readonly #outcomes = new Map<Part, Outcome>();
   #horizon: number;
   #interval: Interval;
   #allBarsAt = 0;
@@ -105,16 +109,16 @@ export class Live {
 
   /** The gravest of all parts' troubles: each part tells of its own alone, so that none hides or lifts another's. */
   get trouble(): Trouble | null {
-    const [all, troubles] = [[...this.#outcomes], [] as Trouble[]];
+    const [all, troubles, parts] = [[...this.#outcomes], [] as Trouble[], [] as Part[]];
     for (const [name, { trouble, since }] of all) {
       if (!trouble) continue;
       // What fails while others are answered is no API that is down.
       const answered = trouble.kind === "down" && all.some(([, other]) => !other.trouble && other.since > since);
-      troubles.push(answered ? { kind: "partly", words: name } : trouble);
+      if (answered) parts.push(name);
+      else troubles.push(trouble);
     }
     const gravest = troubles.toSorted((one, other) => GRAVITY.indexOf(one.kind) - GRAVITY.indexOf(other.kind))[0];
-    if (gravest?.kind !== "partly") return gravest ?? null;
-    return { kind: "partly", words: troubles.map(({ words }) => words).join(", ") };
+    return gravest ?? (parts.length ? { kind: "partly", words: "", parts } : null);
   }
 
   look(horizon: number, interval: Interval): void {
@@ -140,7 +144,7 @@ export class Live {
     return { venue: this.market.venue };
   }
 
-  #loop(name: string, step: () => Promise<number>): Loop {
+  #loop(name: Part, step: () => Promise<number>): Loop {
     return new Loop(
       async () => {
         const wait = await step();
@@ -169,8 +173,10 @@ export class Live {
     const interval = this.#interval;
     const [now, minutes] = [this.client.now(), INTERVALS[interval]];
     const all = now - this.#allBarsAt > ALL_BARS_EVERY || !this.known.bars?.length;
-    const back = all ? Math.min(SHOWN * minutes, MOST_MINUTES - minutes) : 2 * minutes;
-    const query = { ...this.#venue, interval, start: iso(now - back * 60_000) };
+    const oldest = now - Math.min(SHOWN * minutes, MOST_MINUTES - minutes) * 60_000;
+    // From where bars may have changed since they were read, however long ago that was: nothing is asked in a hidden tab.
+    const newest = Math.min(Date.parse(this.known.bars?.at(-1)?.start ?? ""), now) - 2 * minutes * 60_000;
+    const query = { ...this.#venue, interval, start: iso(all ? oldest : Math.max(oldest, newest)) };
     const answer = await this.#get<Bars>(`v1/bars/${this.market.symbol}`, query);
     if (interval !== this.#interval) return 0;
     this.known.bars = all ? answer.bars : merged(this.known.bars ?? [], answer.bars);
@@ -187,6 +193,8 @@ export class Live {
 
   #hear(message: string): void {
     this.#take(JSON.parse(message) as Forecasts);
+    // As good as read, so what failed before is over; yet no sign that the API which is asked answers.
+    if (this.#outcomes.get("forecasts")?.trouble && this.#outcomes.delete("forecasts")) this.changed();
     this.#forecasts.later(untilMinute(this.client.now(), PUSH_MISSED));
   }
 
@@ -228,7 +236,7 @@ export class Live {
     return untilMinute(this.client.now(), OUTCOME_AFTER);
   }
 
-  #failed(name: string, error: unknown): void {
+  #failed(name: Part, error: unknown): void {
     const [trouble, before] = [named(error), this.#outcomes.get(name)];
     this.#outcomes.set(name, { trouble, since: before?.trouble ? before.since : Date.now() });
     if (trouble.kind === "key") this.stop();

@@ -1,6 +1,7 @@
 /** The page: asks for a key, then shows what is known and tells plainly what is not. */
 
 import { Candles } from "./candles";
+import { hourly } from "./change";
 import { Client, TooManyError, UnreachableError } from "./client";
 import { choices, element, make, say } from "./elements";
 import { feedCard, modelCard } from "./facts";
@@ -126,10 +127,9 @@ function showPrice(): void {
   if (!last) return say(element("price"), live?.known.bars ? NONE : "");
   say(element("price"), price(last.close));
   document.title = `${price(last.close)} · ${market.symbol}`;
-  const hourAgo = bars.find((bar) => Date.parse(bar.start) >= Date.parse(last.start) - 3_600_000);
-  const moved = hourAgo ? (last.close / hourAgo.open - 1) * 100 : 0;
-  say(element("change"), live?.known.interval === "1m" ? `${signed(moved, 2)} % in an hour` : "");
-  element("change").className = moved < 0 ? "down" : "up";
+  const moved = live?.known.interval === "1m" ? hourly(bars) : null;
+  say(element("change"), moved === null ? "" : `${signed(moved * 100, 2)} % in an hour`);
+  element("change").className = (moved ?? 0) < 0 ? "down" : "up";
   const newest = live?.known.forecasts?.find((each) => each.horizon === chosen.horizon);
   // Once a minute, not with every trade: this is read aloud.
   if (newest && newest.as_of !== told) {

@@ -2,7 +2,7 @@
 
 import { element, say } from "./elements";
 import { clock, span } from "./format";
-import type { Live, Trouble } from "./live";
+import type { Known, Live, Trouble } from "./live";
 
 /** Without a watermark for longer than this the feed is silent (s); /health draws the line there too. */
 const SILENT = 180;
@@ -33,8 +33,14 @@ export interface Ages {
   forecast_s: number | null;
 }
 
-export function standing({ known, trouble }: Live, { alive_s, forecast_s }: Ages): Standing {
-  if (trouble) return troubled(trouble, known.answered ? ` Shown is what was known at ${clock(known.answered, true)} UTC.` : "");
+export function standing({ known, trouble }: Live, ages: Ages): Standing {
+  const since = known.answered ? ` Shown is what was known at ${clock(known.answered, true)} UTC.` : "";
+  if (!trouble) return aging(known, ages);
+  return trouble.parts ? incomplete(trouble.parts, known, ages) : troubled(trouble, since);
+}
+
+/** Where all that is asked for is answered: what its age tells. */
+function aging(known: Known, { alive_s, forecast_s }: Ages): Standing {
   if (!known.bars) return LOADING;
   if (alive_s === null) return { kind: "late", name: "No feed yet", words: "The feed has not been heard of yet. Its first minutes are on their way." };
   if (alive_s > SILENT) return { kind: "stale", name: "Stale", words: `The feed has been silent for ${span(alive_s)}. Price and forecasts are as old as that.`, aged: true };
@@ -42,6 +48,15 @@ export function standing({ known, trouble }: Live, { alive_s, forecast_s }: Ages
   if (forecast_s === null) return { kind: "late", name: "No forecasts", words: "The feed is alive, but no forecast has been made yet." };
   if (forecast_s > LATE) return { kind: "late", name: "Late", words: `The feed is alive, but the newest forecast is ${span(forecast_s)} old.` };
   return { kind: "live", name: "Live", words: "" };
+}
+
+/** Age is graver than a part that cannot be read; but what is not read tells nothing of the feed. */
+function incomplete(parts: NonNullable<Trouble["parts"]>, known: Known, ages: Ages): Standing {
+  const words = `Cannot be read just now: ${parts.join(", ")}. Trying again.`;
+  const told = aging(known, ages);
+  const unread = parts.includes(told.name === "Stale" || told.name === "No feed yet" ? "prices" : "forecasts");
+  if (told.words && !unread) return { ...told, words: `${told.words} ${words}` };
+  return { kind: "late", name: "Incomplete", words, aged: told.words !== "" };
 }
 
 function troubled({ kind, words }: Trouble, since: string): Standing {
@@ -52,8 +67,6 @@ function troubled({ kind, words }: Trouble, since: string): Standing {
       return { kind: "late", name: "Quota used up", words: `${words} Asking again later.${since}`, aged: true };
     case "busy":
       return { kind: "late", name: "Slowed down", words: `This key asks too often just now. Waiting as told.${since}`, aged: true };
-    case "partly":
-      return { kind: "late", name: "Incomplete", words: `Cannot be read just now: ${words}. Trying again.` };
     default:
       return { kind: "late", name: "Refused", words: `${words}${since}`, aged: true };
   }

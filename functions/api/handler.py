@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final, NamedTuple
 
 from aws_lambda_powertools import Logger, Metrics
@@ -31,6 +31,8 @@ from btc.trades import Market
 
 DUE: Final = 10 * MINUTE
 """For so long after its target a forecast's outcome may be a moment away."""
+VARYING: Final = {"Vary": "Accept-Encoding"}
+"""The gateway compresses for those who take it and leaves this unsaid: a cache would hand one's body to another."""
 
 logger = Logger()
 metrics = Metrics()
@@ -109,7 +111,7 @@ def told(route: Route, answered: Told, moment: int) -> Response[str]:
 def unless_held(body: str, tag: str, control: str) -> Response[str]:
     """The body, or that the client has it already."""
     held = caching.matches(app.current_event.headers.get("If-None-Match", ""), tag)
-    return reply(304 if held else 200, "" if held else body, {"ETag": tag, "Cache-Control": control})
+    return reply(304 if held else 200, "" if held else body, {"ETag": tag, "Cache-Control": control, **VARYING})
 
 
 def reply(status: int, body: str, headers: dict[str, str], content_type: str = "application/json") -> Response[str]:
@@ -179,15 +181,17 @@ def get_health(query: Query, moment: int) -> Told:
 @app.get(routes.OPENAPI.path)
 def get_openapi() -> Response[str]:
     requests.asked(routes.OPENAPI.query, app.current_event.multi_value_query_string_parameters)
-    return unless_held(*document(), "public, max-age=3600")
+    root = app.current_event.request_context.path.removesuffix(routes.OPENAPI.path)
+    return unless_held(*document(root), "public, max-age=3600")
 
 
-@cache
-def document() -> tuple[str, str]:
-    """With its tag. Made when it is first asked for: few ask, and its maker takes time to import."""
+@lru_cache(maxsize=4)
+def document(root: str) -> tuple[str, str]:
+    """With its tag, for the stage's own path or a domain's. Made when it is first asked for: few ask, and its maker
+    takes time to import."""
     from btc import openapi  # noqa: PLC0415
 
-    content = views.to_json(openapi.document(signed=settings().signed))
+    content = views.to_json(openapi.document(signed=settings().signed, root=root))
     return content.decode(), caching.etag(content)
 
 

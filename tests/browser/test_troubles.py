@@ -84,6 +84,18 @@ def test_a_part_that_fails_alone_is_named_and_the_others_do_not_hide_it(look: Lo
     expect(page.locator("#status")).to_have_text("Live", timeout=20_000)
 
 
+def test_what_a_firewall_refuses_does_not_cost_the_key(look: Look, session: Session) -> None:
+    refused = PROBLEMS["WAF_FILTERED"]
+    bars = re.compile(r"/v1/bars/")
+    page = opened(look, session, bars, refusing(Problem(403, refused.title, refused.detail or "")))
+
+    expect(page.locator("#status")).to_have_text("Refused")
+    expect(page.locator("#banner")).to_contain_text("The firewall refuses this request.")
+    assert page.evaluate("Object.values(sessionStorage)") == [session.served.key]
+    page.unroute(bars)
+    expect(page.locator("#status")).to_have_text("Live", timeout=20_000)
+
+
 def test_it_is_not_live_before_a_forecast_has_come(look: Look, session: Session) -> None:
     def none_yet(route: Route) -> None:
         if "/live?" in route.request.url:
@@ -101,7 +113,7 @@ def test_it_is_not_live_before_a_forecast_has_come(look: Look, session: Session)
 
 def test_where_requests_have_to_be_signed_no_key_is_asked_for(look: Look, session: Session) -> None:
     page = look(viewport={"width": 390, "height": 844}).page
-    signed = json.dumps(openapi.document(signed=True))
+    signed = json.dumps(openapi.document(signed=True, root="/live"))
     page.route("**/openapi.json", lambda route: route.fulfill(content_type="application/json", body=signed))
     page.reload()
 

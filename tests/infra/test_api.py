@@ -3,8 +3,10 @@
 import json
 from types import ModuleType
 
+import msgspec
 import pytest
 
+from btc.problems import ProblemDetails
 from btc.routes import READABLE, ROUTES
 from cdk.problems import PROBLEMS
 from tests.infra.assembly import Assembly, Json, resolved
@@ -86,7 +88,9 @@ def test_the_gateway_refuses_with_problem_details(name: str, dev: Assembly) -> N
     assert (body["title"], body.get("status")) == (problem.title, problem.status)
     assert body["detail"] == (problem.detail or "why")
     assert body["type"] == "about:blank"
-    assert (body["instance"], body["request_id"]) == ("$context.path", "$context.requestId")
+    assert (body["reason"], body["request_id"]) == ("$context.error.responseType", "$context.requestId")
+    # What it fills in, it does not quote: a quotation mark in a path would end the text it stands in.
+    assert "$context.path" not in json.dumps(response)
     assert response["ResponseParameters"]["gatewayresponse.header.Cache-Control"] == "'no-store'"
     assert response.get("StatusCode") == (str(problem.status) if problem.status else None)
 
@@ -179,6 +183,21 @@ def test_by_setting_a_firewall_stands_before_the_stage(guarded: Assembly) -> Non
     assert acl["Rules"][0]["Statement"]["RateBasedStatement"]["Limit"] == 6000
     stage = next(iter(guarded.of_type("ApiGateway::Stage")))
     assert stage in json.dumps(guarded.one("WAFv2::WebACLAssociation")["ResourceArn"])
+
+
+def test_the_firewall_tells_who_asks_too_often_when_to_ask_again(guarded: Assembly) -> None:
+    acl = guarded.one("WAFv2::WebACL")
+    told = acl["Rules"][0]["Action"]["Block"]["CustomResponse"]
+    headers = {header["Name"]: header["Value"] for header in told["ResponseHeaders"]}
+    body = acl["CustomResponseBodies"][told["CustomResponseBodyKey"]]
+    problem = msgspec.json.decode(body["Content"], type=ProblemDetails)
+
+    assert (told["ResponseCode"], body["ContentType"]) == (429, "APPLICATION_JSON")
+    assert (headers["Retry-After"], headers["Cache-Control"]) == ("60", "no-store")
+    assert headers["Access-Control-Allow-Origin"] == "https://a.example"
+    assert "Content-Type" not in headers, "which WAF refuses"
+    assert (problem.title, problem.status, problem.reason) == ("Too Many Requests", 429, "TOO_OFTEN")
+    assert "$" not in body["Content"], "WAF fills nothing in"
 
 
 def test_by_setting_the_api_starts_from_a_snapshot(guarded: Assembly) -> None:

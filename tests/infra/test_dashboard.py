@@ -2,8 +2,10 @@
 
 from types import ModuleType
 
+import msgspec
 import pytest
 
+from btc.problems import ProblemDetails
 from tests.infra.assembly import Assembly, Json, resolved
 
 
@@ -47,8 +49,21 @@ def test_answers_are_safe_and_only_the_page_is_asked_for_anew(
         }
         assert told["Cache-Control"] == ("'no-cache'" if key.endswith(".html") else f"'{dashboard.FOR_GOOD}'")
         assert told["ETag"] == "integration.response.header.ETag"
+        assert told["Vary"] == "'Accept-Encoding'"
         # What is between a fixed value's quotation marks may hold none.
         assert not [value for value in told.values() if "'" in value[1:-1]]
+
+
+def test_what_cannot_be_read_is_told_as_every_problem_is(dev: Assembly) -> None:
+    for method in integrations(dev).values():
+        [gone] = [each for each in method["Integration"]["IntegrationResponses"] if each["StatusCode"] == "502"]
+        headers = {name.rpartition(".")[2]: value for name, value in gone["ResponseParameters"].items()}
+        declared = next(each for each in method["MethodResponses"] if each["StatusCode"] == "502")
+        assert (headers["Content-Type"], headers["Cache-Control"]) == ("'application/problem+json'", "'no-store'")
+        assert set(declared["ResponseParameters"]) == set(gone["ResponseParameters"])
+        for template in gone["ResponseTemplates"].values():
+            problem = msgspec.json.decode(template, type=ProblemDetails)
+            assert (problem.status, problem.request_id) == (502, "$context.requestId")
 
 
 def test_the_page_says_what_may_run_on_it(dashboard: ModuleType) -> None:

@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.xdist_group("contract"), pytest.mark.timeout(600)]
 POSITIVE, NEGATIVE = GenerationMode.POSITIVE, GenerationMode.NEGATIVE
 OURS = {"symbol": "BTC-USD"}
 CASES = [(POSITIVE, OURS, 180), (NEGATIVE, OURS, 180), (POSITIVE, None, 70), (NEGATIVE, None, 70)]
-"""For a route of a market, which what is drawn at random seldom names: 500 cases each, 2,000 in all."""
+"""For a route of a market, which what is drawn at random seldom names: 500 cases each, 2,500 in all five."""
 CHECKS = [
     schemathesis.checks.not_a_server_error,
     checks.status_code_conformance,
@@ -104,6 +104,14 @@ def test_what_is_held_already_is_answered_as_the_document_says(api: Api, route: 
         assert set(told[str(answer.status_code)]["headers"]) <= set(answer.headers)
 
 
+def test_a_tool_that_knows_the_documents_address_alone_finds_the_api(api: Api) -> None:
+    schema = schemathesis.openapi.from_url(f"{api.served.url}/openapi.json")
+
+    assert schema["/health"]["GET"].Case().call(timeout=30).status_code == 200
+    keyed = schema["/v1/models/current"]["GET"].Case(headers={"x-api-key": api.served.key})
+    assert keyed.call(timeout=30).status_code == 200
+
+
 def test_an_undocumented_answer_would_be_noticed(api: Api) -> None:
     document = copy.deepcopy(api.document)
     del document["paths"][HISTORY.path]["get"]["responses"]["400"]
@@ -163,6 +171,11 @@ HOSTILE = {
     "a year beyond all": f"{PRICES}?start=99999-01-01T00:00:00Z",
     "more than there may be": f"{PRICES}?start=1970-01-01T00:00:00Z&end=2026-01-01T00:00:00Z",
     "an unknown parameter": f"{PRICES}?__proto__=1",
+    # Sent as they stand: only a careful client would encode them.
+    "a quotation mark in the path": '/v1/a"b',
+    "a member in the path": '/v1/","status":200,"detail":"',
+    "a backslash in the open": "/v1/a\\b",
+    "a quotation mark in a symbol": '/v1/bars/a"b\\',
     "a symbol that is none": "/v1/forecasts/BTC",
     "a path that is none": "/v1/forecasts/BTC-USD/history/more",
     "another version": "/v2/forecasts/BTC-USD",

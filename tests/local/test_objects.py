@@ -34,7 +34,7 @@ PROPERTIES: Mapping[str, Any] = {
         {
             "StatusCode": "502",
             "SelectionPattern": "[45]\\d\\d",
-            "ResponseTemplates": {"application/json": '{"message": "gone"}'},
+            "ResponseTemplates": {"application/json": '{"id": "$context.requestId"}'},
         },
     ],
 }
@@ -58,7 +58,8 @@ def stored(**changed: Any) -> StoredObject:
 
 
 def ask(s3: Any, behind: StoredObject, **headers: str) -> tuple[int, dict[str, str], bytes]:
-    payload = behind.answer(s3, {"headers": {name.replace("_", "-"): text for name, text in headers.items()}}).payload
+    named = {name.replace("_", "-"): text for name, text in headers.items()}
+    payload = behind.answer(s3, {"headers": named, "requestContext": {"requestId": "request-1"}}).payload
     return payload["statusCode"], payload["headers"], base64.b64decode(payload["body"])
 
 
@@ -79,12 +80,18 @@ def test_what_has_not_changed_is_not_sent_again(s3: Any) -> None:
 def test_what_is_not_there_is_told_in_the_words_of_the_template(s3: Any) -> None:
     s3.delete_object(Bucket="assets", Key="folder/page.html")
 
-    assert ask(s3, stored()) == (502, {}, b'{"message": "gone"}')
+    assert ask(s3, stored()) == (502, {}, b'{"id": "request-1"}')
 
 
 def test_another_request_to_s3_is_refused_by_name() -> None:
     with pytest.raises(TemplateError, match=r"folder/page\.html"):
         stored(IntegrationHttpMethod="PUT")
+
+
+def test_a_template_that_takes_more_than_the_requests_id_is_refused_by_name() -> None:
+    other = {"StatusCode": "200", "ResponseTemplates": {"application/json": "$input.body"}}
+    with pytest.raises(TemplateError, match=r"folder/page\.html"):
+        stored(IntegrationResponses=[other])
 
 
 def test_another_integration_is_none_of_these() -> None:

@@ -75,8 +75,12 @@ def asking(settings: Api, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Ask:
     module = load("api", settings)
     monkeypatch.setattr(module, "now", lambda: clock.now)
 
-    def ask(path: str, headers: dict[str, str] | None = None, **query: Any) -> Reply:
-        answer = module.handler(event(path, {"Accept": "application/json", **(headers or {})}, query), CONTEXT)
+    def ask(
+        path: str, headers: dict[str, str] | None = None, context: dict[str, Any] | None = None, **query: Any
+    ) -> Reply:
+        asked = event(path, {"Accept": "application/json", **(headers or {})}, query)
+        asked["requestContext"] |= context or {}
+        answer = module.handler(asked, CONTEXT)
         told = {name.lower(): values[0] for name, values in answer["multiValueHeaders"].items()}
         return Reply(answer["statusCode"], told, answer["body"])
 

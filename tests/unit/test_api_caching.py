@@ -95,6 +95,34 @@ def test_proven_bars_hold_until_the_next_minute_and_others_a_second(ask):
     assert growing.headers["cache-control"] == "private, max-age=1"
 
 
+def test_a_span_that_is_over_stays_the_same_while_the_feed_goes_on(ask, clock):
+    store_bars(10)
+    span = {"start": iso(NOON + MINUTE), "end": iso(NOON + 9 * MINUTE)}
+    first = ask(BARS, **span)
+    clock.now += 5 * MINUTE
+    store_bars(15)
+    again = ask(BARS, {"If-None-Match": first.headers["etag"]}, **span)
+    newest = ask(BARS, start=span["start"])
+
+    assert (first.body["as_of"], first.body["staleness_s"]) == (span["end"], 61.5)
+    assert (again.status, again.headers["etag"]) == (304, first.headers["etag"])
+    assert newest.body["as_of"] == iso(NOON + 15 * MINUTE)
+
+
+def test_a_span_that_the_feed_has_not_reached_the_end_of_is_no_newer_than_the_feed(ask):
+    store_bars(5)
+
+    assert ask(BARS, start=iso(NOON), end=iso(NOON + 9 * MINUTE)).body["as_of"] == iso(NOON + 5 * MINUTE)
+
+
+@pytest.mark.parametrize("path", [BARS, "/openapi.json"])
+def test_a_cache_is_told_that_answers_differ_by_what_compression_is_taken(ask, path):
+    first = ask(path)
+
+    assert first.headers["vary"] == "Accept-Encoding"
+    assert ask(path, {"If-None-Match": first.headers["etag"]}).headers["vary"] == "Accept-Encoding"
+
+
 def test_health_is_never_kept(ask):
     assert ask("/health").headers["cache-control"] == "no-store"
     assert "etag" not in ask("/health").headers

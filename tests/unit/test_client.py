@@ -24,7 +24,7 @@ BAR = {
     "complete": True,
     "source": "trades",
 }
-PROBLEM = {"type": "about:blank", "title": "Forbidden", "detail": "no", "instance": "/health", "request_id": "r-1"}
+PROBLEM = {"type": "about:blank", "title": "Forbidden", "detail": "no", "request_id": "r-1"}
 
 Script = list[tuple[int, dict[str, str], bytes]]
 """Answers, one a request; the last one goes on for ever."""
@@ -179,6 +179,39 @@ def test_nobody_there_is_told_after_the_last_attempt(slept):
     assert len(slept) == 2
 
 
+@pytest.mark.parametrize("cut", [1, 12, -4])
+def test_an_answer_that_is_cut_short_is_none(server, api, slept, cut):
+    server.script = [(200, {"Content-Encoding": "gzip"}, gzip.compress(json.dumps(HEALTH).encode())[:cut])]
+    with pytest.raises(UnreachableError):
+        api.health()
+
+    assert len(server.asked) == 4
+
+
+def test_an_answer_that_is_garbled_is_none(server, api, slept):
+    garbled = gzip.compress(b"")[:10] + b"\xff" * 20
+    server.script = [(200, {"Content-Encoding": "gzip"}, garbled), ok(HEALTH)]
+
+    assert api.health().status == "stale"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "ftp://x", "http://", "http://[bad", "http://x:99999", "http://x:no", f"http://{'a' * 70}.com", "http://é.x"],
+)
+def test_what_is_no_address_is_told_as_such(url):
+    with pytest.raises(UnreachableError, match="is no address: give"):
+        Api(url)
+
+
+def test_what_lies_around_a_key_is_no_part_of_it(server):
+    server.script = [ok(HEALTH)]
+    with Api(server.url, " key-1\r\n") as api:
+        api.health()
+
+    assert server.asked[0][1]["x-api-key"] == "key-1"
+
+
 def test_history_is_walked_a_page_at_a_time(server, api):
     page = {"symbol": "BTC-USD", "venue": "kraken", "as_of": None, "staleness_s": None, "horizon": 5, "forecasts": []}
     server.script = [ok({**page, "next_cursor": "a b"}), ok({**page, "next_cursor": None})]
@@ -213,6 +246,23 @@ def test_the_command_tells_a_refusal_and_never_the_key(server, capsys):
     assert (status, out) == (1, "")
     assert "403 Forbidden: no (request r-1)" in err
     assert "secret-key" not in err
+
+
+@pytest.mark.parametrize("between", ["\r\n", "\n", "\0", "é", "☃"])
+def test_a_key_that_can_be_none_is_refused_and_not_quoted(server, capsys, between):
+    status, out, err = run(capsys)("--url", server.url, "--key", f"secret{between}key", "forecast", "BTC-USD")
+
+    assert (status, out, server.asked) == (1, "", [])
+    assert err.startswith("✗ the API key holds")
+    assert "secret" not in err
+
+
+@pytest.mark.parametrize("timeout", ["-1", "0", "nan", "inf", "1e10"])
+def test_a_timeout_that_is_none_is_refused_in_words(server, capsys, timeout):
+    status, _, err = run(capsys)("--url", server.url, "--timeout", timeout, "health")
+
+    assert (status, server.asked) == (1, [])
+    assert "give more than 0" in err
 
 
 def test_without_an_address_the_command_says_what_to_set(capsys):

@@ -70,3 +70,14 @@ def test_without_credentials_the_command_says_what_to_set_and_nobody_prints_a_se
     assert "AWS_ACCESS_KEY_ID" in capsys.readouterr().err
     assert server.asked == []
     assert "not-a-secret" not in repr(Signer.of(LENT, f"https://{HOST}"))
+
+
+@pytest.mark.parametrize("name", [*LENT, "AWS_REGION"])
+def test_credentials_that_can_be_none_are_refused_and_not_quoted(name, server: Server, capsys):
+    environment = {**LENT, "AWS_REGION": "eu-north-1", "BTC_API_URL": server.url, name: "not-a\nsecret"}
+
+    assert main(["--sign", "health"], environment) == 1
+    told = capsys.readouterr().err
+    assert told.startswith(f"✗ {name} holds")
+    assert "secret" not in told
+    assert server.asked == []

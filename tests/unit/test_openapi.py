@@ -16,7 +16,7 @@ __all__ = ["ask", "aws", "clock"]
 
 @pytest.fixture(scope="module")
 def document() -> Any:
-    return json.loads(json.dumps(openapi.document(signed=False)))
+    return json.loads(json.dumps(openapi.document(signed=False, root="/live")))
 
 
 def test_every_route_is_told_and_no_other(document):
@@ -71,7 +71,33 @@ def test_a_signature_is_told_of_where_one_is_asked_for(aws, clock, document, mon
 
 
 def test_who_asks_too_often_is_told_when_to_ask_again(document):
-    assert set(document["components"]["responses"]["429"]["headers"]) == {"Retry-After"}
+    told = document["components"]["responses"]["429"]
+
+    assert set(told["headers"]) == {"Retry-After"}
+    assert set(told["content"]) == {"application/problem+json", "application/json"}, "a firewall knows no other kind"
+
+
+def test_what_is_open_can_be_refused_by_a_firewall_all_the_same(document):
+    for item in document["paths"].values():
+        assert {"403", "429"} <= set(item["get"]["responses"])
+
+
+def test_the_gateway_leaves_out_of_a_problem_what_is_a_senders_own_words(document):
+    assert set(document["components"]["schemas"]["ProblemDetails"]["required"]) == {
+        *("type", "title", "detail", "request_id")
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "root"), [("/live/openapi.json", "/live"), ("/openapi.json", "/"), ("/a/b/openapi.json", "/a/b")]
+)
+def test_its_address_is_the_path_that_it_is_served_under(aws, clock, monkeypatch, path, root):
+    ask = asking(SETTINGS, clock, monkeypatch)
+    other = ask("/openapi.json", context={"path": "/other/openapi.json"})
+    reply = ask("/openapi.json", context={"path": path})
+
+    assert reply.body["servers"] == [{"url": root}]
+    assert (other.body["servers"], other.headers["etag"] == reply.headers["etag"]) == ([{"url": "/other"}], False)
 
 
 def test_it_is_served(ask, document):

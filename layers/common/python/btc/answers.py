@@ -106,7 +106,7 @@ class Bar(Struct, frozen=True):
 
 
 class Bars(MarketAnswer, frozen=True, kw_only=True):
-    """Bars, oldest first, as of the time up to which the feed is known to be alive."""
+    """Bars, oldest first, as of the time up to which the feed is known to be alive, or the end asked for if earlier."""
 
     interval: str
     complete: Annotated[bool, Meta(description="Every minute asked for that is over is there, and proven")]

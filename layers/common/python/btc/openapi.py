@@ -23,7 +23,8 @@ _SIGNATURE: Final = {
 }
 _PROBLEMS: Final = {
     "400": "A parameter is missing, unknown, given twice, or cannot be read",
-    "403": "The key is missing, unknown or revoked, or so is the signature where one is asked for",
+    "403": "The key is missing, unknown or revoked, or so is the signature where one is asked for; "
+    "or a firewall, where there is one, takes the request for an attack",
     "404": "No such market or path",
     "413": "The request is too large",
     "429": "Too many requests, at once or for today: wait as long as Retry-After says",
@@ -33,12 +34,13 @@ _PROBLEMS: Final = {
 }
 _HEADERS: Final = {
     "ETag": "Weak: answers that differ in their age alone share it",
-    "Cache-Control": "How long it holds: an answer until the next minute, or a second where a change is due",
+    "Cache-Control": "How long it holds: until the next minute, or a second where it may change any moment",
 }
 
 
-def document(*, signed: bool) -> dict[str, Any]:
-    """JSON-able. Its address is its server's. `signed`: a key alone opens nothing, see `_SIGNATURE`."""
+def document(*, signed: bool, root: str) -> dict[str, Any]:
+    """JSON-able. `root` is the path before the routes' own, on the host that serves it: a relative one would be read
+    as many ways as there are tools. `signed`: a key alone opens nothing, see `_SIGNATURE`."""
     kinds = [ProblemDetails, *(route.answer for route in ROUTES if route.answer)]
     _, schemas = msgspec.json.schema_components(kinds, ref_template=_REFERENCE)
     return {
@@ -49,7 +51,7 @@ def document(*, signed: bool) -> dict[str, Any]:
             "description": "Forecasts of the Bitcoin price that can be checked, with the bars they are made from.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": "."}],
+        "servers": [{"url": root or "/"}],
         "paths": {
             route.path: {"get": _operation(route, ["key", "signature"] if signed else ["key"])} for route in ROUTES
         },
@@ -66,7 +68,6 @@ def _operation(route: Route, secured: list[str]) -> dict[str, Any]:
     headers = {name: {"description": words, "schema": {"type": "string"}} for name, words in _HEADERS.items()}
     told = {"headers": headers} if route.cached else {}
     unchanged = {"304": {"description": "What If-None-Match named is what would be answered", **told}}
-    refused = [status for status in _PROBLEMS if route.keyed or status != "403"]
     return {
         "operationId": route.name,
         "summary": route.summary,
@@ -75,7 +76,7 @@ def _operation(route: Route, secured: list[str]) -> dict[str, Any]:
         "responses": {
             "200": {"description": route.summary, **told, "content": {"application/json": {"schema": schema}}},
             **(unchanged if route.cached else {}),
-            **{status: {"$ref": f"#/components/responses/{status}"} for status in refused},
+            **{status: {"$ref": f"#/components/responses/{status}"} for status in _PROBLEMS},
         },
     }
 
@@ -102,8 +103,11 @@ def _header_parameters(route: Route) -> list[dict[str, Any]]:
 def _problem(status: str, words: str) -> dict[str, Any]:
     schema = {"$ref": _REFERENCE.format(name=ProblemDetails.__name__)}
     patience = {"description": "Seconds until it is of use to ask again", "schema": {"type": "string"}}
-    told = {"headers": {"Retry-After": patience}} if status == "429" else {}
-    return {"description": words, **told, "content": {CONTENT_TYPE: {"schema": schema}}}
+    if status != "429":
+        return {"description": words, "content": {CONTENT_TYPE: {"schema": schema}}}
+    # A firewall can answer with no other kind than plain JSON.
+    content = {kind: {"schema": schema} for kind in (CONTENT_TYPE, "application/json")}
+    return {"description": words, "headers": {"Retry-After": patience}, "content": content}
 
 
 def _exact(schema: Any) -> Any:

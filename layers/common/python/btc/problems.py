@@ -8,15 +8,20 @@ from msgspec import Meta, Struct
 CONTENT_TYPE: Final = "application/problem+json"
 
 
-class ProblemDetails(Struct, frozen=True):
+class ProblemDetails(Struct, frozen=True, omit_defaults=True):
     """The body of every error (RFC 9457), the gateway's own too."""
 
     type: str
     title: str
     detail: str
-    instance: Annotated[str, Meta(description="The path that was asked for, the stage in front")]
-    request_id: Annotated[str, Meta(description="Tell it when you report a fault")]
+    request_id: Annotated[str, Meta(description="Tell it when you report a fault; none where a firewall refused")]
     status: int | None = None
+    instance: Annotated[
+        str | None, Meta(description="The path that was asked for, the stage in front; the gateway does not tell it")
+    ] = None
+    reason: Annotated[
+        str | None, Meta(description="Why the gateway refused, in a word: INVALID_API_KEY, QUOTA_EXCEEDED and so on")
+    ] = None
 
 
 class Problem(NamedTuple):
@@ -28,7 +33,7 @@ class Problem(NamedTuple):
 
     def to_json(self, instance: str, request_id: str) -> str:
         """An `application/problem+json` body."""
-        told = ProblemDetails("about:blank", self.title, self.detail, instance, request_id, self.status)
+        told = ProblemDetails("about:blank", self.title, self.detail, request_id, self.status, instance)
         return msgspec.json.encode(told).decode()
 
 

@@ -150,11 +150,14 @@ def _scores(sums: Sums) -> answers.Scores:
 
 
 def bars(market: Market, span: Span, minutes: Sequence[Bar], alive: Watermark | None, now: int) -> answers.Bars:
-    """Bars of the span out of its minute bars, oldest first, as of the time up to which the feed is known to be alive.
+    """Bars of the span out of its minute bars, oldest first, as of the time up to which the feed is known to be alive,
+    or the end of a span that is over: time passes, and what is said of that span stays the same.
 
     Complete where every minute of the span that is over is there and proven: a page does not hide what is absent.
     """
     as_of = alive.time if alive else None
+    if as_of is not None and span.end <= now:
+        as_of = min(as_of, span.end)
     return answers.Bars(
         symbol=market.symbol,
         venue=market.venue,

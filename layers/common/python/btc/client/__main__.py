@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from btc import answers
-from btc.client import Api, ApiError, NoCredentialsError, Signer, UnreachableError, tables
+from btc.client import Api, ApiError, NoCredentialsError, Signer, UnreachableError, UnusableError, tables
 
 
 def _forecast(api: Api, told: argparse.Namespace) -> answers.Answer:
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
                     _print(answer, as_json=told.json, indent=-1)
             else:
                 _print(COMMANDS[told.command](api, told), as_json=told.json)
-    except (ApiError, NoCredentialsError, UnreachableError) as error:
+    except (ApiError, NoCredentialsError, UnreachableError, UnusableError) as error:
         print(f"✗ {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

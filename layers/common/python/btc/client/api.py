@@ -19,7 +19,8 @@ Kind = TypeVar("Kind", bound=answers.Answer)
 
 
 class Api:
-    """Raises ApiError where the API refuses, UnreachableError where it never answers or with what is no answer.
+    """Raises ApiError where the API refuses, UnreachableError where it never answers or with what is no answer or at
+    what is no address, UnusableError where it is told what cannot be a key or a timeout.
 
     Keeps its connection open until it is closed, as the end of a `with` block does.
     """

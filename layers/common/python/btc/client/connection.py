@@ -3,15 +3,17 @@
 import gzip
 import random
 import time
+import zlib
 from collections.abc import Callable, Mapping
 from email.message import Message
 from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import Final
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 import msgspec
 
+from btc.client.credentials import UnusableError, printable
 from btc.client.signing import Signer
 from btc.problems import ProblemDetails
 
@@ -19,6 +21,8 @@ AGAIN: Final = frozenset({429, 500, 502, 503, 504})
 LONGEST_S: Final = 60.0
 """A server that asks for more patience is not waited for."""
 FIRST_S: Final = 0.5
+LONGEST_ANSWER_S: Final = 3600.0
+"""The gateway gives up long before that."""
 
 
 class ApiError(Exception):
@@ -47,13 +51,15 @@ class Connection:
         signer: Signer | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        place = urlsplit(url)
-        if place.scheme not in ("http", "https") or not place.netloc:
-            raise UnreachableError(f"{url!r} is no address: give the API's, as https://…/live")
+        if not 0 < timeout_s <= LONGEST_ANSWER_S:
+            raise UnusableError(
+                f"a timeout of {timeout_s} s is none: give more than 0, and {LONGEST_ANSWER_S:.0f} at most"
+            )
+        place = _place(url)
         self._connect = HTTPSConnection if place.scheme == "https" else HTTPConnection
         self._place, self._root = place.netloc, place.path.rstrip("/")
         self._headers = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "btc-client/1"}
-        if key:
+        if key := printable(key, "the API key"):
             self._headers["x-api-key"] = key
         self._timeout_s, self._attempts, self._clock = timeout_s, attempts, clock
         self._signer = signer
@@ -66,7 +72,7 @@ class Connection:
             last = attempt == self._attempts
             try:
                 status, headers, content = self._ask(target)
-            except (OSError, HTTPException) as error:
+            except (OSError, HTTPException, EOFError, zlib.error) as error:  # the last two: a body that was cut
                 self.close()
                 if last:
                     raise UnreachableError(f"{self._place}: {error or type(error).__name__}") from error
@@ -100,6 +106,19 @@ class Connection:
     def _signature(self, target: str) -> dict[str, str]:
         """Of this moment: an old one is refused."""
         return self._signer.headers(self._place, target, self._clock()) if self._signer else {}
+
+
+def _place(url: str) -> SplitResult:
+    """Raises UnreachableError where it cannot be one of the API's."""
+    try:
+        place = urlsplit(url)
+        host = (place.hostname or "").encode("idna")  # as it will be looked up: not every name can be
+        known = place.scheme in ("http", "https") and bool(host) and place.port != 0 and url.isascii()
+    except ValueError:
+        known = False
+    if not known:
+        raise UnreachableError(f"{url!r} is no address: give the API's, as https://…/live")
+    return place
 
 
 def pause(attempt: int, retry_after: str | None, now: float) -> float:
@@ -141,4 +160,4 @@ def _problem(status: int, content: bytes) -> ProblemDetails:
         return msgspec.json.decode(content, type=ProblemDetails)
     except msgspec.MsgspecError:
         words = content[:200].decode("utf-8", "replace").strip() or "no more was said"
-        return ProblemDetails("about:blank", "refused", words, "", "unknown", status)
+        return ProblemDetails("about:blank", "refused", words, "unknown", status)

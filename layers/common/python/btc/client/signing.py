@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from typing import Final, Self
 from urllib.parse import quote
 
+from btc.client.credentials import printable
+
 _SERVICE: Final = "execute-api"
 _NOTHING: Final = hashlib.sha256(b"").hexdigest()
 _ADDRESS: Final = re.compile(r"\.execute-api\.([a-z0-9-]+)\.amazonaws\.com")
@@ -34,8 +36,9 @@ class Signer:
     @classmethod
     def of(cls, environment: Mapping[str, str], url: str) -> Self:
         """The credentials that AWS's own tools read there, in the region of the API's address, or theirs where that
-        tells none. Raises NoCredentialsError."""
-        access_key, secret_key = (environment.get(f"AWS_{name}", "") for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"))
+        tells none. Raises NoCredentialsError and UnusableError."""
+        names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+        access_key, secret_key, token = (printable(environment.get(name, ""), name) for name in names)
         if not access_key or not secret_key:
             raise NoCredentialsError(
                 "to sign takes AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: "
@@ -43,9 +46,10 @@ class Signer:
             )
         told = _ADDRESS.search(url)
         region = told[1] if told else environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION", "")
+        region = printable(region, "AWS_REGION")
         if not region:
             raise NoCredentialsError("to sign takes the API's region, which its address does not tell: set AWS_REGION")
-        return cls(access_key, secret_key, region, environment.get("AWS_SESSION_TOKEN", ""))
+        return cls(access_key, secret_key, region, token)
 
     def headers(self, host: str, target: str, now: float) -> dict[str, str]:
         """What makes GET of `target` (path and query, encoded) at `host` a signed request; `now` in s UTC."""
