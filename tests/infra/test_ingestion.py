@@ -92,6 +92,18 @@ def test_one_task_on_spot_arm_is_replaced_before_it_stops_and_rolled_back_when_i
     assert container(dev)["ReadonlyRootFilesystem"]
 
 
+def test_the_service_begins_after_and_goes_before_its_providers_and_its_way_out(dev: Assembly) -> None:
+    [service] = dev.of_type("ECS::Service").values()
+    [providers] = dev.of_type("ECS::ClusterCapacityProviderAssociations")
+    [gateway] = dev.of_type("EC2::VPCGatewayAttachment")
+    routes = dev.of_type("EC2::Route")
+
+    assert len(routes) == 2
+    assert {providers, *routes} <= {*service["DependsOn"]}, "a subnet is public by its route"
+    assert all(gateway in route["DependsOn"] for route in routes.values())
+    assert dev.one("ECS::ClusterCapacityProviderAssociations")["CapacityProviders"] == ["FARGATE", "FARGATE_SPOT"]
+
+
 def test_the_image_is_made_of_the_task_and_the_domain_alone(tmp_path: Path) -> None:
     from aws_cdk import FileSystem, IgnoreMode  # noqa: PLC0415
 
