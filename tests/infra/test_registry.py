@@ -115,7 +115,10 @@ def test_its_function_may_delete_this_groups_models_and_no_more(dev: Assembly) -
 
     assert rights == {
         "sagemaker:DeleteModelPackage": f"{prefix}:model-package/predict-bitcoin-dev/*",
-        "sagemaker:ListModelPackages": f"{prefix}:model-package-group/predict-bitcoin-dev",
+        "sagemaker:ListModelPackages": [
+            f"{prefix}:model-package-group/predict-bitcoin-dev",
+            f"{prefix}:model-package/predict-bitcoin-dev/*",
+        ],
     }
 
 
