@@ -17,13 +17,19 @@ def handler(event: dict[str, Any], context: Any) -> None:  # noqa: ARG001 - Lamb
     answer |= {"PhysicalResourceId": event["ResourceProperties"]["Group"], "Status": "FAILED"}
     answer |= {"Reason": "the registry's models stay: see the function's log"}
     try:
-        if event["RequestType"] == "Delete":
+        if event["RequestType"] == "Delete" and _goes(event["StackId"]):
             empty(event["ResourceProperties"]["Group"])
         answer |= {"Status": "SUCCESS", "Reason": ""}
     except (BotoCoreError, ClientError) as error:
         answer |= {"Reason": f"the registry's models stay: {error}"}
     finally:
         _tell(event["ResponseURL"], answer)
+
+
+def _goes(stack: str) -> bool:
+    """Whether all of the stack does: an update that keeps the group and its models deletes this alone."""
+    [told] = boto3.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+    return bool(told["StackStatus"] == "DELETE_IN_PROGRESS")
 
 
 def _tell(url: str, answer: dict[str, str]) -> None:

@@ -42,6 +42,10 @@ class EmptyRegistry(Construct):
         role.add_to_policy(iam.PolicyStatement(actions=["sagemaker:DeleteModelPackage"], resources=packages))
         # AWS's table of actions has it on packages; asked of one group's it has been checked on the group as well.
         role.add_to_policy(iam.PolicyStatement(actions=["sagemaker:ListModelPackages"], resources=[listed, *packages]))
+        # Where only this goes, and not the stack, the models stay.
+        role.add_to_policy(
+            iam.PolicyStatement(actions=["cloudformation:DescribeStacks"], resources=[stack.stack_id]),
+        )
         function = lambda_.Function(
             self,
             "Function",

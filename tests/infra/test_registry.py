@@ -37,13 +37,32 @@ def cloudformation() -> Iterator[tuple[str, list[Json]]]:
 
 
 @pytest.fixture
-def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
-    """SageMaker as its model has it: moto deletes no packages."""
-    client = boto3.client("sagemaker", "us-east-1", aws_access_key_id="testing", aws_secret_access_key="testing")
-    monkeypatch.setattr(boto3, "client", {"sagemaker": client}.__getitem__)
-    with Stubber(client) as stub:
-        yield stub
-        stub.assert_no_pending_responses()
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Stubber]]:
+    """SageMaker and CloudFormation as their models have them: moto deletes no packages and ends in no time."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    its_models, its_stack = boto3.client("sagemaker", "us-east-1"), boto3.client("cloudformation", "us-east-1")
+    monkeypatch.setattr(boto3, "client", {"sagemaker": its_models, "cloudformation": its_stack}.__getitem__)
+    with Stubber(its_models) as sagemaker, Stubber(its_stack) as cloudformation:
+        yield {"sagemaker": sagemaker, "cloudformation": cloudformation}
+        sagemaker.assert_no_pending_responses()
+        cloudformation.assert_no_pending_responses()
+
+
+@pytest.fixture
+def registry(aws: dict[str, Stubber]) -> Stubber:
+    return aws["sagemaker"]
+
+
+@pytest.fixture
+def goes(aws: dict[str, Stubber]) -> None:
+    """All of the stack does."""
+    is_(aws, "DELETE_IN_PROGRESS")
+
+
+def is_(aws: dict[str, Stubber], status: str) -> None:
+    stack = {"StackName": "PredictBitcoin", "CreationTime": datetime.now(UTC), "StackStatus": status}
+    aws["cloudformation"].add_response("describe_stacks", {"Stacks": [stack]}, {"StackName": "stack"})
 
 
 def package(number: int) -> Json:
@@ -56,6 +75,7 @@ def asked(kind: str, url: str, group: str = "models") -> Json:
     return {**named, "RequestType": kind, "ResponseURL": url, "ResourceProperties": {"Group": group}}
 
 
+@pytest.mark.usefixtures("goes")
 def test_every_model_of_the_group_goes(registry: Stubber, cloudformation: tuple[str, list[Json]]) -> None:
     url, answers = cloudformation
     pages: list[tuple[list[int], Json, Json]] = [([1, 2], {}, {"NextToken": "a"}), ([3], {"NextToken": "a"}, {})]
@@ -81,6 +101,21 @@ def test_nothing_goes_before_the_stack_does(
     assert answers[0]["Status"] == "SUCCESS"
 
 
+@pytest.mark.parametrize(
+    "status", ["UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS"]
+)
+def test_an_update_that_keeps_the_data_from_now_on_deletes_no_model(
+    status: str, aws: dict[str, Stubber], cloudformation: tuple[str, list[Json]]
+) -> None:
+    url, answers = cloudformation
+    is_(aws, status)
+
+    empty_registry.handler(asked("Delete", url), None)
+
+    assert answers[0]["Status"] == "SUCCESS"
+
+
+@pytest.mark.usefixtures("goes")
 def test_what_fails_is_answered_with_the_cause(registry: Stubber, cloudformation: tuple[str, list[Json]]) -> None:
     url, answers = cloudformation
     registry.add_client_error("list_model_packages", "AccessDeniedException", "not yours")
@@ -110,10 +145,11 @@ def test_its_function_may_delete_this_groups_models_and_no_more(dev: Assembly) -
     rights = {
         str(each["Action"]): each["Resource"]
         for each in resolved(policy["Properties"]["PolicyDocument"]["Statement"])
-        if str(each["Action"]).startswith("sagemaker")
+        if not str(each["Action"]).startswith("['logs:")
     }
 
     assert rights == {
+        "cloudformation:DescribeStacks": "<AWS::StackId>",
         "sagemaker:DeleteModelPackage": f"{prefix}:model-package/predict-bitcoin-dev/*",
         "sagemaker:ListModelPackages": [
             f"{prefix}:model-package-group/predict-bitcoin-dev",
