@@ -75,8 +75,10 @@ def known(stack: Stack, stage: Stage) -> list[Known]:
         *(("Training/Role", f"{logs}/{kind}Jobs*", JOBS) for kind in ("Processing", "Training")),
         *((f"{task}/ExecutionRole", "Resource::*", NO_RESOURCE + "a registry's token") for task in TASKS),
     ]
+    executions = f"{sagemaker}:pipeline/{stage.prefix}/execution/*"
+    rights.append(("Training/Endings/Role", executions, "Executions bear ids that are drawn when they start"))
     if not stage.keep_data:
-        rights += [("Training/EmptyRegistry/Role", packages, "All of the group's packages go with it")]
+        rights.append(("Training/Endings/Role", packages, "All of the group's packages go with it"))
     if stage.tracing:
         rights += [(role, "Resource::*", NO_RESOURCE + "a trace's segments") for role in TRACED if role not in LISTERS]
     if stage.live:
