@@ -68,7 +68,6 @@ def known(stack: Stack, stage: Stage) -> list[Known]:
             "Resource::*",
             NO_RESOURCE + "a registry's token, and metrics, held to SageMaker's namespace",
         ),
-        ("Training/Role", "Action::s3:Abort*", "It ends an upload of its own that failed"),
         ("Training/Role", f"{lake}/bars/*", "It trains on all bars, and reads no other table of the lake"),
         ("Training/Role", f"{models}/models/*", "Each training makes a model of a name of its own"),
         *(("Training/Role", f"{sagemaker}:{kind}-job/pipelines-*", JOBS) for kind in ("processing", "training")),

@@ -79,7 +79,12 @@ class Training(Construct):
         # A training puts its model, and where MLflow keeps trainings, what belongs to them, itself.
         for folder in ("models", *([FOLDER] if stage.mlflow else [])):
             grant_get(self.models, self.role, f"{folder}/*")
-            self.models.grant_put(self.role, f"{folder}/*")
+            # The bucket's own grant of putting lets locks and tags be put as well.
+            iam.Grant.add_to_principal(
+                grantee=self.role,
+                actions=["s3:PutObject", "s3:AbortMultipartUpload"],
+                resource_arns=[self.models.arn_for_objects(f"{folder}/*")],
+            )
         # SageMaker lists a channel's prefix before it fetches it, and asks for a bucket's region before it uploads.
         listed = [lake.bucket.bucket_arn, self.models.bucket_arn, self.source.bucket.bucket_arn]
         iam.Grant.add_to_principal(

@@ -84,6 +84,50 @@ def test_the_model_is_retrained_each_week_by_a_role_that_can_do_nothing_else(dev
     assert schedule["Target"]["Arn"].endswith(f":pipeline/{dev.one('SageMaker::Pipeline')['PipelineName']}")
 
 
+JOBS = {f"sagemaker:{verb}{kind}Job" for verb in ("Create", "Describe", "Stop") for kind in ("Training", "Processing")}
+RIGHTS = {
+    *JOBS,
+    *("sagemaker:AddTags", "sagemaker:CreateModelPackage", "sagemaker:DescribeModelPackage"),
+    *("sagemaker:DescribeModelPackageGroup", "iam:PassRole", "dynamodb:GetItem", "cloudwatch:PutMetricData"),
+    *("s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListBucket", "s3:GetBucketLocation"),
+    *(f"logs:{verb}" for verb in ("CreateLogGroup", "CreateLogStream", "DescribeLogStreams", "PutLogEvents")),
+    *("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability"),
+    "ecr:GetAuthorizationToken",
+}
+"""All that the pipeline and its jobs may do."""
+
+
+def training_rights(assembly: Assembly) -> dict[str, set[str]]:
+    """By action, on what."""
+    given: dict[str, set[str]] = {}
+    for name, policy in assembly.of_type("IAM::Policy").items():
+        if name.startswith("TrainingRoleDefaultPolicy"):
+            for each in resolved(policy["Properties"]["PolicyDocument"]["Statement"]):
+                on = each["Resource"] if isinstance(each["Resource"], list) else [each["Resource"]]
+                for action in [each["Action"]] if isinstance(each["Action"], str) else each["Action"]:
+                    given.setdefault(action, set()).update(on)
+    return given
+
+
+@pytest.mark.parametrize(
+    ("stage", "folders", "more"),
+    [
+        ("dev", ["models"], set()),
+        ("prod", ["models", "mlflow"], {"sagemaker:CallMlflowAppApi"}),
+    ],
+)
+def test_the_trainings_role_may_do_what_is_listed_here_and_no_more(
+    stage: str, folders: list[str], more: set[str], request: pytest.FixtureRequest
+) -> None:
+    assembly: Assembly = request.getfixturevalue(stage)
+    given = training_rights(assembly)
+    [models] = [name for name in assembly.of_type("S3::Bucket") if name.startswith("TrainingModels")]
+
+    assert {*given} == RIGHTS | more
+    for action in ("s3:PutObject", "s3:AbortMultipartUpload"):
+        assert given[action] == {f"<{models}.Arn>/{folder}/*" for folder in folders}
+
+
 @pytest.mark.parametrize(
     ("group", "status", "promotes"),
     [
