@@ -65,8 +65,9 @@ class Monitoring(Construct):
         super().__init__(scope, construct_id)
         self.topic = self._topic(stage)
         self._namespace = stage.metrics
+        self._redrive = f"`.venv/bin/python -m functions.redrive --stack {stage.stack_name}`"
         self._alarms = Alarms(self, self.topic, namespace=stage.metrics)
-        watch_feed(self._alarms, stage.markets)
+        watch_feed(self._alarms, stage.markets, stage.stack_name)
         watch_forecasts(self._alarms, stage.markets, stage.model_warning_days)
         late = self._streams(watched.readers)
         self._api(watched)
@@ -178,16 +179,15 @@ class Monitoring(Construct):
                 detail={"bucket": {"name": [watched.failures.bucket_name]}},
             ),
             "A batch or event that no retry could deliver lies in the failures bucket",
-            "its key names the function, whose log tells the cause; once that is mended, deliver it "
-            "again with `python -m functions.redrive --stack NAME`.",
+            "its key names the function, whose log tells the cause; once that is mended, deliver it again with "
+            f"{self._redrive}.",
         )
         self._alarms.add(
             "ApprovalUndelivered",
             watched.undelivered.metric_approximate_number_of_messages_visible(statistic="Maximum", period=FIVE_MINUTES),
             "EventBridge could not hand a model's approval to promote_model, so that the champion before serves on",
             "see that the function is there, that the rule Approved may invoke it, and that Lambda is not throttled; "
-            "then deliver it with `python -m functions.redrive --stack NAME`, within the queue's 14 days, or approve "
-            "the model anew.",
+            f"then deliver it with {self._redrive}, within the queue's 14 days, or approve the model anew.",
         )
         self._rule(
             "PipelineFailed",
