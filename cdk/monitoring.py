@@ -26,6 +26,8 @@ REFUSED = 20
 """Requests in five minutes: one that was too fast is no fault."""
 SLOW_MS = 2000
 """How long one request in a hundred may take."""
+SHOWN = 100
+"""Alarms in one widget: CloudWatch refuses a dashboard with more in one."""
 
 
 class Reader(NamedTuple):
@@ -252,7 +254,10 @@ class Monitoring(Construct):
         errors = [reader.function.metric_errors(period=FIVE_MINUTES) for reader in watched.readers.values()]
         api = watched.api
         cloudwatch.Dashboard(self, "Dashboard").add_widgets(
-            cloudwatch.AlarmStatusWidget(title="Alarms", alarms=list(self._alarms.made), width=24),
+            *(
+                cloudwatch.AlarmStatusWidget(title="Alarms", alarms=self._alarms.made[first : first + SHOWN], width=24)
+                for first in range(0, len(self._alarms.made), SHOWN)
+            ),
             cloudwatch.GraphWidget(title="Records into the stream", left=[incoming]),
             cloudwatch.GraphWidget(title="Behind the stream (ms)", left=late),
             cloudwatch.GraphWidget(title="Errors", left=[*errors, api.metric_server_error(period=FIVE_MINUTES)]),

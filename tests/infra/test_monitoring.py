@@ -157,6 +157,17 @@ def test_spending_is_told_before_it_reaches_the_budget(dev: Assembly) -> None:
     assert kinds == [("ACTUAL", 80, to), ("FORECASTED", 100, to)]
 
 
+def test_the_dashboard_of_a_hundred_symbols_shows_every_alarm_in_widgets_of_a_hundred_at_most(tmp_path) -> None:
+    symbols = tuple(f"A{number:02}-USD" for number in range(100))
+    many = synthesised(replace(DEV, symbols=symbols), tmp_path)
+    widgets = json.loads(resolved(many.one("CloudWatch::Dashboard")["DashboardBody"]))["widgets"]
+    shown = [each["properties"]["alarms"] for each in widgets if each["type"] == "alarm"]
+
+    assert len(alarms(many)) > 200
+    assert all(len(each) <= 100 for each in shown)
+    assert len({alarm for each in shown for alarm in each}) == len(alarms(many))
+
+
 def test_the_dashboard_shows_the_alarms_and_draws_details_from_the_logs(dev: Assembly) -> None:
     body = str(resolved(dev.one("CloudWatch::Dashboard")["DashboardBody"]))
 
