@@ -5,14 +5,18 @@ import json
 import subprocess
 import sys
 import tarfile
+from dataclasses import replace
 from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from cdk.settings import DEV
 from cdk.xgboost_image import ACCOUNTS, REPOSITORY, TAG
 from local.patterns import compile_pattern
 from tests.infra.assembly import ROOT, Assembly, Json, resolved
+from tests.infra.conftest import synthesised
 
 
 def definition(assembly: Assembly) -> Json:
@@ -38,6 +42,17 @@ def test_jobs_read_the_lake_that_the_archive_writes_and_run_the_bundled_program(
     assert words[words.index("--bars") + 1] == f"s3://{archive['LAKE_BUCKET']}/bars/venue=kraken/symbol=BTC-USD/"
     assert train["HyperParameters"]["sagemaker_submit_directory"].endswith(".gz")
     assert train["HyperParameters"]["sagemaker_program"] == "train.py"
+
+
+@pytest.mark.parametrize("search_s", [1800, 7200])
+def test_a_training_has_time_for_its_search_and_for_the_fit_of_two_years(search_s: int, tmp_path: Path) -> None:
+    stage = replace(DEV, hyperparameters=(("train-seconds", str(search_s)),))
+    told = definition(synthesised(stage, tmp_path))
+    limits = told["Steps"][1]["Arguments"]["StoppingCondition"]
+
+    assert {"Name": "TrainSeconds", "Type": "String", "DefaultValue": str(search_s)} in told["Parameters"]
+    assert limits["MaxRuntimeInSeconds"] >= search_s + 2 * 26 * 60, "twice what it took on two busy cores"
+    assert limits["MaxWaitTimeInSeconds"] > limits["MaxRuntimeInSeconds"]
 
 
 @pytest.fixture(scope="module")
