@@ -113,7 +113,7 @@ def secrets(built: Built) -> list[str]:
     found = [name for name in built.config["Env"] if re.search(r"(?i)secret|password|token|key", name)]
     for path in built.added():
         whole = built.root / path
-        named = SECRET_NAMES.match(path.name) and "dist-packages" not in path.parts
+        named = SECRET_NAMES.match(path.name) and path.parts[0] != "packages"
         if named or (path.is_relative_to("app") and whole.is_file() and SECRET.search(whole.read_bytes())):
             found.append(str(path))
     return found

@@ -140,9 +140,21 @@ def test_the_image_is_made_of_what_was_locked_and_of_one_base() -> None:
 
     [base] = re.findall(r"^ARG BASE=(.+)$", dockerfile, re.MULTILINE)
     assert re.fullmatch(r"python:3\.13\.\d+-slim-trixie@sha256:[0-9a-f]{64}", base)
-    assert re.findall(r"^FROM (.+)$", dockerfile, re.MULTILINE) == ["${BASE}"]
-    [installed] = re.findall(r"pip install.*\n.*", dockerfile)
+    assert set(re.findall(r"^FROM (?:--platform=\S+ )?(\S+)", dockerfile, re.MULTILINE)) == {"${BASE}"}
+    [installed] = re.findall(r"pip install(?:.*\\\n)*.*", dockerfile)
     assert "--require-hashes --only-binary :all: --requirement requirements.lock" in installed
+
+
+def test_the_image_is_built_for_arm_by_any_processor_for_no_program_of_its_own_runs_meanwhile() -> None:
+    dockerfile = (ROOT / "functions" / "ingest_trades" / "Dockerfile").read_text()
+    making, image = re.split(r"^FROM ", dockerfile, flags=re.MULTILINE)[1:]
+    processors = dict(re.findall(r"(\w+)\) processor=(\w+)", making))
+
+    assert making.startswith("--platform=$BUILDPLATFORM ")
+    assert processors == {"arm64": "aarch64", "amd64": "x86_64"}
+    assert '--platform "manylinux_2_28_${processor}"' in making
+    assert "RUN" in making
+    assert not re.search(r"^RUN ", image, re.MULTILINE)
 
 
 def test_the_images_lock_is_a_part_of_the_projects_own_and_names_a_hash_for_all() -> None:
