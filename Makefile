@@ -16,7 +16,8 @@ JSON ?=
 LOAD ?=
 STAGE ?= dev
 ALARM_EMAIL ?=
-STACK_NAME ?= PredictBitcoin
+# As cdk/settings.py names a stage's stack.
+STACK_NAME ?= PredictBitcoin$(if $(filter-out dev local,$(STAGE)),-$(STAGE))
 SCHEDULES ?= 1000
 SEED ?= 1
 STACK ?= 20
@@ -95,16 +96,20 @@ bootstrap: layers  ## cdk bootstrap, with images scanned when they are pushed (n
 deploy: layers  ## cdk deploy (needs AWS credentials and Docker); STAGE=prod for production, ALARM_EMAIL=… to be told
 	python -m cdk deploy -c stage=$(STAGE) $(if $(ALARM_EMAIL),-c alarm_email=$(ALARM_EMAIL))
 
+.PHONY: destroy
+destroy: layers  ## cdk destroy (needs AWS credentials); STAGE=prod for production, whose data stays
+	python -m cdk destroy -c stage=$(STAGE)
+
 .PHONY: cost
 cost: layers  ## the monthly bill of the template; JSON=1 for a machine, LOAD="--symbols 10 --trades-per-s 5"
 	@python -m cdk.costs $(if $(JSON),--json) $(LOAD)
 
 .PHONY: key keys revoke
-key: $(READY)  ## a new API key's value: NAME=… STACK_NAME=PredictBitcoin
+key: $(READY)  ## a new API key's value: NAME=…, STAGE=prod for production's
 	@python -m btc.aws.keys --stack $(STACK_NAME) make "$(NAME)"
-keys: $(READY)  ## the API keys there are
+keys: $(READY)  ## the API keys there are, of STAGE
 	@python -m btc.aws.keys --stack $(STACK_NAME) list
-revoke: $(READY)  ## end an API key: ID=…
+revoke: $(READY)  ## end an API key: ID=…, of STAGE
 	@python -m btc.aws.keys --stack $(STACK_NAME) revoke "$(ID)"
 
 .PHONY: bench

@@ -70,7 +70,16 @@ class Alarms:
         )
 
 
-def watch_feed(alarms: Alarms, markets: Iterable[Market]) -> None:
+def fetch(stack: str, market: object) -> str:
+    """The command that has a span of bars made of the venue's trades; without an end it fills one minute at the most,
+    where there are bars behind it."""
+    return (
+        f"`.venv/bin/python -m functions.fill_history rest --stack {stack} --market {market} --from A --until B` "
+        "(times as in 2026-11-24T10:52:00Z; with `--again` where the same span was filled before)"
+    )
+
+
+def watch_feed(alarms: Alarms, markets: Iterable[Market], stack: str) -> None:
     """Trades in, bars that are proven."""
     alarms.add(
         "FeedSilent",
@@ -93,15 +102,15 @@ def watch_feed(alarms: Alarms, markets: Iterable[Market]) -> None:
         alarms.told("UnreadableRecords", "aggregate_bars", "Sum", FIVE_MINUTES),
         "The stream holds a record that aggregate_bars cannot read and delivers it again and again",
         "find `unreadable record` in its log; if a newer ingest task wrote it, deploy the functions of the same "
-        "version, else let it expire into the failures bucket and fetch its minutes by fill_history.",
+        f"version, else let it expire into the failures bucket and fetch its minutes by {fetch(stack, 'MARKET')}.",
     )
     for market in markets:
         alarms.add(
             f"{market.symbol}Unproven",
             alarms.told("RepairableMinutes", "audit_bars", "Minimum", HOUR, venue=market.venue, symbol=market.symbol),
             f"Bars of {market} stayed unproven for an hour though the venue may have their trades, or nobody looked",
-            "the log of audit_bars tells the oldest and what the venue said; run fill_history from there if the audit "
-            "does not get on by itself.",
+            "the log of audit_bars tells the oldest and what the venue said; if the audit does not get on by itself, "
+            f"fetch from the oldest on, to beyond the last, by {fetch(stack, market)}.",
             missed=True,
         )
 

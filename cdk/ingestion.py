@@ -115,11 +115,19 @@ class Ingestion(Construct):
         return task
 
     def _service(self, stage: Stage) -> ecs.FargateService:
-        cluster = ecs.Cluster(self, "Cluster", vpc=self.vpc, enable_fargate_capacity_providers=True)
+        cluster = ecs.Cluster(self, "Cluster", vpc=self.vpc)
+        # Made here and not by the cluster, which makes its own too late for anything to wait for them.
+        providers = ecs.CfnClusterCapacityProviderAssociations(
+            cluster,
+            "Cluster",
+            cluster=cluster.cluster_name,
+            capacity_providers=["FARGATE", "FARGATE_SPOT"],
+            default_capacity_provider_strategy=[],
+        )
         capacity = ["FARGATE_SPOT"] if stage.spot else ["FARGATE"]
         if stage.spot and stage.on_demand_fallback:
             capacity.append("FARGATE")
-        return ecs.FargateService(
+        made = ecs.FargateService(
             self,
             "Service",
             cluster=cluster,
@@ -136,6 +144,11 @@ class Ingestion(Construct):
             security_groups=[self.outbound],
             vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PUBLIC),
         )
+        # Its tasks start on the providers and fetch their image over the gateway; neither goes while a task uses it.
+        # The network's own word for its way out is the gateway alone: the subnets' has its routes, which have the rest.
+        subnets = self.vpc.select_subnets(subnet_type=ec2.SubnetType.PUBLIC)
+        made.node.add_dependency(providers, subnets.internet_connectivity_established)
+        return made
 
 
 def fargate_task(scope: Construct, *, cpu: int, memory_mb: int) -> ecs.FargateTaskDefinition:

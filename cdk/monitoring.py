@@ -26,6 +26,8 @@ REFUSED = 20
 """Requests in five minutes: one that was too fast is no fault."""
 SLOW_MS = 2000
 """How long one request in a hundred may take."""
+SHOWN = 100
+"""Alarms in one widget: CloudWatch refuses a dashboard with more in one."""
 
 
 class Reader(NamedTuple):
@@ -65,8 +67,9 @@ class Monitoring(Construct):
         super().__init__(scope, construct_id)
         self.topic = self._topic(stage)
         self._namespace = stage.metrics
+        self._redrive = f"`.venv/bin/python -m functions.redrive --stack {stage.stack_name}`"
         self._alarms = Alarms(self, self.topic, namespace=stage.metrics)
-        watch_feed(self._alarms, stage.markets)
+        watch_feed(self._alarms, stage.markets, stage.stack_name)
         watch_forecasts(self._alarms, stage.markets, stage.model_warning_days)
         late = self._streams(watched.readers)
         self._api(watched)
@@ -178,16 +181,15 @@ class Monitoring(Construct):
                 detail={"bucket": {"name": [watched.failures.bucket_name]}},
             ),
             "A batch or event that no retry could deliver lies in the failures bucket",
-            "its key names the function, whose log tells the cause; once that is mended, deliver it "
-            "again with `python -m functions.redrive --stack NAME`.",
+            "its key names the function, whose log tells the cause; once that is mended, deliver it again with "
+            f"{self._redrive}.",
         )
         self._alarms.add(
             "ApprovalUndelivered",
             watched.undelivered.metric_approximate_number_of_messages_visible(statistic="Maximum", period=FIVE_MINUTES),
             "EventBridge could not hand a model's approval to promote_model, so that the champion before serves on",
             "see that the function is there, that the rule Approved may invoke it, and that Lambda is not throttled; "
-            "then deliver it with `python -m functions.redrive --stack NAME`, within the queue's 14 days, or approve "
-            "the model anew.",
+            f"then deliver it with {self._redrive}, within the queue's 14 days, or approve the model anew.",
         )
         self._rule(
             "PipelineFailed",
@@ -252,7 +254,10 @@ class Monitoring(Construct):
         errors = [reader.function.metric_errors(period=FIVE_MINUTES) for reader in watched.readers.values()]
         api = watched.api
         cloudwatch.Dashboard(self, "Dashboard").add_widgets(
-            cloudwatch.AlarmStatusWidget(title="Alarms", alarms=list(self._alarms.made), width=24),
+            *(
+                cloudwatch.AlarmStatusWidget(title="Alarms", alarms=self._alarms.made[first : first + SHOWN], width=24)
+                for first in range(0, len(self._alarms.made), SHOWN)
+            ),
             cloudwatch.GraphWidget(title="Records into the stream", left=[incoming]),
             cloudwatch.GraphWidget(title="Behind the stream (ms)", left=late),
             cloudwatch.GraphWidget(title="Errors", left=[*errors, api.metric_server_error(period=FIVE_MINUTES)]),

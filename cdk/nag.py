@@ -68,15 +68,16 @@ def known(stack: Stack, stage: Stage) -> list[Known]:
             "Resource::*",
             NO_RESOURCE + "a registry's token, and metrics, held to SageMaker's namespace",
         ),
-        ("Training/Role", "Action::s3:Abort*", "It ends an upload of its own that failed"),
         ("Training/Role", f"{lake}/bars/*", "It trains on all bars, and reads no other table of the lake"),
         ("Training/Role", f"{models}/models/*", "Each training makes a model of a name of its own"),
         *(("Training/Role", f"{sagemaker}:{kind}-job/pipelines-*", JOBS) for kind in ("processing", "training")),
         *(("Training/Role", f"{logs}/{kind}Jobs*", JOBS) for kind in ("Processing", "Training")),
         *((f"{task}/ExecutionRole", "Resource::*", NO_RESOURCE + "a registry's token") for task in TASKS),
     ]
+    executions = f"{sagemaker}:pipeline/{stage.prefix}/execution/*"
+    rights.append(("Training/Endings/Role", executions, "Executions bear ids that are drawn when they start"))
     if not stage.keep_data:
-        rights += [("Training/EmptyRegistry/Role", packages, "All of the group's packages go with it")]
+        rights.append(("Training/Endings/Role", packages, "All of the group's packages go with it"))
     if stage.tracing:
         rights += [(role, "Resource::*", NO_RESOURCE + "a trace's segments") for role in TRACED if role not in LISTERS]
     if stage.live:

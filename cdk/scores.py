@@ -55,4 +55,4 @@ class Scores(Construct):
             timeout_s=240,
             on_failure=on_failure,
         )
-        every(self, stage.score_minutes, self.function, "Scores the forecasts whose minutes are over")
+        self.schedule = every(self, stage.score_minutes, self.function, "Scores the forecasts whose minutes are over")

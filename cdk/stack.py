@@ -143,6 +143,7 @@ class PredictBitcoin(Stack):
         state.grant(score_forecasts, "dynamodb:GetItem")
         grant_items(state, score_forecasts, {"PutItem": ["retraining"], "UpdateItem": ["scoring"]})
         self.training.grant_start(score_forecasts)
+        self.training.add_starter(self.scores.schedule)
 
         promote_model = self.training.promote
         grant_items(state, promote_model, {"PutItem": ["champion"]})

@@ -11,13 +11,13 @@ from aws_cdk import aws_s3_assets as s3_assets
 from aws_cdk import aws_sagemaker as sagemaker
 from aws_cdk import aws_scheduler as scheduler
 from aws_cdk import aws_sqs as sqs
-from constructs import Construct
+from constructs import Construct, IConstruct
 
 from btc.settings import PromoteModel
 from cdk.bars import Bars
+from cdk.endings import Endings
 from cdk.lake import Lake, grant_get, private_bucket
 from cdk.python_function import Layers, PythonFunction
-from cdk.registry import EmptyRegistry
 from cdk.removal import lasting_name
 from cdk.settings import Stage
 from cdk.tracking import FOLDER, Tracking
@@ -66,9 +66,11 @@ class Training(Construct):
         )
         self.source = s3_assets.Asset(self, "Source", path=str(_source()))
         self.tracking = Tracking(self, "Tracking", stage=stage, models=self.models)
-        self.pipeline = self._pipeline(stage, bars, lake)
+        endings = None if stage.emulated else Endings(self, "Endings", stage=stage)
+        self.pipeline = self._pipeline(stage, bars, lake, endings)
         self.pipeline_arn = _arn(self, "pipeline", stage.prefix)
-        self._weekly(stage)
+        self._end = endings.stop(self.pipeline) if endings else self.pipeline
+        self.add_starter(self._weekly(stage))
         self.promote = self._promotion(stage, layers, bars, on_failure)
         self._approved(undelivered)
 
@@ -77,7 +79,12 @@ class Training(Construct):
         # A training puts its model, and where MLflow keeps trainings, what belongs to them, itself.
         for folder in ("models", *([FOLDER] if stage.mlflow else [])):
             grant_get(self.models, self.role, f"{folder}/*")
-            self.models.grant_put(self.role, f"{folder}/*")
+            # The bucket's own grant of putting lets locks and tags be put as well.
+            iam.Grant.add_to_principal(
+                grantee=self.role,
+                actions=["s3:PutObject", "s3:AbortMultipartUpload"],
+                resource_arns=[self.models.arn_for_objects(f"{folder}/*")],
+            )
         # SageMaker lists a channel's prefix before it fetches it, and asks for a bucket's region before it uploads.
         listed = [lake.bucket.bucket_arn, self.models.bucket_arn, self.source.bucket.bucket_arn]
         iam.Grant.add_to_principal(
@@ -94,7 +101,11 @@ class Training(Construct):
             grantee=grantee, actions=["sagemaker:StartPipelineExecution"], resource_arns=[self.pipeline_arn]
         )
 
-    def _pipeline(self, stage: Stage, bars: Bars, lake: Lake) -> sagemaker.CfnPipeline:
+    def add_starter(self, starter: IConstruct) -> None:
+        """What starts trainings by the clock comes after the pipeline, and goes before what runs is stopped."""
+        starter.node.add_dependency(self._end)
+
+    def _pipeline(self, stage: Stage, bars: Bars, lake: Lake, endings: Endings | None) -> sagemaker.CfnPipeline:
         market = stage.markets[0]
         definition = pipeline.definition(
             role=self.role.role_arn,
@@ -118,12 +129,12 @@ class Training(Construct):
             pipeline_definition={"PipelineDefinitionBody": Stack.of(self).to_json_string(definition)},
         )
         made.add_resource_dependency(self.group)
-        if not (stage.keep_data or stage.emulated):
+        if endings and not stage.keep_data:
             # What the pipeline registers last goes too: the pipeline goes before.
-            made.node.add_dependency(EmptyRegistry(self, "EmptyRegistry", stage=stage, group=self.group).resource)
+            made.node.add_dependency(endings.empty(self.group))
         return made
 
-    def _weekly(self, stage: Stage) -> None:
+    def _weekly(self, stage: Stage) -> scheduler.CfnSchedule:
         role = iam.Role(self, "ScheduleRole", assumed_by=service("scheduler"))
         allowed = self.grant_start(role)
         schedule = scheduler.CfnSchedule(
@@ -144,7 +155,7 @@ class Training(Construct):
             ),
         )
         allowed.apply_before(schedule)
-        schedule.add_resource_dependency(self.pipeline)
+        return schedule
 
     def _promotion(self, stage: Stage, layers: Layers, bars: Bars, on_failure: lambda_.IDestination) -> PythonFunction:
         function = PythonFunction(

@@ -1,7 +1,7 @@
 """The SageMaker pipeline as a plain dict: snapshot → train → gate → register, Approved or Rejected.
 
-Every argument may be a CDK token, so none is read or taken apart here. Each step's Arguments have the shape of the API
-call the service makes of them (CreateTrainingJob, CreateProcessingJob, CreateModelPackage).
+Every argument may be a CDK token, so none is read or taken apart here but `train-seconds`. Each step's Arguments have
+the shape of the API call the service makes of them (CreateTrainingJob, CreateProcessingJob, CreateModelPackage).
 """
 
 from collections.abc import Mapping
@@ -24,6 +24,7 @@ _RUN: Final = (
     " && { python3 -c 'import msgspec, awswrangler' || python3 -m pip install --quiet --requirement requirements.txt; }"
     ' && exec python3 -m "$0" "$@"'
 )
+_FIT_S: Final = 3600  # beside the search: with one trial, two years of bars took 26 minutes on two busy cores
 _SPOT_WAIT_S: Final = 3600
 
 Json = dict[str, Any]
@@ -44,7 +45,6 @@ def definition(  # noqa: PLR0913 - one argument a resource it works with
     instance_type: str = "ml.m5.xlarge",
     hyperparameters: Mapping[str, str] | None = None,
     environment: Mapping[str, str] | None = None,
-    max_runtime_s: int = 3600,
     spot: bool = True,
     tags: Mapping[str, str] | None = None,
 ) -> Json:
@@ -53,7 +53,8 @@ def definition(  # noqa: PLR0913 - one argument a resource it works with
     `region` is where the gate finds the champion, `source` the URI of the source bundle (tar.gz), `bars` the lake's
     prefix of one market's bars, `models` the prefix artefacts and decisions are written under, `group` the model
     package group's name, `state_table` the table that names the champion, `environment` what the training is told of
-    its trackers. Trials, test days and instance type are parameters an execution may override.
+    its trackers. Trials, test days and instance type are parameters an execution may override; and `train-seconds`,
+    after which no trial begins, though SageMaker ends a training by what is said of it here.
     """
     settings = {"trials": "20", "test-days": "14", "train-seconds": "1800", "seed": "7", **(hyperparameters or {})}
     names = {name: _parameter_name(name) for name in settings}
@@ -75,7 +76,7 @@ def definition(  # noqa: PLR0913 - one argument a resource it works with
                 run=run,
                 names=names,
                 environment=environment or {},
-                max_runtime_s=max_runtime_s,
+                max_runtime_s=int(settings["train-seconds"]) + _FIT_S,
                 spot=spot,
                 **shared,
             ),

@@ -63,4 +63,5 @@ FREE: Final[Mapping[str, str]] = {
     "AWS::WAFv2::WebACLAssociation": "paid for with its web ACL",
     "Custom::EmptyModelRegistry": "runs once, when the stack goes",
     "Custom::S3AutoDeleteObjects": "runs once, when the stack goes",
+    "Custom::StopTrainings": "runs once, when the stack goes",
 }

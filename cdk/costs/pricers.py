@@ -9,17 +9,17 @@ from cdk.costs.loads import (
     ANSWER_BYTES,
     DAY_BYTES,
     DETAILS,
-    GATE_H,
+    FIT_H,
     HOURS,
     ITEM_BYTES,
     METRICS,
     MINUTES,
     PLATFORM_LOG_BYTES,
+    PROCESSING_H,
     REPORT_LOG_BYTES,
     SECONDS,
     STARTS,
     TAPE_BYTES,
-    TRAINING_H,
     traced,
 )
 from cdk.costs.prices import PRICES
@@ -185,14 +185,17 @@ def _logs(bill: "Bill", name: str, properties: Json) -> Iterator[Row]:
 
 
 def _pipeline(bill: "Bill", name: str, properties: Json) -> Iterator[Row]:
-    text = json.dumps(properties)
-    instance = next((kind for kind in ("ml.m5.xlarge",) if kind in text), None)
-    if instance is None:
-        raise UnpricedError(f"{name} trains on an instance that cdk/costs/prices.py has no price for: add it there")
-    spot = '\\"EnableManagedSpotTraining\\":true' in text.replace('\\\\"', '\\"')
-    times = bill.load.retrainings
-    yield bill.row(name, "training", times * TRAINING_H, instance, PRICES["ml_spot"].usd if spot else 1.0)
-    yield bill.row(name, "gate", times * GATE_H, instance)
+    """A search is taken to last as long as it may, and so to be the dearest."""
+    text = json.dumps(properties).replace("\\", "")
+    parameters = dict(re.findall(r'"Name":"(\w+)","Type":"String","DefaultValue":"([^"]+)"', text))
+    instance, jobs = parameters["InstanceType"], re.findall(r'"ClusterConfig":{"InstanceType":"([^"]+)"', text)
+    if unknown := sorted({instance, *jobs} - set(PRICES)):
+        raise UnpricedError(f"{name} runs on {unknown[0]}, which cdk/costs/prices.py has no price for: add it there")
+    share = PRICES["ml_spot"].usd if '"EnableManagedSpotTraining":true' in text else 1.0
+    times, hours = bill.load.retrainings, int(parameters["TrainSeconds"]) / 3600 + FIT_H
+    yield bill.row(name, "training", times * hours, instance, share)
+    for job in sorted(set(jobs)):
+        yield bill.row(name, "snapshot and gate", times * jobs.count(job) * PROCESSING_H, job)
 
 
 def _schedule(bill: "Bill", name: str, properties: Json) -> Iterator[Row]:

@@ -53,9 +53,7 @@ _API = Source("docs.aws.amazon.com/whitepapers/latest/best-practices-api-gateway
 _SOCKET = Source("www.wring.co/blog/aws-api-gateway-pricing-guide", "2026")
 _OUT = Source("www.apigatewaycost.com/aws", "2026")
 _S3 = Source("devnotes.tech/understanding-aws-s3-pricing-a-complete-cost-breakdown-with-examples", "2024")
-_INSTANCE = Source(
-    "zircon.tech/blog/the-real-cost-of-running-ai-models-on-aws-sagemaker-inference-deep-dive", "2025-10"
-)
+_INSTANCE = Source("github.com/aws-samples/foundation-model-benchmarking-tool, src/fmbench/configs/pricing.yml", "2024")
 _ENDPOINT = Source("www.wring.co/blog/aws-sagemaker-inference-guide", "2026-03-15")
 _WAF = Source("c3x.dev/blog/aws-waf-cost-explained", "2026")
 _SNAP_START = Source("awsnegotiations.com/blog/lambda-snapstart-cost-impact", "2026-05")
@@ -91,7 +89,7 @@ PRICES: Final[Mapping[str, Price]] = {
     "s3_gb": Price(0.023, "GB-month, S3 Standard", _S3),
     "s3_put": Price(0.005e-3, "S3 PUT", _S3),
     "s3_get": Price(0.0004e-3, "S3 GET", _S3),
-    "ml.m5.xlarge": Price(0.269, "ml.m5.xlarge-hour", _INSTANCE),
+    "ml.m5.xlarge": Price(0.23, "ml.m5.xlarge-hour", _INSTANCE),
     "ml_spot": Price(0.3, "of the instance's price, on Spot, which varies", _unread("sagemaker")),
     "trace": Price(5.00e-6, "X-Ray trace recorded", _XRAY),
     "web_acl": Price(5.00, "WAF's web ACL a month", _WAF),
@@ -105,7 +103,7 @@ PRICES: Final[Mapping[str, Price]] = {
     "key": Price(1.00, "KMS key a month", _KMS),
     "msk_broker": Price(0.0456, "broker-hour, kafka.t3.small", _unread("msk")),
     "msk_gb": Price(0.10, "GB-month, MSK", _unread("msk")),
-    "ml.t3.medium": Price(0.05, "endpoint-hour, ml.t3.medium", _ENDPOINT),
+    "ml.t3.medium": Price(0.05, "ml.t3.medium-hour, of a job or an endpoint", _ENDPOINT),
     "nat": Price(0.045, "NAT gateway-hour", _NAT),
     "nat_gb": Price(0.045, "GB through a NAT gateway", _NAT_GB),
 }

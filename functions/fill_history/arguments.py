@@ -13,6 +13,7 @@ from btc.trades import Market
 _EPILOG: Final = """\
 examples:
   rest  --market kraken:BTC-USD --from 2026-10-01
+  rest  --market kraken:BTC-USD --from 2026-11-24T10:52:00Z --until 2026-11-24T11:03:00Z     a hole among bars
   dumps --market binance:BTC-USDT --from 2024-01-01 --until 2024-07-01
   dumps --market binance:BTC-USDT --from 2018-01-01 --until 2024-01-01 --kind klines
   files --market kraken:BTC-USD --format kraken-ohlcvt XBTUSD_1.csv
@@ -41,7 +42,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     rest.add_argument(
         "--from", dest="since", required=True, type=_time, metavar="TIME", help="2026-10-01, or with time"
     )
-    rest.add_argument("--until", type=_time, metavar="TIME", help="default: where the bars begin, else the present")
+    rest.add_argument(
+        "--until",
+        type=_time,
+        metavar="TIME",
+        help="default: where the bars begin, else the present; of a hole, its end",
+    )
     rest.add_argument("--url", default="", help="another server than the venue's own")
 
     dumps = commands.add_parser("dumps", parents=[common], help="Binance's public monthly and daily files")

@@ -15,7 +15,7 @@ from typing import Final
 
 from btc.trades import Trades
 from local.screen import Screen
-from tests.image.building import Built, ImageError, base, build, foreign, prepare, secrets, writable
+from tests.image.building import Built, ImageError, base, build, build_for_arm, foreign, prepare, secrets, writable
 from tests.image.container import Container, environment_of
 from tests.infra.assembly import Assembly
 from tests.local.feeding import Stack, running
@@ -23,7 +23,7 @@ from tests.local.feeding import Stack, running
 PATIENCE_S: Final = 60.0
 UNTRIED: Final = (
     "the base itself, which is in a registry, and that its digest is there: Debian's own Python 3.13 stands for it.",
-    "ARM: the image is built for this machine's processor; its wheels are locked for both.",
+    "ARM itself: the image that runs is this machine's; the one for ARM is built and looked at.",
     "limits of memory and processor: the task definition's own hold on Fargate.",
 )
 PROBE: Final = """
@@ -74,6 +74,13 @@ def expect_clean(built: Built, context: Path) -> str:
     return f"{sum(1 for _ in built.added()):,} files and folders added, user {built.config['User']}"
 
 
+def expect_arm(libraries: list[str]) -> str:
+    """Raises ImageError where a library is another processor's."""
+    if foreign_ones := [name for name in libraries if "aarch64" not in name]:
+        raise ImageError(f"{', '.join(foreign_ones)} would not run on ARM")
+    return f"{', '.join(libraries)}, on {os.uname().machine}"
+
+
 def expect_closed(container: Container, mounted: list[str]) -> str:
     """Raises ImageError where the running program has rights that it does not need."""
     if "0" in container.status("Uid") or set("".join(container.status("CapEff"))) != {"0"}:
@@ -106,6 +113,8 @@ def rehearse(screen: Screen, folder: Path, parts: ExitStack) -> None:
         built = build(context, dockerfile, folder)
     with step("what is in the image") as phase:
         phase.tell(expect_clean(built, context))
+    with step("buildah build for ARM") as phase:
+        phase.tell(expect_arm(build_for_arm(context, dockerfile, folder)))
     with step("exchange and emulator"):
         exchange = parts.enter_context(running("local.exchange", "--history-days", "0.01"))
         stack = Stack(parts.enter_context(running("local.emulator"))["endpoint"], exchange)

@@ -18,6 +18,9 @@ RELEASE: Final = "trixie"
 """The one whose Python is Lambda's and the Dockerfile's own base's: 3.13."""
 INCLUDED: Final = "python3,python3-pip,ca-certificates"
 CERTIFICATES: Final = "/etc/ssl/certs"
+MACHINES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
+"""A processor as Linux calls it, and as images do."""
+OPTIONS: Final = ("--isolation", "chroot", "--format", "docker", "--quiet")
 SECRET: Final = re.compile(rb"AKIA[0-9A-Z]{16}|-----BEGIN [A-Z ]*PRIVATE KEY-----|(?i:secret_access_key|password)\s*=")
 SECRET_NAMES: Final = re.compile(
     r"^(\.env.*|\.netrc|\.pgpass|\.aws|\.git|\.docker|\.ssh|pip\.conf|credentials|id_[a-z0-9]+|.*\.(pem|key))$"
@@ -80,19 +83,42 @@ class Built:
 
 def build(context: Path, dockerfile: str, folder: Path) -> Built:
     """Build `dockerfile` over Debian's base, all of it within `folder`. Raises ImageError."""
-    storage = ("buildah", "--root", f"{folder}/storage", "--runroot", f"{folder}/run", "--storage-driver", "vfs")
-    options = ("--isolation", "chroot", "--format", "docker", "--quiet")
+    storage = _storage(folder)
     (folder / "Base").write_text("FROM scratch\nCOPY . /\n")
-    ran(*storage, "build", *options, "--file", f"{folder}/Base", "--tag", "base", str(base()))
-    ran(
-        *(*storage, "build", *options, "--build-arg", "BASE=localhost/base", "--tag", "ingest"),
-        # Whoever this machine trusts to answer for the package index is trusted there.
-        *("--volume", f"{CERTIFICATES}:{CERTIFICATES}:ro"),
-        *("--file", str(context / dockerfile), str(context)),
-    )
+    _base(folder, "--tag", "base")
+    _dockerfile(folder, context, dockerfile, "--build-arg", "BASE=localhost/base", "--tag", "ingest")
     container = ran(*storage, "from", "localhost/ingest").strip()
     told = ran(*storage, "inspect", container)
     return Built(json.loads(told)["OCIv1"]["config"], Path(ran(*storage, "mount", container).strip()), base())
+
+
+def build_for_arm(context: Path, dockerfile: str, folder: Path) -> list[str]:
+    """The libraries in the image as it is built for ARM on this machine, whatever it is. Raises ImageError.
+
+    The base that calls itself ARM's is this machine's, so that a step which ran a program of it would not be found
+    out by that: tests/infra/test_ingestion.py holds that there is none.
+    """
+    storage, arm = _storage(folder), ("--platform", "linux/arm64")
+    for platform in (("--platform", f"linux/{MACHINES[os.uname().machine]}"), arm):
+        _base(folder, *platform, "--manifest", "bases")
+    _dockerfile(folder, context, dockerfile, *arm, "--build-arg", "BASE=localhost/bases", "--tag", "arm")
+    root = Path(ran(*storage, "mount", ran(*storage, "from", *arm, "localhost/arm").strip()).strip())
+    return sorted(path.name for path in (root / "packages").rglob("*.so"))
+
+
+def _storage(folder: Path) -> tuple[str, ...]:
+    return ("buildah", "--root", f"{folder}/storage", "--runroot", f"{folder}/run", "--storage-driver", "vfs")
+
+
+def _base(folder: Path, *options: str) -> None:
+    ran(*_storage(folder), "build", *OPTIONS, *options, "--file", f"{folder}/Base", str(base()))
+
+
+def _dockerfile(folder: Path, context: Path, dockerfile: str, *options: str) -> None:
+    # Whoever this machine trusts to answer for the package index is trusted there.
+    trusted = ("--volume", f"{CERTIFICATES}:{CERTIFICATES}:ro")
+    place = ("--file", str(context / dockerfile), str(context))
+    ran(*_storage(folder), "build", *OPTIONS, *options, *trusted, *place)
 
 
 def foreign(built: Built, context: Path) -> list[str]:
@@ -113,7 +139,7 @@ def secrets(built: Built) -> list[str]:
     found = [name for name in built.config["Env"] if re.search(r"(?i)secret|password|token|key", name)]
     for path in built.added():
         whole = built.root / path
-        named = SECRET_NAMES.match(path.name) and "dist-packages" not in path.parts
+        named = SECRET_NAMES.match(path.name) and path.parts[0] != "packages"
         if named or (path.is_relative_to("app") and whole.is_file() and SECRET.search(whole.read_bytes())):
             found.append(str(path))
     return found

@@ -127,6 +127,21 @@ def test_traces_cost_by_the_invocation_and_those_beyond_one_a_second_a_twentieth
     assert (traced(SECONDS), traced(3 * SECONDS)) == (SECONDS, SECONDS + 2 * SECONDS / 20)
 
 
+def test_a_training_is_billed_for_all_the_time_that_its_pipeline_lets_it_search(bill: Bill) -> None:
+    rows = {row.item: row for row in bill.listed if row.type == "AWS::SageMaker::Pipeline"}
+    longer = with_setting(hyperparameters=(("train-seconds", "5400"),))
+
+    assert rows["training"].quantity == pytest.approx(bill.load.retrainings * 0.75)
+    assert rows["training"].usd == pytest.approx(0.3 * 0.23 * rows["training"].quantity)
+    assert longer.total - bill.total == pytest.approx(bill.load.retrainings * 0.3 * 0.23)
+    assert rows["snapshot and gate"].usd == pytest.approx(bill.load.retrainings * 2 / 12 * 0.05)
+
+
+def test_an_instance_without_a_price_fails_by_its_name() -> None:
+    with pytest.raises(UnpricedError, match=r"runs on ml\.m7i\.large"):
+        _ = with_setting(training_instance="ml.m7i.large").total
+
+
 def with_setting(**changed: Any) -> Bill:
     from cdk.costs import stages  # noqa: PLC0415 - the CDK with it
 

@@ -92,6 +92,18 @@ def test_one_task_on_spot_arm_is_replaced_before_it_stops_and_rolled_back_when_i
     assert container(dev)["ReadonlyRootFilesystem"]
 
 
+def test_the_service_begins_after_and_goes_before_its_providers_and_its_way_out(dev: Assembly) -> None:
+    [service] = dev.of_type("ECS::Service").values()
+    [providers] = dev.of_type("ECS::ClusterCapacityProviderAssociations")
+    [gateway] = dev.of_type("EC2::VPCGatewayAttachment")
+    routes = dev.of_type("EC2::Route")
+
+    assert len(routes) == 2
+    assert {providers, *routes} <= {*service["DependsOn"]}, "a subnet is public by its route"
+    assert all(gateway in route["DependsOn"] for route in routes.values())
+    assert dev.one("ECS::ClusterCapacityProviderAssociations")["CapacityProviders"] == ["FARGATE", "FARGATE_SPOT"]
+
+
 def test_the_image_is_made_of_the_task_and_the_domain_alone(tmp_path: Path) -> None:
     from aws_cdk import FileSystem, IgnoreMode  # noqa: PLC0415
 
@@ -128,9 +140,21 @@ def test_the_image_is_made_of_what_was_locked_and_of_one_base() -> None:
 
     [base] = re.findall(r"^ARG BASE=(.+)$", dockerfile, re.MULTILINE)
     assert re.fullmatch(r"python:3\.13\.\d+-slim-trixie@sha256:[0-9a-f]{64}", base)
-    assert re.findall(r"^FROM (.+)$", dockerfile, re.MULTILINE) == ["${BASE}"]
-    [installed] = re.findall(r"pip install.*\n.*", dockerfile)
+    assert set(re.findall(r"^FROM (?:--platform=\S+ )?(\S+)", dockerfile, re.MULTILINE)) == {"${BASE}"}
+    [installed] = re.findall(r"pip install(?:.*\\\n)*.*", dockerfile)
     assert "--require-hashes --only-binary :all: --requirement requirements.lock" in installed
+
+
+def test_the_image_is_built_for_arm_by_any_processor_for_no_program_of_its_own_runs_meanwhile() -> None:
+    dockerfile = (ROOT / "functions" / "ingest_trades" / "Dockerfile").read_text()
+    making, image = re.split(r"^FROM ", dockerfile, flags=re.MULTILINE)[1:]
+    processors = dict(re.findall(r"(\w+)\) processor=(\w+)", making))
+
+    assert making.startswith("--platform=$BUILDPLATFORM ")
+    assert processors == {"arm64": "aarch64", "amd64": "x86_64"}
+    assert '--platform "manylinux_2_28_${processor}"' in making
+    assert "RUN" in making
+    assert not re.search(r"^RUN ", image, re.MULTILINE)
 
 
 def test_the_images_lock_is_a_part_of_the_projects_own_and_names_a_hash_for_all() -> None:

@@ -5,13 +5,16 @@ AWS documents; tests/infra/test_alarms_of_aws.py causes their faults on the loca
 """
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from btc.times import MINUTE
 from cdk.settings import DEV
+from functions.fill_history.arguments import parse
 from local.patterns import compile_pattern
 from tests.infra.alarming import alarms, dimensions, rule
 from tests.infra.assembly import Assembly, resolved
@@ -96,6 +99,25 @@ def test_a_pipeline_that_failed_matches_its_rule(status: str, expected: bool, de
     assert compile_pattern(made["EventPattern"])(event) is expected
 
 
+def test_commands_that_alarms_name_are_commands_that_there_are(dev: Assembly) -> None:
+    said = " ".join(alarm["AlarmDescription"] for alarm in alarms(dev).values())
+    filled = re.findall(r"`\.venv/bin/python -m functions\.fill_history ([^`]+)`", said)
+    redriven = re.findall(r"`\.venv/bin/python -m functions\.redrive ([^`]+)`", said)
+
+    for command in filled:
+        for name, meant in {
+            "MARKET": "kraken:BTC-USD",
+            "A": "2026-11-24T10:52:00Z",
+            "B": "2026-11-24T11:03:00Z",
+        }.items():
+            command = re.sub(rf" {name}\b", f" {meant}", command)  # noqa: PLW2901
+        told = parse(command.split())
+        assert (told.command, told.stack, str(told.market)) == ("rest", "PredictBitcoin", "kraken:BTC-USD")
+        assert told.until - told.since == 11 * MINUTE
+    assert (len(filled), {*redriven}) == (2, {"--stack PredictBitcoin"})
+    assert "`python -m" not in said, "the project's own Python is in .venv"
+
+
 # --- who is told
 
 
@@ -133,6 +155,17 @@ def test_spending_is_told_before_it_reaches_the_budget(dev: Assembly) -> None:
     ]
     to = [{"Address": f"<{topic}>", "SubscriptionType": "SNS"}]
     assert kinds == [("ACTUAL", 80, to), ("FORECASTED", 100, to)]
+
+
+def test_the_dashboard_of_a_hundred_symbols_shows_every_alarm_in_widgets_of_a_hundred_at_most(tmp_path) -> None:
+    symbols = tuple(f"A{number:02}-USD" for number in range(100))
+    many = synthesised(replace(DEV, symbols=symbols), tmp_path)
+    widgets = json.loads(resolved(many.one("CloudWatch::Dashboard")["DashboardBody"]))["widgets"]
+    shown = [each["properties"]["alarms"] for each in widgets if each["type"] == "alarm"]
+
+    assert len(alarms(many)) > 200
+    assert all(len(each) <= 100 for each in shown)
+    assert len({alarm for each in shown for alarm in each}) == len(alarms(many))
 
 
 def test_the_dashboard_shows_the_alarms_and_draws_details_from_the_logs(dev: Assembly) -> None:

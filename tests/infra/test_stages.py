@@ -1,13 +1,15 @@
 """Stages: what a deployment is that is told nothing, and how two of them live in one account."""
 
 import json
+import os
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from cdk.settings import DEV
-from tests.infra.assembly import Assembly
+from cdk.settings import DEV, PROD, Stage
+from tests.infra.assembly import ROOT, Assembly
 from tests.infra.conftest import synthesised
 
 ANYWHERE = {
@@ -34,6 +36,27 @@ def chosen(assembly: Assembly) -> set[tuple[str, str, str]]:
         for field, value in each.get("Properties", {}).items()
         if field.endswith("Name") and isinstance(value, str) and each["Type"] not in ANYWHERE
     }
+
+
+@pytest.mark.parametrize("stage", [DEV, PROD], ids=lambda stage: stage.name)
+def test_makes_verbs_mean_the_stage_that_is_named_and_its_stack(stage: Stage) -> None:
+    for verb, told in {
+        "deploy": f"cdk deploy -c stage={stage.name}",
+        "destroy": f"cdk destroy -c stage={stage.name}",
+        "key": f"btc.aws.keys --stack {stage.stack_name} make",
+        "keys": f"btc.aws.keys --stack {stage.stack_name} list",
+        "revoke": f"btc.aws.keys --stack {stage.stack_name} revoke",
+    }.items():
+        words = [] if stage == DEV else [f"STAGE={stage.name}"]
+        done = subprocess.run(
+            ["make", "--dry-run", verb, *words],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"]},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert told in done.stdout, verb
 
 
 def test_two_stages_choose_no_name_alike(dev: Assembly, second: Assembly) -> None:

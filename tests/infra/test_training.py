@@ -5,14 +5,18 @@ import json
 import subprocess
 import sys
 import tarfile
+from dataclasses import replace
 from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from cdk.settings import DEV
 from cdk.xgboost_image import ACCOUNTS, REPOSITORY, TAG
 from local.patterns import compile_pattern
 from tests.infra.assembly import ROOT, Assembly, Json, resolved
+from tests.infra.conftest import synthesised
 
 
 def definition(assembly: Assembly) -> Json:
@@ -38,6 +42,17 @@ def test_jobs_read_the_lake_that_the_archive_writes_and_run_the_bundled_program(
     assert words[words.index("--bars") + 1] == f"s3://{archive['LAKE_BUCKET']}/bars/venue=kraken/symbol=BTC-USD/"
     assert train["HyperParameters"]["sagemaker_submit_directory"].endswith(".gz")
     assert train["HyperParameters"]["sagemaker_program"] == "train.py"
+
+
+@pytest.mark.parametrize("search_s", [1800, 7200])
+def test_a_training_has_time_for_its_search_and_for_the_fit_of_two_years(search_s: int, tmp_path: Path) -> None:
+    stage = replace(DEV, hyperparameters=(("train-seconds", str(search_s)),))
+    told = definition(synthesised(stage, tmp_path))
+    limits = told["Steps"][1]["Arguments"]["StoppingCondition"]
+
+    assert {"Name": "TrainSeconds", "Type": "String", "DefaultValue": str(search_s)} in told["Parameters"]
+    assert limits["MaxRuntimeInSeconds"] >= search_s + 2 * 26 * 60, "twice what it took on two busy cores"
+    assert limits["MaxWaitTimeInSeconds"] > limits["MaxRuntimeInSeconds"]
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +97,50 @@ def test_the_model_is_retrained_each_week_by_a_role_that_can_do_nothing_else(dev
     assert allowed["Action"] == "sagemaker:StartPipelineExecution"
     assert allowed["Resource"] == schedule["Target"]["Arn"]
     assert schedule["Target"]["Arn"].endswith(f":pipeline/{dev.one('SageMaker::Pipeline')['PipelineName']}")
+
+
+JOBS = {f"sagemaker:{verb}{kind}Job" for verb in ("Create", "Describe", "Stop") for kind in ("Training", "Processing")}
+RIGHTS = {
+    *JOBS,
+    *("sagemaker:AddTags", "sagemaker:CreateModelPackage", "sagemaker:DescribeModelPackage"),
+    *("sagemaker:DescribeModelPackageGroup", "iam:PassRole", "dynamodb:GetItem", "cloudwatch:PutMetricData"),
+    *("s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListBucket", "s3:GetBucketLocation"),
+    *(f"logs:{verb}" for verb in ("CreateLogGroup", "CreateLogStream", "DescribeLogStreams", "PutLogEvents")),
+    *("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability"),
+    "ecr:GetAuthorizationToken",
+}
+"""All that the pipeline and its jobs may do."""
+
+
+def training_rights(assembly: Assembly) -> dict[str, set[str]]:
+    """By action, on what."""
+    given: dict[str, set[str]] = {}
+    for name, policy in assembly.of_type("IAM::Policy").items():
+        if name.startswith("TrainingRoleDefaultPolicy"):
+            for each in resolved(policy["Properties"]["PolicyDocument"]["Statement"]):
+                on = each["Resource"] if isinstance(each["Resource"], list) else [each["Resource"]]
+                for action in [each["Action"]] if isinstance(each["Action"], str) else each["Action"]:
+                    given.setdefault(action, set()).update(on)
+    return given
+
+
+@pytest.mark.parametrize(
+    ("stage", "folders", "more"),
+    [
+        ("dev", ["models"], set()),
+        ("prod", ["models", "mlflow"], {"sagemaker:CallMlflowAppApi"}),
+    ],
+)
+def test_the_trainings_role_may_do_what_is_listed_here_and_no_more(
+    stage: str, folders: list[str], more: set[str], request: pytest.FixtureRequest
+) -> None:
+    assembly: Assembly = request.getfixturevalue(stage)
+    given = training_rights(assembly)
+    [models] = [name for name in assembly.of_type("S3::Bucket") if name.startswith("TrainingModels")]
+
+    assert {*given} == RIGHTS | more
+    for action in ("s3:PutObject", "s3:AbortMultipartUpload"):
+        assert given[action] == {f"<{models}.Arn>/{folder}/*" for folder in folders}
 
 
 @pytest.mark.parametrize(

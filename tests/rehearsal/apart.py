@@ -7,7 +7,7 @@ from typing import Any, Final
 from tests.rehearsal.emulator import Emulator, RehearsalError
 
 Json = dict[str, Any]
-NOWHERE: Final = ("AWS::SageMaker::", "Custom::EmptyModelRegistry")
+NOWHERE: Final = ("AWS::SageMaker::", "Custom::EmptyModelRegistry", "Custom::StopTrainings")
 """The emulator has no such service, and refuses a template that names it."""
 UNKNOWN: Final = (
     "AWS::Athena::NamedQuery",

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from btc import bars
+from btc.bars import Bar
 from btc.tape import Watermark
 from btc.times import DAY, HOUR, MINUTE, SECOND, iso
 from btc.trades import Market, Trade, Trades
@@ -85,6 +86,25 @@ def test_rest_history_ends_where_it_is_told_to_with_the_minute_before_closed(ven
     early = [trade for trade in KRAKEN if trade.time < until]
     marks = [Watermark(BTC, until, early[-1].trade_id)]
     assert folded(sink, BTC) == list(bars.prove(bars.merge({}, Trades.of(BTC, early)), marks).values())
+
+
+HOLE = ("--from", iso(KRAKEN[39].time // MINUTE * MINUTE), "--until", iso(KRAKEN[110].time // MINUTE * MINUTE + MINUTE))
+"""What an operator tells of it: the alarm on bars that stay unproven says so."""
+
+
+def test_a_hole_in_the_middle_is_filled_by_the_command_that_its_alarm_names_and_by_none_without_an_end(
+    venue: Server,
+) -> None:
+    fold([*KRAKEN[:40], *KRAKEN[110:]], Watermark(BTC, KRAKEN[-1].time, KRAKEN[-1].trade_id))
+    sink = Sink()
+
+    def command(*span: str) -> list[Bar]:
+        assert fill(sink, "rest", "--market", BTC, *span, "--url", venue.url) == 0
+        return folded(sink, BTC)
+
+    assert not all(bar.complete for bar in command(*HOLE[:2])[1:-1]), "it ends with the bar before the hole"
+    assert all(bar.complete for bar in command(*HOLE)[1:-1])
+    assert sum(bar.trade_count or 0 for bar in folded(sink, BTC)) == len(KRAKEN)
 
 
 @settings(deadline=None, max_examples=4, suppress_health_check=list(HealthCheck))
