@@ -119,6 +119,9 @@ def fill(name: str, source: Source, until: int, chosen: Namespace, settings: Fil
         strict=chosen.strict,
     )
     logger.info("begun" if cursor is not before else "going on", extra={"fill": name, "until": iso(cursor.until)})
+    if cursor is not before:
+        # Before any trade of it is there: a start that came after would take that for where the bars begin.
+        state.keep_fill(name, cursor)
     outcome = "interrupted"
     try:
         filling.run(source, cursor)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 
 from btc import bars
 from btc.bars import Bar
@@ -109,6 +109,8 @@ def test_a_hole_in_the_middle_is_filled_by_the_command_that_its_alarm_names_and_
 
 @settings(deadline=None, max_examples=4, suppress_health_check=list(HealthCheck))
 @given(KILLS)
+@example([(4, True)])
+@example([(5, True)])  # the first trades are sent, and no more is known of them
 def test_rest_history_killed_at_any_moment_goes_on_to_where_the_bars_began_at_first(
     venue: Server, kills: list[tuple[int, bool]]
 ) -> None:
