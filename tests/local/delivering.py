@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from collections.abc import Mapping as Event
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -131,10 +131,11 @@ class Wire:
                 if struck and not struck[2]:
                     self.answer(struck[0], {}, json.dumps({"__type": struck[1]}).encode())
                     return
-                upstream = http.client.HTTPConnection(emulator.endpoint_url.removeprefix("http://"))
-                upstream.request(self.command, self.path, body, dict(self.headers.items()))
-                reply = upstream.getresponse()
-                content = reply.read()
+                address = emulator.endpoint_url.removeprefix("http://")
+                with closing(http.client.HTTPConnection(address)) as upstream:
+                    upstream.request(self.command, self.path, body, dict(self.headers.items()))
+                    reply = upstream.getresponse()
+                    content = reply.read()
                 if struck:  # done, but the answer is lost on its way
                     self.close_connection = True
                     return
