@@ -29,8 +29,8 @@ pytestmark = [pytest.mark.xdist_group("contract"), pytest.mark.timeout(600)]
 
 POSITIVE, NEGATIVE = GenerationMode.POSITIVE, GenerationMode.NEGATIVE
 OURS = {"symbol": "BTC-USD"}
-CASES = [(POSITIVE, OURS, 180), (NEGATIVE, OURS, 180), (POSITIVE, None, 70), (NEGATIVE, None, 70)]
-"""For a route of a market, which what is drawn at random seldom names: 500 cases each, 2,500 in all five."""
+CASES = [(POSITIVE, OURS, 140), (NEGATIVE, OURS, 140), (POSITIVE, None, 60), (NEGATIVE, None, 60)]
+"""For a route of a market, which what is drawn at random seldom names: 400 cases each, 2,000 in all five."""
 CHECKS = [
     schemathesis.checks.not_a_server_error,
     checks.status_code_conformance,
