@@ -127,7 +127,11 @@ def sqs() -> "SQSClient":
 def _session() -> Any:
     from botocore.session import get_session  # noqa: PLC0415
 
-    return get_session()
+    from btc.aws.parsing import Parsers  # noqa: PLC0415
+
+    session = get_session()
+    session.register_component("response_parser_factory", Parsers())
+    return session
 
 
 def _config(**changes: Any) -> "Config":
