@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import pytest
 from botocore.model import OperationModel
 from botocore.parsers import JSONParser, ResponseParserFactory
 from botocore.session import get_session
@@ -13,7 +14,7 @@ from btc.aws.parsing import Parsers
 
 QUERY: OperationModel = get_session().get_service_model("dynamodb").operation_model("Query")
 LEAVES = st.one_of(
-    st.builds(lambda text: {"S": text}, st.text(max_size=5)),
+    st.builds(lambda text: {"S": text}, st.text(max_size=5) | st.sampled_from(["B", '"B"', "BS"])),
     st.builds(lambda number: {"N": str(number)}, st.integers()),
     st.builds(lambda truth: {"BOOL": truth}, st.booleans()),
     st.just({"NULL": True}),
@@ -49,3 +50,14 @@ def test_values_are_those_of_botocores_parser(items: list[dict[str, Any]]) -> No
 def test_other_protocols_keep_their_parsers() -> None:
     for protocol in ("rest-xml", "query", "rest-json"):
         assert type(Parsers().create_parser(protocol)) is type(ResponseParserFactory().create_parser(protocol))
+
+
+@pytest.mark.parametrize("body", [b"", b"no JSON", b"{", b"NaN", b"null", b"\xff"])
+def test_what_is_no_answer_is_taken_as_botocore_takes_it(body: bytes) -> None:
+    def outcome(parser: JSONParser) -> Any:
+        try:
+            return parser.parse({"status_code": 200, "headers": {}, "body": body}, QUERY.output_shape)
+        except Exception as error:
+            return type(error)
+
+    assert outcome(Parsers().create_parser("json")) == outcome(ResponseParserFactory().create_parser("json"))

@@ -25,7 +25,8 @@ def from_datetime(moment: datetime) -> int:
     """Microseconds since the epoch of an aware datetime; exact, no float in between."""
     if moment.tzinfo is None:
         raise ValueError(f"{moment!r} has no time zone: times are UTC and say so")
-    return (moment - EPOCH) // timedelta(microseconds=1)
+    since = moment - EPOCH
+    return since.days * DAY + since.seconds * SECOND + since.microseconds
 
 
 def to_datetime(time: int) -> datetime:

@@ -4,19 +4,32 @@ botocore's parser looks in each value for each of the ten kinds there are, and m
 that was two thirds of all that an answer takes.
 """
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
+import msgspec
 from botocore.parsers import JSONParser, ResponseParserFactory
-
-_AS_THEY_ARE: Final = frozenset({"S", "N", "BOOL", "NULL", "SS", "NS"})
 
 
 class _Parser(JSONParser):
-    def _handle_structure(self, shape: Any, value: Any) -> Any:
-        if shape.name == "AttributeValue" and value and _is_parsed(value):
-            return value
-        return super()._handle_structure(shape, value)  # type: ignore[misc] # the stubs leave it out
+    def _handle_json_body(self, raw_body: bytes, shape: Any) -> Any:
+        # In a text the quotes would be escaped: these are names, or texts that are no more than a name.
+        if b'"B"' in raw_body or b'"BS"' in raw_body:
+            return super()._handle_json_body(raw_body, shape)  # type: ignore[misc] # the stubs leave it out
+        plain = _AsTheyAre(self._timestamp_parser, self._blob_parser)  # type: ignore[attr-defined] # as above
+        return plain._handle_json_body(raw_body, shape)  # type: ignore[attr-defined] # as above
+
+
+class _AsTheyAre(JSONParser):
+    """For answers in which nothing has to be decoded."""
+
+    def _handle_map(self, shape: Any, value: Any) -> Any:
+        return value if shape.value.name == "AttributeValue" else super()._handle_map(shape, value)  # type: ignore[misc] # as above
+
+    def _parse_body_as_json(self, body_contents: bytes) -> Any:
+        try:
+            return msgspec.json.decode(body_contents)
+        except msgspec.DecodeError:  # what is empty or no JSON
+            return super()._parse_body_as_json(body_contents)  # type: ignore[misc] # as above
 
 
 class Parsers(ResponseParserFactory):
@@ -26,14 +39,3 @@ class Parsers(ResponseParserFactory):
         if protocol_name != "json":
             return super().create_parser(protocol_name)
         return _Parser(**self._defaults)  # type: ignore[attr-defined] # as above
-
-
-def _is_parsed(value: Mapping[str, Any]) -> bool:
-    """Whether nothing in an attribute's value has to be decoded."""
-    for kind, content in value.items():  # there is one
-        if kind == "L":
-            return all(map(_is_parsed, content))
-        if kind == "M":
-            return all(map(_is_parsed, content.values()))
-        return kind in _AS_THEY_ARE
-    return False
