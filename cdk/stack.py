@@ -153,7 +153,7 @@ class PredictBitcoin(Stack):
         bars.grant(api, "dynamodb:Query")
         state.grant(api, "dynamodb:GetItem")
         forecasts.grant(api, "dynamodb:Query", "dynamodb:BatchGetItem")
-        scores.grant(api, "dynamodb:Query")
+        scores.grant(api, "dynamodb:Query", "dynamodb:BatchGetItem")
 
         if self.live:
             self._grant_live(self.live)

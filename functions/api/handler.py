@@ -21,7 +21,6 @@ from btc.aws.newest import LiveScores, NewestForecasts
 from btc.aws.scores import ScoreTable
 from btc.aws.state import StateTable
 from btc.aws.tables import BarTable
-from btc.forecasts import HORIZONS
 from btc.problems import NothingPushedError, Problem, problem_of
 from btc.requests import BarsQuery, HistoryQuery, MarketQuery, Query
 from btc.routes import Route
@@ -155,8 +154,7 @@ def get_history(query: HistoryQuery, moment: int, symbol: str) -> Told:
 def get_scores(query: MarketQuery, moment: int, symbol: str) -> Told:
     market = requests.market_of(symbol, query, markets())
     latest = {made.horizon: made for made in newest().of(market, moment).forecasts}
-    found = {horizon: live_scores().of(market, horizon, moment) for horizon in HORIZONS}
-    return Told(views.scores(market, latest, found, moment), settled=False)
+    return Told(views.scores(market, latest, live_scores().of(market, moment), moment), settled=False)
 
 
 @serves(routes.BARS)

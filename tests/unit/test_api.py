@@ -308,3 +308,21 @@ def test_sums_of_days_gone_by_are_read_once_an_hour_and_those_of_today_each_time
     windows = ask("/v1/scores/BTC-USD").body["horizons"][0]["windows"]
 
     assert [window["overall"]["forecasts"] for window in windows] == [1, 3, 3]
+
+
+def test_sums_of_a_table_too_busy_to_give_them_at_once_are_asked_for_again(ask):
+    score(0.0003, NOON)
+    asked = ask("/v1/scores/BTC-USD").body
+
+    def too_busy(parsed, **_):
+        parsed["UnprocessedKeys"], parsed["Responses"] = {"scores": {"Keys": [{}]}}, {}
+
+    events = clients.dynamodb().meta.events
+    events.register("after-call.dynamodb.BatchGetItem", too_busy, unique_id="busy")
+    try:
+        again = ask("/v1/scores/BTC-USD").body
+    finally:
+        events.unregister("after-call.dynamodb.BatchGetItem", unique_id="busy")
+
+    assert asked["horizons"][0]["windows"][0]["overall"]["forecasts"] == 1
+    assert again == asked

@@ -59,13 +59,14 @@ class LiveScores:
     """
 
     table: ScoreTable
-    _held: dict[tuple[Market, int], tuple[int, Hours]] = field(default_factory=dict)
+    _held: dict[Market, tuple[int, dict[int, Hours]]] = field(default_factory=dict)
 
-    def of(self, market: Market, horizon: int, now: int) -> Hours:
-        """By hour (µs of its start), and by day before yesterday, and model version."""
-        hour, yesterday = now - now % HOUR, day_of(now) - DAY
-        held = self._held.get((market, horizon))
+    def of(self, market: Market, now: int) -> dict[int, Hours]:
+        """Of each horizon, by hour (µs of its start), and by day before yesterday, and model version."""
+        hour, before = now - now % HOUR, day_of(now) - 2 * DAY
+        held = self._held.get(market)
         if not held or held[0] != hour:
-            past = self.table.between(market, horizon, since(now, max(WINDOWS)), yesterday - DAY)
-            held = self._held[market, horizon] = hour, by_day(past)
-        return {**held[1], **self.table.between(market, horizon, yesterday, now)}
+            past = {each: self.table.between(market, each, since(now, max(WINDOWS)), before) for each in HORIZONS}
+            held = self._held[market] = hour, {horizon: by_day(hours) for horizon, hours in past.items()}
+        recent = self.table.recent(market, now)
+        return {horizon: {**held[1][horizon], **recent[horizon]} for horizon in HORIZONS}

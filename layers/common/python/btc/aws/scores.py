@@ -14,7 +14,7 @@ import msgspec
 
 from btc import drifts, scores, times
 from btc.aws.forecasts import ForecastTable
-from btc.aws.tables import BarTable
+from btc.aws.tables import BarTable, Item
 from btc.bars import Bar
 from btc.drifts import Live
 from btc.forecasts import HORIZONS
@@ -81,12 +81,19 @@ class ScoreTable:
                 ":last": {"S": date(end)},
             },
         )
+        return _hours(item for page in pages for item in page["Items"])
+
+    def recent(self, market: Market, now: int) -> dict[int, Hours]:
+        """Those of today and yesterday by horizon, in one request."""
+        days = [date(day_of(now) - back * DAY) for back in (1, 0)]
+        keys = [{"series": {"S": _series(market, horizon)}, "day": {"S": day}} for horizon in HORIZONS for day in days]
+        told = self.client.batch_get_item(RequestItems={self.name: {"Keys": keys}})
+        if told["UnprocessedKeys"]:  # throttled: queries are tried again, with time between
+            return {horizon: self.between(market, horizon, now - DAY, now) for horizon in HORIZONS}
+        items = told["Responses"][self.name]
         return {
-            parse_iso(f"{item['day']['S']}T00:00:00Z") + row * HOUR: _SUMS.decode(item[name]["S"])
-            for page in pages
-            for item in page["Items"]
-            for row, name in enumerate(_HOURS)
-            if name in item
+            horizon: _hours(item for item in items if item["series"]["S"] == _series(market, horizon))
+            for horizon in HORIZONS
         }
 
 
@@ -144,6 +151,15 @@ def week(table: ScoreTable, market: Market, now: int, version: str | None) -> di
     start = scores.since(now, drifts.DAYS)
     parts = {horizon: scores.of_version(table.between(market, horizon, start, now), version) for horizon in HORIZONS}
     return {horizon: live for horizon, hours in parts.items() if (live := drifts.live(hours))}
+
+
+def _hours(items: Iterable[Item]) -> dict[int, dict[str, Sums]]:
+    """What is in the items of one series."""
+    found: dict[int, dict[str, Sums]] = {}
+    for item in items:
+        day = parse_iso(f"{item['day']['S']}T00:00:00Z")
+        found |= {day + row * HOUR: _SUMS.decode(item[name]["S"]) for row, name in enumerate(_HOURS) if name in item}
+    return found
 
 
 def _series(market: Market, horizon: int) -> str:
