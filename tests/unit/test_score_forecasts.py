@@ -43,7 +43,7 @@ def score(aws, monkeypatch, capsys):
         scores_table="scores",
         state_table="state",
         markets=(str(BTC),),
-        retention_days=60,
+        retention_days=7,
         catch_up_hours=3,
         least_forecasts=1000,
         coverage_low=0.85,
