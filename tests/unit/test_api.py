@@ -315,7 +315,8 @@ def test_sums_of_a_table_too_busy_to_give_them_at_once_are_asked_for_again(ask):
     asked = ask("/v1/scores/BTC-USD").body
 
     def too_busy(parsed, **_):
-        parsed["UnprocessedKeys"], parsed["Responses"] = {"scores": {"Keys": [{}]}}, {}
+        if parsed["Responses"].pop("scores", None):
+            parsed["UnprocessedKeys"] = {"scores": {"Keys": [{}]}}
 
     events = clients.dynamodb().meta.events
     events.register("after-call.dynamodb.BatchGetItem", too_busy, unique_id="busy")
@@ -326,3 +327,16 @@ def test_sums_of_a_table_too_busy_to_give_them_at_once_are_asked_for_again(ask):
 
     assert asked["horizons"][0]["windows"][0]["overall"]["forecasts"] == 1
     assert again == asked
+
+
+def test_each_horizon_has_its_own_sums_of_today_and_yesterday(ask):
+    sums = score(0.0003, NOON)
+    table = ScoreTable("scores", clients.dynamodb())
+    for horizon, hour, times in ((5, NOON - DAY, 2), (15, NOON - DAY, 3), (15, NOON + HOUR, 1)):
+        table.put(BTC, horizon, hour, {"m": scores.merge([sums] * times)}, 60)
+    told = {
+        each["horizon"]: each["windows"][0]["overall"]["forecasts"]
+        for each in ask("/v1/scores/BTC-USD").body["horizons"]
+    }
+
+    assert told == {1: 1, 5: 3, 15: 5, 60: 1}

@@ -132,7 +132,7 @@ class ForecastTable:
         ]
         asked: Any = {"Keys": keys, "ConsistentRead": consistent, **_PROJECTED}
         told = self.client.batch_get_item(RequestItems={self.name: asked})
-        items = {item["series"]["S"]: item for item in told["Responses"].get(self.name, ())}
+        items = {item["series"]["S"]: item for item in told["Responses"][self.name]}
         found = {
             horizon: _forecast_of(market, horizon, item)
             for horizon in HORIZONS[:-1]

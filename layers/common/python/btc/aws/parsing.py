@@ -20,7 +20,7 @@ class _Parser(JSONParser):
 
 
 class _AsTheyAre(JSONParser):
-    """For answers in which nothing has to be decoded."""
+    """Leaves attributes' values as they came: for answers in which none is binary."""
 
     def _handle_map(self, shape: Any, value: Any) -> Any:
         return value if shape.value.name == "AttributeValue" else super()._handle_map(shape, value)  # type: ignore[misc] # as above
@@ -28,7 +28,7 @@ class _AsTheyAre(JSONParser):
     def _parse_body_as_json(self, body_contents: bytes) -> Any:
         try:
             return msgspec.json.decode(body_contents)
-        except msgspec.DecodeError:  # what is empty or no JSON
+        except msgspec.DecodeError:  # what is empty, no JSON, or JSON to Python alone
             return super()._parse_body_as_json(body_contents)  # type: ignore[misc] # as above
 
 
