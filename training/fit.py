@@ -75,7 +75,9 @@ def fit(dataset: Dataset, split: Split, tuned: Tuned, means: Means, beside: Sequ
     if not any(tuned.weights.values()):
         return heads
     nets = _nets(views, heads, means)
-    return {horizon: head._replace(net=nets[horizon], weight=tuned.weights[horizon]) for horizon, head in heads.items()}
+    return {
+        horizon: head._replace(nets=nets[horizon], weight=tuned.weights[horizon]) for horizon, head in heads.items()
+    }
 
 
 def renew(
@@ -86,15 +88,15 @@ def renew(
     The newest weeks tell most of those to come. What the calibration has learnt stays: it is of networks taught alike,
     and follows these from the first outcome on. The trees stay as well, they would take longer than all before.
     """
-    if all(head.net is None for head in heads.values()):
+    if not any(head.nets for head in heads.values()):
         return dict(heads)
     nets = _nets(_views(dataset, split.learnt, beside), heads, means)
-    return {horizon: head._replace(net=nets[horizon]) for horizon, head in heads.items()}
+    return {horizon: head._replace(nets=nets[horizon]) for horizon, head in heads.items()}
 
 
-def _nets(views: Views, heads: Mapping[int, Heads], means: Means) -> dict[int, Net]:
+def _nets(views: Views, heads: Mapping[int, Heads], means: Means) -> dict[int, tuple[Net, ...]]:
     plains = {horizon: Plain(head.line, head.shape, head.modes) for horizon, head in heads.items()}
-    return networks.taught(views, plains, means.seed, means.say)
+    return networks.taught(views, plains, means.seed, means.threads, means.say)
 
 
 def _views(dataset: Dataset, rows: Ints, beside: Sequence[Dataset]) -> Views:

@@ -14,6 +14,7 @@ import xgboost as xgb
 from btc.baselines import empirical
 from btc.heads import Heads
 from btc.minutes import Floats, Ints
+from btc.nets import mean_outputs
 from training import networks
 from training.dataset import Dataset
 from training.growth import FINE, Laplace, Pinball, Shards, Singles, booster_params, grow, modes, quantised
@@ -32,7 +33,7 @@ FEWER: Final = 4
 FEW_AT_ONCE: Final = 40_000
 """Rows that a tree of a heat learns from, about."""
 WEIGHT: Final = 0.8
-"""The share of a network that has shown what it learns; trees have the rest."""
+"""The share of networks that have shown what they learn; trees have the rest."""
 SPREAD: Final[Mapping[str, float]] = {
     "eta": 0.06,
     "max_depth": 4,
@@ -91,21 +92,21 @@ class Matrices:
         lost = task.validate.losses(heads.quantiles.inplace_predict(self.validate.features(slice(None))))
         return float(1 - np.nansum(task.weight * lost) / task.flat)
 
-    def weights(self, seed: int, say: Callable[[str], None]) -> dict[int, float]:
-        """The network's share by horizon: WEIGHT, as far as one learning from the fit rows earns it on the others."""
+    def weights(self, seed: int, threads: int, say: Callable[[str], None]) -> dict[int, float]:
+        """The networks' share by horizon: WEIGHT, as far as some that learn from the fit rows earn it on the others."""
         plains = {}
         for horizon, line in self.lines.items():
             plain = shape(self.fit.targets(horizon) / np.exp(self.fit.of(line)), horizon)
             plains[horizon] = Plain(line, plain, modes(plain, FINE))
         found = {}
-        for horizon, net in networks.taught(self.fit, plains, seed, say).items():
+        for horizon, nets in networks.taught(self.fit, plains, seed, threads, say).items():
             line, plain, ways = plains[horizon]
             truth = self.validate.targets(horizon) / np.exp(self.validate.of(line))
-            outputs = net.outputs(self.validate.features(slice(None))).astype(np.float64)
+            outputs = mean_outputs(nets, self.validate.features(slice(None)))
             moved = np.sort(plain + outputs[:, 1:] @ ways, axis=1) * np.exp(outputs[:, :1])
             gain = pinball(truth, plain[None, :]) - pinball(truth, moved)
             found[horizon] = WEIGHT * trust(gain) * share(self.number, horizon)
-        say("network's share: " + ", ".join(f"{horizon} min {weight:.0%}" for horizon, weight in found.items()))
+        say("networks' share: " + ", ".join(f"{horizon} min {weight:.0%}" for horizon, weight in found.items()))
         return found
 
     def _few(self, threads: int) -> Shards:

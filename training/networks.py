@@ -1,27 +1,33 @@
-"""How the network learns: by stochastic gradient descent on the pinball loss of all horizons and levels at once.
+"""How networks learn: by stochastic gradient descent on the pinball loss of all horizons and levels at once.
 
-Its outputs are those of the tree heads: what to add to a horizon's line, and how much of each mode to its shape. It
-learns with AdamW (Loshchilov and Hutter 2019), dropout (Srivastava et al. 2014) and a rate that falls to nothing along
+Their outputs are those of the tree heads: what to add to a horizon's line, and how much of each mode to its shape. They
+learn with AdamW (Loshchilov and Hutter 2019), dropout (Srivastava et al. 2014) and a rate that falls to nothing along
 a cosine, so that no rows need be kept to tell it when to stop; what is learnt last, of the newer rows, stays most.
+
+Each horizon has two, to which the same features look different: one sees how far a value lies from the mean, the other
+where it stands among all. What either takes from a look that the other does not have is halved in the mean.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from statistics import NormalDist
 from typing import Final, NamedTuple
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from btc.forecasts import LEVELS
 from btc.heads import Line
 from btc.minutes import Floats, Ints
-from btc.nets import Layer, Net, Singles, sigmoid
+from btc.nets import Bends, Layer, Net, Singles, sigmoid
 from btc.times import DAY
 from training.views import Views
 
 EPOCHS: Final = 4
 """Of both views: each row is learnt from eight times."""
 BATCH: Final = 1024
-RECENT: Final = 365 * DAY
+RECENT: Final = 180 * DAY
 """In the last round rows are drawn by chance, one as old as this (µs) e times as seldom as the newest."""
 LEAST_STEPS: Final = 4000
 """Where there are fewer rows the batches are smaller instead."""
@@ -29,7 +35,13 @@ SMALLEST: Final = 256
 RATE: Final = 1e-3
 DECAY: Final = 0.3
 DROPOUT: Final = 0.25
+REACH: Final = 4.0
+"""Standard deviations from the mean beyond which nothing is learnt of a feature."""
 
+_SAMPLE: Final = 50_000
+"""Rows that tell how the features are spread."""
+_SHARES: Final = np.array([0.0005, *np.arange(1, 64) / 64, 0.9995])
+"""Of the sample that lie below the knots of `ranked`."""
 _WARM: Final = 0.05
 """The share of the steps in which the rate rises."""
 _MOMENTS: Final = (0.9, 0.999)
@@ -55,7 +67,7 @@ spoil them for the others, while the near horizons are a help to the narrow laye
 
 
 class Plain(NamedTuple):
-    """What a horizon's network starts from; see `btc.heads.Heads`."""
+    """What a horizon's networks start from; see `btc.heads.Heads`."""
 
     line: Line
     shape: Floats
@@ -63,16 +75,15 @@ class Plain(NamedTuple):
 
 
 class _Learnt(NamedTuple):
-    """Weights and biases, one array after the other, and how they are put together."""
+    """Weights and biases, one array after the other, and how they are put together behind the bends."""
 
-    centre: Singles
-    width: Singles
+    bends: Bends
     arrays: list[Singles]
 
     def net(self) -> Net:
         *layers, direct = self.arrays
         pairs = [Layer(weights, bias) for weights, bias in zip(layers[::2], layers[1::2], strict=True)]
-        return Net(self.centre, self.width, tuple(pairs[:-1]), pairs[-1], direct)
+        return Net(self.bends, tuple(pairs[:-1]), pairs[-1], direct)
 
 
 class _Loss:
@@ -132,28 +143,61 @@ class _Adam:
 
 
 def taught(
-    views: Views, plains: Mapping[int, Plain], seed: int, say: Callable[[str], None] = lambda _: None
-) -> dict[int, Net]:
-    """A network a horizon that has learnt from the views; see TRUNKS."""
-    found: dict[int, Net] = {}
-    for trunk in TRUNKS:
-        served = [horizon for horizon in plains if horizon <= trunk.serves and horizon not in found]
-        if served:
-            learnt = {horizon: plain for horizon, plain in plains.items() if horizon <= trunk.learns}
-            nets = _taught(views, learnt, trunk.hidden, seed, say)
-            found |= {horizon: nets[horizon] for horizon in served}
-    return found
+    views: Views, plains: Mapping[int, Plain], seed: int, threads: int, say: Callable[[str], None] = lambda _: None
+) -> dict[int, tuple[Net, ...]]:
+    """Networks a horizon that have learnt from the views, one a look at the features; see TRUNKS."""
+    sample, _ = views.drawn(np.arange(0, views.total, 1 + views.total // _SAMPLE))
+    looks = {name: look(sample) for name, look in LOOKS.items()}
+    returns = {
+        horizon: (views.targets(horizon) / np.exp(views.of(plain.line))).astype(np.float32)
+        for horizon, plain in plains.items()
+    }
+
+    def learnt(trunk: Trunk, look: str) -> dict[int, Net]:
+        chosen = {horizon: plain for horizon, plain in plains.items() if horizon <= trunk.learns}
+        loss = _Loss(chosen, np.stack([returns[horizon] for horizon in chosen], axis=1))
+        name = f"network to {max(chosen)} min, {look}"
+        source = np.random.default_rng([seed, works.index((trunk, look))])  # chance is halved in the mean as well
+        begun = _begun(looks[look], (*trunk.hidden, loss.factors.size), source)
+        net = _taught(views, loss, begun, source, lambda told: say(f"{name}: {told}"))
+        return dict(zip(chosen, net.parted(len(chosen)), strict=True))
+
+    trunks = {horizon: next(trunk for trunk in TRUNKS if horizon <= trunk.serves) for horizon in plains}
+    works = [(trunk, look) for trunk in dict.fromkeys(trunks.values()) for look in looks]
+    # One on a core each wait for each other less than all cores do for one.
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
+        nets = dict(zip(works, pool.map(learnt, *zip(*works, strict=True)), strict=True))
+    return {horizon: tuple(nets[trunk, look][horizon] for look in looks) for horizon, trunk in trunks.items()}
 
 
-def _taught(
-    views: Views, plains: Mapping[int, Plain], hidden: tuple[int, ...], seed: int, say: Callable[[str], None]
-) -> dict[int, Net]:
-    source = np.random.default_rng(seed)
-    returns = np.stack(
-        [views.targets(horizon) / np.exp(views.of(plain.line)) for horizon, plain in plains.items()], axis=1
-    ).astype(np.float32)
-    loss = _Loss(plains, returns)
-    learnt = _begun(views, (*hidden, loss.factors.size), source)
+def straight(sample: Singles) -> Bends:
+    """Distances from the mean of the sample (n, features) in standard deviations; of what does not vary nothing."""
+    known = np.isfinite(sample)
+    count = np.maximum(known.sum(axis=0), 1)
+    centre = np.where(known, sample, 0).sum(axis=0, dtype=np.float64) / count
+    width = np.sqrt(np.where(known, (sample - centre) ** 2, 0).sum(axis=0) / count)
+    edge = np.array([-REACH, REACH])
+    return Bends(centre[:, None] + width[:, None] * edge, np.where(width[:, None] > 0, edge, 0.0))
+
+
+def ranked(sample: Singles) -> Bends:
+    """The quantiles of a normal distribution at the shares of the sample (n, features) that lie below."""
+    normal = np.array([NormalDist().inv_cdf(share) for share in _SHARES])
+    knots, heights = np.zeros((2, sample.shape[1], len(_SHARES)))
+    for column, values in enumerate(sample.T):
+        if len(known := values[np.isfinite(values)]):
+            knots[column] = np.quantile(known, _SHARES)
+            _, place = np.unique(knots[column], return_inverse=True)  # what is equal stands in the middle of it
+            heights[column] = (np.bincount(place, normal) / np.bincount(place))[place]
+    return Bends(knots, heights)
+
+
+LOOKS: Final = {"straight": straight, "ranked": ranked}
+"""By each of them a network learns, of the features of a sample."""
+
+
+def _taught(views: Views, loss: _Loss, learnt: _Learnt, source: np.random.Generator, say: Callable[[str], None]) -> Net:
+    """With the outputs of all horizons of the loss, one after the other."""
     batch = int(np.clip(views.total * EPOCHS // LEAST_STEPS, SMALLEST, BATCH))
     batches = max(1, views.total // batch)
     mover = _Adam(learnt.arrays, EPOCHS * batches)
@@ -161,9 +205,8 @@ def _taught(
         for number in range(batches):
             rows, places = views.drawn(order[number * batch : (number + 1) * batch])
             mover.move(_slopes(learnt.net(), rows, places, loss, source))
-        say(f"network to {max(plains)} min: {epoch + 1} of {EPOCHS} rounds of {batches} steps")
-    net = learnt.net().scaled(loss.factors)
-    return dict(zip(plains, net.parted(len(plains)), strict=True))
+        say(f"{epoch + 1} of {EPOCHS} rounds of {batches} steps")
+    return learnt.net().scaled(loss.factors)
 
 
 def _orders(views: Views, source: np.random.Generator) -> Iterator[Ints]:
@@ -175,39 +218,38 @@ def _orders(views: Views, source: np.random.Generator) -> Iterator[Ints]:
     yield source.choice(views.total, views.total, p=weights / weights.sum())
 
 
-def _begun(views: Views, outputs: tuple[int, ...], source: np.random.Generator) -> _Learnt:
+def _begun(bends: Bends, outputs: tuple[int, ...], source: np.random.Generator) -> _Learnt:
     """Layers of so many outputs, the hidden ones first."""
-    sample, _ = views.drawn(np.arange(0, views.total, 1 + views.total // 50_000))
-    known = np.isfinite(sample)
-    count = np.maximum(known.sum(axis=0), 1)
-    centre = np.where(known, sample, 0).sum(axis=0) / count
-    width = np.sqrt(np.where(known, (sample - centre) ** 2, 0).sum(axis=0) / count)
-    varies = width > 0
-    width[~varies] = 1.0
-    sizes = (sample.shape[1], *outputs)
+    sizes = (len(bends.knots), *outputs)
     arrays = []
     for number, (inputs, into) in enumerate(pairwise(sizes)):
         spread = (2 / inputs) ** 0.5 * (1 if number < len(outputs) - 1 else 0.1)
         arrays += [(spread * source.standard_normal((inputs, into))).astype(np.float32), np.zeros(into, np.float32)]
-    arrays[0][~varies] = 0  # nothing is learnt of what does not vary, so that it shall say nothing later
-    arrays.append(np.zeros((sample.shape[1], outputs[-1]), np.float32))
-    return _Learnt(centre.astype(np.float32), width.astype(np.float32), arrays)
+    arrays.append(np.zeros((sizes[0], sizes[-1]), np.float32))
+    return _Learnt(bends, arrays)
 
 
 def _slopes(net: Net, rows: Singles, places: Ints, loss: _Loss, source: np.random.Generator) -> list[Singles]:
     """The loss's slopes by every array, back through the layers."""
-    inputs = net.inputs(rows)
-    bends, values = [], [inputs]
+    inputs = net.bends.of(rows)
+    values: list[Singles] = [inputs]
+    steepness: list[Singles] = []
     for layer in net.hidden:
-        found = layer.of(values[-1])
-        passed = sigmoid(found)
-        kept = (source.random(found.shape, dtype=np.float32) >= DROPOUT) * np.float32(1 / (1 - DROPOUT))
-        values.append(found * passed * kept)
-        bends.append(passed * (1 + found * (1 - passed)) * kept)
+        value = layer.of(values[-1])
+        passed = sigmoid(value)
+        value *= passed
+        rise = 1 - passed
+        rise *= value
+        rise += passed
+        drawn = np.frombuffer(source.bytes(value.size), np.uint8).reshape(value.shape)
+        kept = (drawn >= 256 * DROPOUT) * np.float32(1 / (1 - DROPOUT))
+        values.append(np.multiply(value, kept, out=value))
+        steepness.append(np.multiply(rise, kept, out=rise))
     steep = loss.slope(net.last.of(values[-1]) + inputs @ net.direct, places)
     slopes = [inputs.T @ steep]
-    for layer, value, bend in zip((net.last, *net.hidden[::-1]), values[::-1], (*bends[::-1], None), strict=True):
-        slopes += [steep.sum(axis=0), value.T @ steep]
-        if bend is not None:
-            steep = (steep @ layer.weights.T) * bend
+    for number, layer in reversed(list(enumerate((*net.hidden, net.last)))):
+        slopes += [steep.sum(axis=0), values[number].T @ steep]
+        if number:
+            steep = steep @ layer.weights.T
+            steep *= steepness[number - 1]
     return slopes[::-1]

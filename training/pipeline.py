@@ -24,7 +24,7 @@ _RUN: Final = (
     " && { python3 -c 'import msgspec, awswrangler' || python3 -m pip install --quiet --requirement requirements.txt; }"
     ' && exec python3 -m "$0" "$@"'
 )
-_FIT_S: Final = 3600  # beside the search: with one trial, two years of bars took 26 minutes on two busy cores
+_FIT_S: Final = 3600  # beside the search: with one trial, two years of bars took 28 minutes in all on two cores
 _SPOT_WAIT_S: Final = 3600
 
 Json = dict[str, Any]

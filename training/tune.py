@@ -55,7 +55,7 @@ class Tuned:
     rounds: Mapping[int, int]
     spread_rounds: Mapping[int, int]
     weights: Mapping[int, float]
-    """The network's share by horizon; see `networks`."""
+    """The networks' share by horizon; see `networks`."""
     rows: int
     """That the rounds were found on, mirror images among them."""
     skill: float
@@ -94,7 +94,7 @@ def tune(  # noqa: PLR0913 - what a search is told
         best.params,
         best.rounds,
         {horizon: task.spread.num_boosted_rounds() for horizon, task in every[-1].tasks.items()},
-        every[-1].weights(seed, say),
+        every[-1].weights(seed, threads, say),
         every[-1].fit.total,
         best.skill,
         len(study.trials),

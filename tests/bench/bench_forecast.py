@@ -24,7 +24,7 @@ from tests.model import rolling
 from tests.model.rivals import FIXED
 from training.growth import MAX_BIN, Pinball, booster_params, grow, modes, quantised
 from training.matrices import WEIGHT
-from training.networks import TRUNKS
+from training.networks import LOOKS, TRUNKS
 from training.tune import FIRST
 
 MARKET = Market("kraken", "BTC-USD")
@@ -63,7 +63,7 @@ def history() -> list[Bar]:
 
 
 def model(folder: Path, trained_until: int) -> models.Model:
-    """As much as a training leaves behind: both heads of each horizon, 200 rounds of depth 4, and the network."""
+    """As much as a training leaves behind: both heads of each horizon, 200 rounds of depth 4, and the networks."""
     source = np.random.default_rng(7)
     rows = source.normal(size=(2000, len(NAMES))).astype(np.float32)
     matrix, shape = quantised(rows, 2), np.linspace(-1.6, 1.6, len(LEVELS))
@@ -75,7 +75,7 @@ def model(folder: Path, trained_until: int) -> models.Model:
     ways = modes(shape)
     heads = {
         horizon: Heads(
-            spread, quantiles, shape=shape, modes=ways, net=network(source, horizon, 1 + len(ways)), weight=WEIGHT
+            spread, quantiles, shape=shape, modes=ways, nets=networks_of(source, horizon, 1 + len(ways)), weight=WEIGHT
         )
         for horizon in HORIZONS
     }
@@ -85,15 +85,16 @@ def model(folder: Path, trained_until: int) -> models.Model:
     return models.write(folder, Taught(heads, offsets, known, FIXED), rows[:2], told)
 
 
-def network(source: np.random.Generator, horizon: int, outputs: int) -> Net:
-    """As wide as the one that serves the horizon."""
+def networks_of(source: np.random.Generator, horizon: int, outputs: int) -> tuple[Net, ...]:
+    """As many and as wide as those that serve the horizon."""
     sizes = (len(NAMES), *next(trunk.hidden for trunk in TRUNKS if horizon <= trunk.serves), outputs)
     layers = [
         Layer((0.1 * source.normal(size=pair)).astype(np.float32), np.zeros(pair[1], np.float32))
         for pair in pairwise(sizes)
     ]
-    flat, even = np.zeros(len(NAMES), np.float32), np.ones(len(NAMES), np.float32)
-    return Net(flat, even, tuple(layers[:-1]), layers[-1], np.zeros((len(NAMES), outputs), np.float32))
+    direct = np.zeros((len(NAMES), outputs), np.float32)
+    sample = source.normal(size=(1000, len(NAMES))).astype(np.float32)
+    return tuple(Net(look(sample), tuple(layers[:-1]), layers[-1], direct) for look in LOOKS.values())
 
 
 def rows() -> list[Row]:

@@ -6,7 +6,7 @@ from training import fit
 
 
 def nets(heads):
-    return b"".join(array.tobytes() for head in heads.values() for array in head.net.arrays().values())
+    return b"".join(array.tobytes() for head in heads.values() for net in head.nets for array in net.arrays().values())
 
 
 MEANS = fit.Means(seed=1, threads=1, say=lambda _: None)
@@ -15,7 +15,7 @@ MEANS = fit.Means(seed=1, threads=1, say=lambda _: None)
 def test_networks_learn_of_the_calibrating_rows_in_the_end_and_of_no_later_ones(run, data, parts):
     views = fit._views(data, parts.train, ())
     taught = fit._nets(views, run.model.heads, MEANS)
-    heads = {horizon: head._replace(net=taught[horizon]) for horizon, head in run.model.heads.items()}
+    heads = {horizon: head._replace(nets=taught[horizon]) for horizon, head in run.model.heads.items()}
 
     def renewed(rows):
         """Where all returns of these rows had been others."""
@@ -29,10 +29,10 @@ def test_networks_learn_of_the_calibrating_rows_in_the_end_and_of_no_later_ones(
     assert nets(renewed(parts.test)) == nets(as_it_is)
     assert nets(renewed(parts.calibrate)) != nets(as_it_is)
     for horizon, head in as_it_is.items():
-        assert head._replace(net=None) == heads[horizon]._replace(net=None)
+        assert head._replace(nets=()) == heads[horizon]._replace(nets=())
 
 
 def test_where_trees_alone_were_worth_it_no_network_is_taught(run, data, parts):
-    heads = {horizon: head._replace(net=None) for horizon, head in run.model.heads.items()}
+    heads = {horizon: head._replace(nets=()) for horizon, head in run.model.heads.items()}
 
-    assert all(head.net is None for head in fit.renew(data, parts, heads, MEANS).values())
+    assert not any(head.nets for head in fit.renew(data, parts, heads, MEANS).values())

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from btc.nets import REACH, Layer, Net
+from btc.nets import Bends, Layer, Net, mean_outputs
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,8 @@ def net():
 
     sizes = (12, 32, 16, 10)
     layers = [Layer(singles(*pair) / 4, singles(pair[1])) for pair in pairwise(sizes)]
-    return Net(singles(12), np.abs(singles(12)) + 0.5, tuple(layers[:-1]), layers[-1], singles(12, 10))
+    knots, heights = (np.sort(source.normal(size=(12, 7)), axis=1) for _ in range(2))
+    return Net(Bends(knots, heights), tuple(layers[:-1]), layers[-1], singles(12, 10))
 
 
 @pytest.fixture(scope="module")
@@ -25,17 +26,28 @@ def rows():
     return np.random.default_rng(4).normal(size=(501, 12)).astype(np.float32)
 
 
-def test_a_row_alone_comes_out_bit_for_bit_as_among_others(net, rows):
-    whole = net.outputs(rows)
+@pytest.fixture(scope="module")
+def odd_rows(net, rows):
+    """Unknown, beyond all knots, and on them."""
+    odd = rows.copy()
+    odd[::7, 2], odd[::5, 3], odd[1::5, 3] = np.nan, np.inf, -np.inf
+    odd[:7, :] = net.bends.knots.T
+    return odd
+
+
+def test_a_row_alone_comes_out_bit_for_bit_as_among_others(net, odd_rows):
+    whole = mean_outputs([net, net.scaled(np.full(10, 3, np.float32))], odd_rows)
 
     assert whole.shape == (501, 10)
-    for row in (0, 1, 17, 499, 500):
-        assert net.outputs(rows[row : row + 1]).tobytes() == whole[row : row + 1].tobytes()
-    assert net.outputs(rows[3:40]).tobytes() == whole[3:40].tobytes()
+    assert np.isfinite(whole).all()
+    for part in (*(slice(row, row + 1) for row in (0, 1, 6, 7, 10, 11, 499, 500)), slice(3, 40)):
+        alone = mean_outputs([net, net.scaled(np.full(10, 3, np.float32))], odd_rows[part])
+        assert alone.tobytes() == whole[part].tobytes()
 
 
 def test_it_computes_what_its_layers_say(net, rows):
-    values = inputs = np.clip((rows.astype(np.float64) - net.centre) / net.width, -REACH, REACH)
+    columns = zip(rows.T, net.bends.knots, net.bends.heights, strict=True)
+    values = inputs = np.stack([np.interp(*column) for column in columns], axis=1)
     for layer in net.hidden:
         values = values @ layer.weights + layer.bias
         values = values / (1 + np.exp(-values))
@@ -44,11 +56,12 @@ def test_it_computes_what_its_layers_say(net, rows):
     np.testing.assert_allclose(net.outputs(rows), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_an_unknown_feature_stands_at_its_centre_and_a_far_one_no_further_than_was_learnt(net, rows):
+def test_an_unknown_feature_stands_at_0_and_a_far_one_no_further_than_was_learnt(net, rows):
     unknown, central, far, further = (rows[:1].copy() for _ in range(4))
-    unknown[0, 5], central[0, 5], far[0, 5], further[0, 5] = np.nan, net.centre[5], 1e3, 1e6
+    at_0 = np.interp(0.0, net.bends.heights[5], net.bends.knots[5])
+    unknown[0, 5], central[0, 5], far[0, 5], further[0, 5] = np.nan, at_0, 1e3, 1e6
 
-    assert net.outputs(unknown).tobytes() == net.outputs(central).tobytes()
+    np.testing.assert_allclose(net.outputs(unknown), net.outputs(central), rtol=1e-4, atol=1e-4)
     assert net.outputs(far).tobytes() == net.outputs(further).tobytes()
 
 
@@ -65,10 +78,19 @@ def test_its_arrays_make_it_anew(net, rows):
     assert again.outputs(rows).tobytes() == net.outputs(rows).tobytes()
 
 
-@pytest.mark.parametrize("part", ["width", "direct", "layer_0_weights", "layer_1_bias", "layer_2_weights"])
+def test_of_several_the_mean_is_told(net, rows):
+    other = net.scaled(np.full(10, 3, np.float32))
+
+    np.testing.assert_allclose(mean_outputs([net, other], rows), 2 * net.outputs(rows), rtol=1e-5, atol=1e-5)
+    assert mean_outputs([net], rows).tobytes() == net.outputs(rows).astype(np.float64).tobytes()
+
+
+@pytest.mark.parametrize("part", ["knots", "heights", "direct", "layer_0_weights", "layer_1_bias", "layer_2_weights"])
 def test_parts_that_do_not_fit_are_refused(net, part):
     parts = net.arrays()
     with pytest.raises(ValueError, match="network"):
         Net.of_arrays(parts | {part: parts[part][:-1]})
+    with pytest.raises(ValueError, match="ascend"):
+        Net.of_arrays(parts | {"knots": parts["knots"][:, ::-1]})
     with pytest.raises(KeyError):
         Net.of_arrays({name: array for name, array in parts.items() if name != part})

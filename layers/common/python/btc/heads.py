@@ -1,7 +1,7 @@
-"""What predicts one horizon: two heads of trees, a share of a network, and how they are joined.
+"""What predicts one horizon: two heads of trees, a share of networks, and how they are joined.
 
 One head predicts how far the price goes, the other the quantiles of the return in units of that. Neither starts from
-nothing: trees and the network move the first away from a line, the second away from a shape, and what they say of a
+nothing: trees and the networks move the first away from a line, the second away from a shape, and what they say of a
 market and of its mirror image is averaged.
 """
 
@@ -16,7 +16,7 @@ from btc import features
 from btc.forecasts import LEVELS
 from btc.minutes import Floats
 from btc.mirrors import mirrored
-from btc.nets import Net
+from btc.nets import Net, mean_outputs
 
 
 class Line(NamedTuple):
@@ -63,10 +63,10 @@ class Heads(NamedTuple):
     """Quantiles (levels,) of the scaled return over the exponential of `line` and `spread` together."""
     modes: Floats = APART
     """Ways in which the quantiles move together (modes, levels)."""
-    net: Net | None = None
-    """What it would add to the line, and how much of each mode to the shape (1 + modes outputs)."""
+    nets: tuple[Net, ...] = ()
+    """What they would add to the line, and how much of each mode to the shape (1 + modes outputs), in the mean."""
     weight: float = 0.0
-    """The network's share of what is added; the trees have the rest."""
+    """The networks' share of what is added; the trees have the rest."""
 
 
 def predicted(heads: Heads, rows: npt.NDArray[np.float32]) -> tuple[Floats, Floats]:
@@ -84,8 +84,8 @@ def seen(heads: Heads, rows: npt.NDArray[np.float32]) -> tuple[Floats, Floats]:
     added, amounts = raw(heads.spread, rows), np.zeros((len(rows), len(heads.modes)))
     coarse = raw(heads.quantiles, rows)
     amounts[:, : coarse.shape[1]] = coarse
-    if heads.net is not None:
-        outputs = heads.net.outputs(rows).astype(np.float64)
+    if heads.nets:
+        outputs = mean_outputs(heads.nets, rows)
         added = (1 - heads.weight) * added + heads.weight * outputs[:, :1]
         amounts = (1 - heads.weight) * amounts + heads.weight * outputs[:, 1:]
     quantiles = np.broadcast_to(heads.shape, (len(rows), len(LEVELS)))

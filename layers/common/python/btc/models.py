@@ -26,10 +26,10 @@ from btc.nets import Net
 from btc.times import parse_iso
 
 DESCRIPTION: Final = "model.json"
-FORMAT: Final = "model/7"
+FORMAT: Final = "model/8"
 _PREDICTING: Final = (
-    *("features", "horizons", "levels", "lines", "shapes", "modes", "weights", "calibration", "rolling"),
-    *("har", "sha256"),
+    *("features", "horizons", "levels", "lines", "shapes", "modes", "nets", "weights", "calibration"),
+    *("rolling", "har", "sha256"),
 )
 
 _TOLERANCE: Final = 1e-4
@@ -184,7 +184,9 @@ def write(folder: Path, taught: Taught, samples: npt.NDArray[np.float32], about:
         for horizon, boosters in heads.items()
         for name, booster in zip(_names(horizon), (boosters.spread, boosters.quantiles), strict=True)
     }
-    files |= {_net(horizon): _bytes(head.net) for horizon, head in heads.items() if head.net is not None}
+    files |= {
+        _net(horizon, number): _bytes(net) for horizon, head in heads.items() for number, net in enumerate(head.nets)
+    }
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     predicting = {
         "features": list(features.NAMES),
@@ -193,7 +195,8 @@ def write(folder: Path, taught: Taught, samples: npt.NDArray[np.float32], about:
         "lines": {str(horizon): head.line.to_dict() for horizon, head in heads.items()},
         "shapes": {str(horizon): head.shape.tolist() for horizon, head in heads.items()},
         "modes": {str(horizon): head.modes.tolist() for horizon, head in heads.items()},
-        "weights": {str(horizon): head.weight for horizon, head in heads.items() if head.net is not None},
+        "nets": {str(horizon): len(head.nets) for horizon, head in heads.items()},
+        "weights": {str(horizon): head.weight for horizon, head in heads.items()},
         "calibration": {str(horizon): np.asarray(each).tolist() for horizon, each in taught.calibration.items()},
         "rolling": {
             "edges": next(iter(taught.rolling.values())).edges.tolist(),
@@ -230,24 +233,26 @@ def _names(horizon: int) -> tuple[str, str]:
     return f"spread_{horizon}.ubj", f"quantiles_{horizon}.ubj"
 
 
-def _net(horizon: int) -> str:
-    return f"net_{horizon}.npz"
+def _net(horizon: int, number: int) -> str:
+    return f"net_{horizon}_{number}.npz"
 
 
 def _heads(files: Mapping[str, bytes], description: Mapping[str, Any], horizon: int) -> Heads:
     size, quantiles = (_booster(files, name, description["sha256"]) for name in _names(horizon))
     line = Line.from_dict(description["lines"][str(horizon)])
     shape, modes = (np.array(description[name][str(horizon)], dtype=np.float64) for name in ("shapes", "modes"))
-    heads = Heads(size, quantiles, line, shape, modes)
-    weight = description["weights"].get(str(horizon))
-    if weight is None:
-        return heads
-    with np.load(io.BytesIO(_proven(files, _net(horizon), description["sha256"])), allow_pickle=False) as parts:
-        return heads._replace(net=Net.of_arrays(dict(parts)), weight=float(weight))
+    names = (_net(horizon, number) for number in range(description["nets"][str(horizon)]))
+    nets = tuple(_network(_proven(files, name, description["sha256"])) for name in names)
+    return Heads(size, quantiles, line, shape, modes, nets, float(description["weights"][str(horizon)]))
 
 
 def _booster(files: Mapping[str, bytes], name: str, hashes: Mapping[str, str]) -> xgb.Booster:
     return xgb.Booster(params={"nthread": 1}, model_file=bytearray(_proven(files, name, hashes)))
+
+
+def _network(data: bytes) -> Net:
+    with np.load(io.BytesIO(data), allow_pickle=False) as parts:
+        return Net.of_arrays(dict(parts))
 
 
 def _proven(files: Mapping[str, bytes], name: str, hashes: Mapping[str, str]) -> bytes:
