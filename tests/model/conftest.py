@@ -12,7 +12,7 @@ from btc.models import Model
 from local.streams import Emulator
 from tests.local.delivering import emulator_process
 from tests.model.walks import save, walk
-from training import dataset, growth, insights, publish, split, train
+from training import dataset, growth, insights, networks, publish, split, train
 from training.dataset import Dataset
 from training.insights import Story
 from training.losses import Losses
@@ -21,7 +21,9 @@ from training.split import Split
 ROOT = Path(__file__).parents[2]
 TEST_DAYS = 0.7
 PATIENCE, ETA = 8, 0.08
-"""In the place of growth's: a few trees tell as much where nothing is told of their number."""
+HIDDEN = (64, 32)
+"""In the place of those of `growth` and `networks`: a few trees and a small network tell as much where nothing is told
+of their number."""
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
@@ -41,6 +43,16 @@ class Run(NamedTuple):
     archive: Path
     tracked: Path
     model: Model
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hasty() -> Iterator[None]:
+    """Boosters grow in larger steps, and stop sooner; networks are narrow."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(growth, "PATIENCE", PATIENCE)
+        patch.setattr(growth, "ETA", ETA)
+        patch.setattr(networks, "TRUNKS", tuple(trunk._replace(hidden=HIDDEN) for trunk in networks.TRUNKS))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -64,15 +76,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         patch.setenv("COMET_OFFLINE_DIRECTORY", str(tracked / "comet"))
         model = train.main([str(word) for pair in told.items() for word in pair])
     return Run(bars, folder / "model", folder / "output", archive, tracked, model)
-
-
-@pytest.fixture(scope="module")
-def hasty() -> Iterator[None]:
-    """Boosters grow in larger steps, and stop sooner."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(growth, "PATIENCE", PATIENCE)
-        patch.setattr(growth, "ETA", ETA)
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -22,8 +22,6 @@ from training import baselines, evaluate, growth, leaks
 from training.dataset import UnreadableBarsError
 from training.split import TooLittleDataError
 
-pytestmark = pytest.mark.usefixtures("hasty")
-
 
 class Evaluation(NamedTuple):
     """What a run of the command leaves and says."""

@@ -17,8 +17,6 @@ from training.losses import pinball
 from training.matrices import Matrices
 from training.split import Fold
 
-pytestmark = pytest.mark.usefixtures("hasty")
-
 TRIALS, THREADS, SEED = 3, 2, 5
 
 
