@@ -81,12 +81,8 @@ def tune(  # noqa: PLR0913 - what a search is told
 
     `observe` is shown each finished trial, one at a time, those of before the stop first.
     """
-
-    def made(fold: Fold) -> Matrices:
-        return Matrices(dataset, fold, seed=seed, threads=max(1, threads // len(folds)))
-
-    with ThreadPoolExecutor(min(threads, len(folds))) as pool:
-        every = list(pool.map(made, folds))
+    # One after the other: while they are made they take most, and at a time a third more.
+    every = [Matrices(dataset, fold, seed=seed, threads=threads) for fold in folds]
     search = Search(every, trials, seed=seed, threads=threads, device=device, clock=clock, say=say)
     study = search.heats(seconds, _study_name(dataset, folds, seed), _storage(checkpoints), observe)
     best = search.final(study)
