@@ -99,8 +99,9 @@ class Stage:
     """Who is told of alarms and of spending; empty: nobody until a subscriber is added to the topic."""
     monthly_budget_usd: int = 40
     """Spending of the account that is told of; 0: none."""
-    model_warning_days: int = 16
-    """How old a champion may be before somebody is told: two weekly trainings have brought nothing."""
+    model_warning_days: int = 23
+    """How old what a champion has learnt may be before somebody is told. It is two weeks old, which the test took, when
+    a training brings it, and three when the next one should have brought another."""
     dashboard: bool = True
     detailed_metrics: bool = False
     """Every figure of every function as a metric, each of which is billed by the month; False: in the logs alone."""

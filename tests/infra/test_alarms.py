@@ -24,6 +24,7 @@ from btc.scores import Duel, Sums
 from btc.tape import Watermark
 from btc.times import DAY, HOUR, MINUTE, SECOND, day_of, iso
 from btc.trades import Trade, Trades
+from cdk.settings import Stage
 from functions.ingest_trades import __main__ as task
 from functions.ingest_trades import report
 from tests.infra.alarming import Sample, alarms, samples, state
@@ -34,6 +35,7 @@ from tests.unit.market import BTC, NOON
 from tests.unit.rest_server import serving
 from tests.unit.test_feeds_halts import ACK, HEARTBEAT, status, update
 from tests.unit.test_forecast import artefact
+from training import pipeline
 
 __all__ = ["aws"]
 CAUSED = (
@@ -173,7 +175,16 @@ def looked(deployed: Deployed, monkeypatch: pytest.MonkeyPatch, now: int = MIDNI
     return deployed.printed(lambda: module.handler({}, TIMED))
 
 
-@pytest.mark.parametrize(("days", "expected"), [(15, "OK"), (17, "ALARM")])
+def test_no_day_between_two_weekly_trainings_is_an_alarm_and_a_missed_one_is_told_before_the_model_expires():
+    stage = Stage(name="any")
+    resources = ("role", "region", "image", "source", "bars", "models", "group", "state_table")
+    parameters = pipeline.definition(**dict.fromkeys(resources, "any"))["Parameters"]
+    [tested] = [int(each["DefaultValue"]) for each in parameters if each["Name"] == "TestDays"]
+
+    assert tested + 7 + 1 < stage.model_warning_days < stage.max_model_age_days
+
+
+@pytest.mark.parametrize(("days", "expected"), [(22, "OK"), (24, "ALARM")])
 def test_a_model_that_has_grown_old_is_told_once_a_day(days, expected, deployed, monkeypatch):
     goes, trained = of("ModelOld", deployed), MIDNIGHT - days * DAY
     champion = Champion(VERSION, "bitcoin/1", "s3://lake/1", iso(trained), iso(trained))
@@ -184,10 +195,10 @@ def test_a_model_that_has_grown_old_is_told_once_a_day(days, expected, deployed,
     assert goes(looked(deployed, monkeypatch, MIDNIGHT + 5 * DAY)) == "ALARM"
 
 
-@pytest.mark.parametrize(("days", "expected"), [(15, "OK"), (17, "ALARM")])
+@pytest.mark.parametrize(("days", "expected"), [(22, "OK"), (24, "ALARM")])
 def test_a_first_model_that_never_comes_is_told_and_so_is_that_nobody_looks(days, expected, deployed, monkeypatch):
     goes = of("ModelOld", deployed)
-    assert goes(looked(deployed, monkeypatch, MIDNIGHT - 20 * DAY)) == "OK", "nothing has been forecast yet"
+    assert goes(looked(deployed, monkeypatch, MIDNIGHT - 30 * DAY)) == "OK", "nothing has been forecast yet"
     for day in range(days + 1):
         said(MIDNIGHT - day * DAY - HOUR, horizon=60)
 
