@@ -18,8 +18,9 @@ from btc.windows import prefix, window
 
 __all__ = ["LOOK_BACK", "MAX_UNKNOWN", "NAMES", "VARIANCE_FLOOR", "matrix", "scale", "usable"]
 
-_GROUPS: Final = (*signals.GROUPS, *activity.GROUPS, *rhythms.GROUPS)
-NAMES: Final[tuple[str, ...]] = tuple(name for group in _GROUPS for name in group.names)
+_GROUPS: Final = (*signals.GROUPS, *activity.GROUPS)
+_GROUPED: Final = tuple(name for group in _GROUPS for name in group.names)
+NAMES: Final[tuple[str, ...]] = (*_GROUPED, *rhythms.NAMES)
 """The columns of `matrix`, in order."""
 MAX_UNKNOWN: Final = 0.1
 """The largest share of unknown minutes in a look-back that a row may have and still be used."""
@@ -45,14 +46,15 @@ def matrix(minutes: Minutes, threads: int = 1) -> npt.NDArray[np.float32]:
 
 def _fill(minutes: Minutes, rows: npt.NDArray[np.float32], blocks: range) -> None:
     """The rows of the blocks that begin there: a row needs its look-back only, a block stays in the cache."""
-    buffer = np.empty((len(NAMES), min(max(0, len(minutes) - LOOK_BACK), _BLOCK) + _APART), dtype=np.float32)
+    buffer = np.empty((len(_GROUPED), min(max(0, len(minutes) - LOOK_BACK), _BLOCK) + _APART), dtype=np.float32)
     for first in blocks:
         path = Path.of(minutes[first - LOOK_BACK : first + _BLOCK])
         block, done = buffer[:, : path.rows], 0
         for names, fill in _GROUPS:
             fill(path, block[done : done + len(names)])
             done += len(names)
-        rows[first : first + _BLOCK] = block.T
+        rows[first : first + _BLOCK, :done] = block.T
+        rhythms.fill(int(minutes.start[first]), rows[first : first + _BLOCK, done:])
 
 
 def usable(minutes: Minutes) -> npt.NDArray[np.bool_]:

@@ -3,15 +3,14 @@ clock: markets stir around the full hour and its quarters, for a few minutes tha
 """
 
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from btc.paths import LOOK_BACK, Group, Path
 from btc.times import DAY, HOUR, MINUTE
-from btc.windows import Block, Column
+from btc.windows import Column
 
 _CIRCLES: Final = (
     ("hour", HOUR // MINUTE, (1, 2, 3, 4, 6)),
@@ -42,20 +41,20 @@ def _nearness(minutes: npt.NDArray[np.int64], decay: float) -> Column:
     return np.exp(-minutes / decay).astype(np.float32)
 
 
-_NAMES, _LAPS = (tuple(each) for each in zip(*_columns(), strict=True))
+NAMES: Final = tuple(name for name, _ in _columns())
+_WEEK: Final = 7 * DAY // MINUTE
 
 
-def _rhythms(path: Path, out: Block) -> None:
-    first = int(path.minutes.start[0] // MINUTE) + LOOK_BACK
-    for number, lap in enumerate(_LAPS):
-        begin = first % len(lap)
-        out[number] = _tiled(number, 2 + path.rows // len(lap))[begin : begin + path.rows]
+@cache
+def _week() -> npt.NDArray[np.float32]:
+    """The rows (minutes, len(NAMES)) of a week from the epoch on, after which all begins anew."""
+    return np.stack([np.tile(lap, _WEEK // len(lap)) for _, lap in _columns()], axis=1)
 
 
-@lru_cache(maxsize=256)
-def _tiled(number: int, laps: int) -> Column:
-    return np.tile(_LAPS[number], laps)
-
-
-GROUPS: Final = (Group(_NAMES, _rhythms),)
-"""Columns in order."""
+def fill(start: int, rows: npt.NDArray[np.float32]) -> None:
+    """Into `rows` (n, len(NAMES)): those of the minutes from `start` (µs UTC) on."""
+    begin, done = start // MINUTE % _WEEK, 0
+    while done < len(rows):
+        part = _week()[begin : begin + len(rows) - done]
+        rows[done : done + len(part)] = part
+        begin, done = 0, done + len(part)
