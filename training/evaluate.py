@@ -24,9 +24,10 @@ from typing import Any, Final
 import numpy as np
 
 from btc import labels, models
-from btc.forecasts import HORIZONS
+from btc.forecasts import HORIZONS, MEDIAN
 from btc.minutes import Floats, Ints
 from btc.models import Model
+from btc.paths import steps
 from btc.times import DAY, MINUTE, iso, parse_iso
 from training import baselines, dataset, fit, growth, insights, issue, leaks, measures, report, split, tracking, tune
 from training.baselines import Garch
@@ -47,10 +48,13 @@ def evaluate(
     Empirical baselines learn from `train`.
     """
     garch = Garch.fitted(data.minutes, train)
+    before, first = steps(np.log(data.minutes.close))[test], labels.returns(data.minutes, 1)[test]
     metrics, losses = {}, {}
     for horizon, predicted in quantiles.items():
         truth = labels.returns(data.minutes, horizon)[test]
         known = np.isfinite(truth)
+        median = predicted[known, MEDIAN]
+        later = first[known] if horizon > 1 else None
         others = baselines.quantiles(data, train, test, horizon, garch)
         lost = {
             name: np.where(known, BASIS_POINTS * pinball(truth, values), np.nan)
@@ -61,6 +65,7 @@ def evaluate(
             "rows": int(known.sum()),
             **measures.skills(lost, seed),
             **measures.shape(truth[known], predicted[known], data.scale[test][known], seed),
+            **measures.signs(truth[known], median, before=before[known], first=later, seed=seed),
             "garch": asdict(garch),
         }
     return metrics, Losses(data.minutes.start[test] // MINUTE, losses)
@@ -80,14 +85,15 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     """Trains before `--train-until`, forecasts the test, and prints what came of it."""
     told = _told(arguments)
     with tracking.begun(os.environ, f"evaluation from {told.test_from}", _say) as run:
-        return _run(told, run)
+        figures = _run(told, run)
+    print(json.dumps(figures), flush=True)  # trackers may say something as they end, and this is the last line
+    return figures
 
 
 def _run(told: argparse.Namespace, run: Watched) -> dict[str, Any]:
     began = time.monotonic()
     data = dataset.load(told.bars)
-    for repair in data.repairs:
-        _say(f"repaired: {repair}")
+    _said(data)
     start = data.minutes.start
     _say(f"{len(start)} minutes from {iso(int(start[0]))} to {iso(int(start[-1]))}, {len(data.rows)} of them usable")
     parts = split.split(
@@ -96,10 +102,9 @@ def _run(told: argparse.Namespace, run: Watched) -> dict[str, Any]:
     tested = start[parts.test]
     _say(f"testing on {len(tested)} of them, from {iso(int(tested[0]))} to {iso(int(tested[-1]))}")
     _refuse_stillness(data, parts)
-    leaks.refuse_leaks(data, parts)
-    checked = leaks.controls(data, split.folds(data, parts, FOLDS)[-1], seed=told.seed, threads=told.threads)
-    leaks.refuse_skilled_controls(checked)
+    checked = leaks.refuse_leaks(data, parts, seed=told.seed, threads=told.threads)
     beside = [dataset.before(path, int(start[parts.calibrate[0]]) - split.EMBARGO * MINUTE) for path in told.pretrain]
+    repairs = [*data.repairs, *(repair for each in beside for repair in _said(each))]
     model = _trained(data, parts, beside, told, run)
     metrics, losses = evaluate(data, parts.learnt, parts.test, issue.issued(data, parts.test, model), told.seed)
     if reason := metrics[str(HORIZONS[0])]["garch"]["fallback"]:
@@ -113,14 +118,23 @@ def _run(told: argparse.Namespace, run: Watched) -> dict[str, Any]:
         "horizons": metrics,
         "model_version": model.version,
         "rows": {name: len(getattr(parts, name)) for name in ("fit", "validate", "calibrate", "test")},
-        "repairs": list(data.repairs),
+        "trials": model.description["trials"],
+        "params": model.description["params"],
+        "pretrained_on": [each.digest for each in beside],
+        "repairs": repairs,
         "controls": checked,
         "seconds": round(time.monotonic() - began, 1),
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
     (told.out / "evaluation.json").write_text(json.dumps(figures, indent=1) + "\n")
-    print(json.dumps(figures), flush=True)
     return figures
+
+
+def _said(data: Dataset) -> tuple[str, ...]:
+    """Its repairs, said."""
+    for repair in data.repairs:
+        _say(f"repaired: {repair}")
+    return data.repairs
 
 
 def _refuse_stillness(data: Dataset, parts: Split) -> None:
@@ -153,6 +167,7 @@ def _trained(data: Dataset, parts: Split, beside: Sequence[Dataset], told: argpa
         "dataset": data.digest,
         "params": dict(tuned.params),
         "rounds": {str(horizon): rounds for horizon, rounds in tuned.rounds.items()},
+        "trials": tuned.trials,
         "metrics": {},
     }
     samples = data.matrix[parts.test[:: len(parts.test) // SAMPLES]]

@@ -24,7 +24,7 @@ from btc.minutes import Floats
 from btc.models import Model, ModelError
 from btc.serving import REACH
 from btc.times import MINUTE
-from training import card, dataset, issue, publish
+from training import card, dataset, issue, leaks, publish
 from training.baselines import NAMES as BASELINES
 from training.card import Verdict
 from training.dataset import Dataset
@@ -36,8 +36,6 @@ from training.split import FEWEST
 CONFIDENCE: Final = 0.95
 COVERAGE: Final = (0.8, 0.98)
 """What the 90 % interval may cover on the test rows, each horizon."""
-DIRECTION: Final = 0.56
-"""A median that is right about the sign more often than this, five minutes or more ahead, has seen the future."""
 
 
 @dataclass(frozen=True)
@@ -92,10 +90,11 @@ def decide(model: Model, evidence: Evidence, champion: Champion | None, seed: in
             if horizon in champion.losses
         }
         rows = int(_known(rival, "champion").sum())
-        if rows < FEWEST:
+        needed = max(FEWEST, len(evidence.rows) // 2)
+        if rows < needed:
             faults.append(
                 f"not shown to be as good as the champion {champion.version}: only {rows} of the test's rows are new "
-                f"to it, {FEWEST} are needed"
+                f"to it, {needed} are needed"
             )
         else:
             skills["champion"] = _skill(rival, "champion", seed)
@@ -144,10 +143,7 @@ def _suspicions(metrics: Mapping[str, Any]) -> list[str]:
             faults.append(f"at {horizon} min the 90 % interval covers {covered:.1%}")
         if measured["crps_skill_high"] < 0:
             faults.append(f"at {horizon} min worse than {measured['best_baseline']}: {measured['crps_skill']:+.2%}")
-        luck = 3 * 0.5 / (max(measured["rows"] / horizon, 1) ** 0.5)  # three standard errors of a coin
-        if horizon >= 5 and measured["direction"] > DIRECTION + luck:
-            faults.append(f"at {horizon} min the direction is right {measured['direction']:.1%}: look for a leak")
-    return faults
+    return faults + leaks.too_good(metrics)
 
 
 def _champion(arguments: argparse.Namespace) -> Model | None:

@@ -16,6 +16,7 @@ from btc.features import LOOK_BACK, NAMES
 from btc.forecasts import HORIZONS, MEDIAN
 from btc.heads import Heads, seen
 from btc.minutes import Floats, Ints, Minutes
+from btc.paths import steps
 from btc.times import DAY, MINUTE
 from training import split
 from training.dataset import Dataset
@@ -26,13 +27,20 @@ from training.split import EMBARGO, Fold, Split
 from training.views import View
 
 DIRECTION: Final[Mapping[int, float]] = {1: 0.62, 5: 0.56, 15: 0.57, 60: 0.58}
-"""A sign that is right more often, by horizon and beyond luck, is a leak; at one minute bid and ask are no secret."""
+"""A sign that is right more often, by horizon and beyond luck, is a leak: at one minute of all of it, further ahead of
+what comes after the first minute, in which the price only goes back to where it stands between bid and ask."""
+BOUNCE: Final = 0.04
+"""How much more often than by betting on that return alone a sign may be right at one minute, where that is a lot."""
 SKILL: Final = 0.15
 """A CRPS skill against the best baseline that no market gives."""
 ROWS: Final = 20_000
 ROUNDS: Final = 20
 PROBES: Final = 50
 HIGHEST: Final[Mapping[str, float]] = {"shuffled": 0.0, "shifted": 0.0, "next_minute": 0.05}
+"""Skill that is honest, the last beside a line on the last minute's return."""
+_COMPARED: Final = 50_000
+_EARLY: Final = 0.05
+"""By how much a rank correlation is larger than another where that is no luck."""
 _CAUSES: Final = {
     "shuffled": "rows that are learnt from lie among those that are judged",
     "shifted": "features hold the prices of a day later",
@@ -52,12 +60,23 @@ def refuse_future_features(minutes: Minutes, rows: Ints, matrix: npt.NDArray[np.
 
     Raises LeakError naming the columns that differ: they were made of a later minute, or of history out of reach.
     """
-    for row in rows[:: max(1, len(rows) // PROBES)]:
+    for row in _probes(rows):
         alone = make(minutes[max(0, row - LOOK_BACK) : row + 1])[-1]
         differing = np.flatnonzero(~((alone == matrix[row]) | (np.isnan(alone) & np.isnan(matrix[row]))))
         if len(differing):
             names = ", ".join(NAMES[column] if column < len(NAMES) else f"column {column}" for column in differing[:5])
             raise LeakError(f"{names} of row {row} cannot be made from the minutes up to its own: it saw another one")
+
+
+def refuse_future_scale(minutes: Minutes, rows: Ints, scale: Floats) -> None:
+    """As `refuse_future_features`, what returns are told in units of."""
+    for row in _probes(rows):
+        if features.scale(minutes[max(0, row - LOOK_BACK) : row + 1])[-1] != scale[row]:
+            raise LeakError(f"the scale of row {row} cannot be made from the minutes up to its own: it saw another one")
+
+
+def _probes(rows: Ints) -> Ints:
+    return rows[:: max(1, len(rows) // PROBES)]
 
 
 def refuse_shared_futures(start: Ints, learnt: Ints, judged: Ints) -> None:
@@ -75,34 +94,68 @@ def refuse_shared_futures(start: Ints, learnt: Ints, judged: Ints) -> None:
         )
 
 
-def refuse_leaks(data: Dataset, parts: Split) -> None:
-    """Raises LeakError where a feature or a row that is learnt from has seen the future of what is judged."""
+def refuse_early_volume(minutes: Minutes) -> None:
+    """A minute's volume goes with its own move: raises LeakError where it goes with the next one's instead."""
+    sizes, volume = np.abs(steps(np.log(minutes.close))), minutes.volume
+    traded = np.flatnonzero(volume[:-1] > 0)
+    traded = traded[:: 1 + len(traded) // _COMPARED]
+    if len(traded) < _COMPARED // 20:
+        return
+    ranks, own, ahead = (np.argsort(np.argsort(each)) for each in (volume[traded], sizes[traded], sizes[traded + 1]))
+    with_own, with_next = (float(np.corrcoef(ranks, each)[0, 1]) for each in (own, ahead))
+    if with_next > with_own + _EARLY:
+        raise LeakError(
+            f"volumes go with the next minute's move ({with_next:.2f}) more than with their own minute's "
+            f"({with_own:.2f}): they are a minute early, or prices a minute late"
+        )
+
+
+def refuse_leaks(data: Dataset, parts: Split, *, seed: int, threads: int) -> dict[str, float]:
+    """Raises LeakError where something has seen the future of what is judged; returns what `controls` found."""
     start = data.minutes.start
+    refuse_early_volume(data.minutes)
     refuse_future_features(data.minutes, data.rows, data.matrix, features.matrix)
+    refuse_future_scale(data.minutes, data.rows, data.scale)
     refuse_shared_futures(start, parts.train, parts.calibrate)
     refuse_shared_futures(start, parts.learnt, parts.test)
-    for fold in split.folds(data, parts, split.FOLDS):
+    folds = split.folds(data, parts, split.FOLDS)
+    for fold in folds:
         refuse_shared_futures(start, fold.fit, fold.validate)
+    found = controls(data, folds[-1], seed=seed, threads=threads)
+    refuse_skilled_controls(found)
+    return found
 
 
-def refuse_too_good(metrics: Mapping[str, Any]) -> None:
-    """Raises LeakError where a horizon's direction or skill is better than any forecast can be."""
+def too_good(metrics: Mapping[str, Any]) -> list[str]:
+    """In words, the horizons' directions and skills that are better than any forecast's can be."""
+    found = []
     for name, measured in metrics.items():
         horizon = int(name)
         luck = 3 * 0.5 / max(measured["rows"] / horizon, 1) ** 0.5  # three standard errors of a coin
-        if measured["direction"] > DIRECTION[horizon] + luck:
-            raise LeakError(f"at {horizon} min the direction is right {measured['direction']:.1%} of the time: a leak")
+        most, right, of = DIRECTION[horizon], measured.get("direction_later"), " after the first minute"
+        if right is None:
+            most, right, of = max(most, measured["reversal"] + BOUNCE), measured["direction"], ""
+        if right > most + luck:
+            found.append(f"at {horizon} min the direction{of} is right {right:.1%} of the time: a leak")
         if measured["crps_skill_low"] > SKILL:
-            raise LeakError(f"at {horizon} min the skill is {measured['crps_skill']:.1%}: a leak")
+            found.append(f"at {horizon} min the skill is {measured['crps_skill']:.1%}: a leak")
+    return found
+
+
+def refuse_too_good(metrics: Mapping[str, Any]) -> None:
+    """Raises LeakError where there is any."""
+    if found := too_good(metrics):
+        raise LeakError("; ".join(found))
 
 
 def controls(data: Dataset, fold: Fold, *, seed: int, threads: int, horizon: int = 5) -> dict[str, float]:
     """What three small models can do at the least, by name: skills of which HIGHEST tells the largest that is honest.
 
-    `shuffled` learns labels whose blocks of BLOCK minutes are in random order, and is judged by them: only rows that
-    lie among the judged ones tell which block is where. `shifted` does so with labels of a day later: features tell how
-    calm the market is, but not which way it will go, so that its median is judged. `next_minute` learns the return of
-    one minute as it is: bid and ask tell a little of that, a feature of the minute itself nearly all.
+    `shuffled` learns labels that were taken from elsewhere by blocks of BLOCK minutes, and is judged by them: only rows
+    that lie among the judged ones tell which labels are where. `shifted` does so with labels of a day later: features
+    tell how calm the market is, but not which way it will go, so that its median is judged. `next_minute` learns the
+    return of one minute as it is: bid and ask tell some of that, as a line on the last minute's return does, a feature
+    of the minute itself nearly all.
     """
     judged = fold.validate[:ROWS]
     away = np.maximum(judged[0] - fold.fit, fold.fit - judged[-1])
@@ -123,8 +176,9 @@ def controls(data: Dataset, fold: Fold, *, seed: int, threads: int, horizon: int
         if name == "shuffled":
             mine, other = pinball(truth, quantiles), pinball(truth, flat[None, :])
         else:
-            mine, other = np.abs(truth - quantiles[:, MEDIAN]), np.abs(truth - flat[MEDIAN])
-        skills = block_bootstrap(mine[known], other[known], seed, block=BLOCK)
+            plain = _bounced(data, fit, judged) if name == "next_minute" else flat[MEDIAN]
+            mine, other = np.abs(truth - quantiles[:, MEDIAN]), np.abs(truth - plain)
+        skills = block_bootstrap(mine[known], other[known], seed)
         found[name] = float(np.quantile(skills, 0.005))
     return found
 
@@ -139,12 +193,23 @@ def refuse_skilled_controls(found: Mapping[str, float]) -> None:
             )
 
 
+def _bounced(data: Dataset, fit: Ints, judged: Ints) -> Floats:
+    """Scaled returns (n,) of the minutes to come by least squares on those before, which no feature is asked for."""
+    before = np.nan_to_num(steps(np.log(data.minutes.close)) / data.scale)
+    target = np.nan_to_num(data.targets[1][fit])
+    squares = float(before[fit] @ before[fit])
+    return np.asarray(float(before[fit] @ target) / squares * before[judged]) if squares else before[judged]
+
+
 def _shuffled(labels: Floats, first: int, last: int, seed: int) -> Floats:
-    """The labels (n,) with their blocks between two rows in random order; NaN where no whole block is left."""
+    """In each block of BLOCK between two rows the labels (n,) of a place drawn there; NaN where no whole block is left.
+
+    Places are of any minute of the hour: what the clock tells of a market must not go with the labels.
+    """
     count = (last - first) // BLOCK
+    drawn = np.random.default_rng(seed).integers(first, last - BLOCK + 1, size=count)
     mixed = np.full_like(labels, np.nan)
-    end = first + count * BLOCK
-    mixed[first:end] = np.random.default_rng(seed).permutation(labels[first:end].reshape(count, BLOCK)).ravel()
+    mixed[first : first + count * BLOCK] = labels[drawn[:, None] + np.arange(BLOCK)].ravel()
     return mixed
 
 

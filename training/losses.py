@@ -1,6 +1,6 @@
 """Pinball losses, and how sure one may be that one forecaster loses less than another."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -36,17 +36,28 @@ def pinball(truth: Floats, quantiles: Floats) -> Floats:
 
 def block_bootstrap(candidate: Floats, other: Floats, seed: int, block: int = BLOCK) -> Floats:
     """Skills (RESAMPLES,) of one loss against another on resampled blocks of consecutive rows; pairs stay together."""
-    mine, theirs = resampled(np.stack([candidate, other], axis=1), seed, block).T
-    return np.asarray(1 - mine / theirs)
+
+    def skill(sums: Floats) -> Floats:
+        return np.asarray(1 - sums[..., 0] / sums[..., 1])
+
+    return resampled(np.stack([candidate, other], axis=1), skill, seed, block)
 
 
-def resampled(values: Floats, seed: int, block: int = BLOCK) -> Floats:
-    """Sums (RESAMPLES, k) of columns (n, k) over as many blocks of consecutive rows, drawn with replacement."""
+def resampled(values: Floats, figure: Callable[[Floats], Floats], seed: int, block: int = BLOCK) -> Floats:
+    """What `figure` makes of the sums (…, k) of columns (n, k): RESAMPLES times, of blocks drawn with replacement.
+
+    Few blocks tell little of how much blocks differ, and a bootstrap takes it for the truth. So each figure's distance
+    from that of the whole is stretched by chance, as Student's t is where the normal distribution's width is a guess.
+    """
+    block = min(block, -(-len(values) // 2))
     sums = np.add.reduceat(values, np.arange(0, len(values), block), axis=0)
-    drawn = np.random.default_rng(seed).integers(0, len(sums), size=(RESAMPLES, len(sums)))
-    places = drawn + len(sums) * np.arange(RESAMPLES)[:, None]
+    count, source = len(sums), np.random.default_rng(seed)
+    drawn = source.integers(0, count, size=(RESAMPLES, count))
+    places = drawn + count * np.arange(RESAMPLES)[:, None]
     times = np.bincount(places.ravel(), minlength=places.size).reshape(places.shape)
-    return np.asarray(times.astype(np.float64) @ sums)
+    found, whole = figure(times.astype(np.float64) @ sums), figure(sums.sum(axis=0))
+    wider = np.sqrt(count / source.chisquare(count - 1, size=RESAMPLES))
+    return np.asarray(whole + (found - whole) * wider.reshape(-1, *(1,) * (found.ndim - 1)))
 
 
 def interval(samples: Floats) -> Floats:

@@ -37,6 +37,7 @@ OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     },
     "comet_ml": {
         "COMET_TIMEOUT_CLEANING": "60",

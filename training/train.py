@@ -47,7 +47,7 @@ def train(  # noqa: PLR0913 - what a run is told
     The report goes into `report_dir`, and with all else that is worth comparing to the trackers.
     """
     began = time.monotonic()
-    leaks.refuse_leaks(data, parts)
+    leaks.refuse_leaks(data, parts, seed=seed, threads=threads)
     device = growth.device("auto")
     tuned = tune.tune(
         data,

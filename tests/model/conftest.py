@@ -21,7 +21,7 @@ from training.split import Split
 ROOT = Path(__file__).parents[2]
 TEST_DAYS = 0.7
 PATIENCE, ETA = 8, 0.08
-HIDDEN = (64, 32)
+HIDDEN, LEAST_STEPS = (64, 32), 1_000
 """In the place of those of `growth` and `networks`: a few trees and a small network tell as much where nothing is told
 of their number."""
 
@@ -47,10 +47,11 @@ class Run(NamedTuple):
 
 @pytest.fixture(scope="session", autouse=True)
 def hasty() -> Iterator[None]:
-    """Boosters grow in larger steps, and stop sooner; networks are narrow."""
+    """Boosters grow in larger steps, and stop sooner; networks are narrow and learn from larger batches."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(growth, "PATIENCE", PATIENCE)
         patch.setattr(growth, "ETA", ETA)
+        patch.setattr(networks, "LEAST_STEPS", LEAST_STEPS)
         patch.setattr(networks, "TRUNKS", tuple(trunk._replace(hidden=HIDDEN) for trunk in networks.TRUNKS))
         yield
 

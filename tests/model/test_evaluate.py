@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from btc.forecasts import HORIZONS
 from btc.times import DAY, iso
 from tests.model.walks import MONDAY, save, walk
-from training import baselines, evaluate, growth, leaks
+from training import baselines, dataset, evaluate, growth, leaks, networks, tracking
 from training.dataset import UnreadableBarsError
 from training.split import TooLittleDataError
+from training.tracking import Watched
 
 
 class Evaluation(NamedTuple):
@@ -75,6 +77,8 @@ def test_it_tells_every_figure_of_every_horizon_on_its_last_line(alone):
         assert set(measured["garch"]) == {"constant", "shock", "memory", "fallback"}
         assert 2_000 < measured["rows"] < 2_880
     assert set(figures["controls"]) == set(leaks.HIGHEST)
+    assert figures["trials"] == 1
+    assert figures["params"]["max_depth"] == 6
     assert figures["seconds"] > 0
     assert figures["peak_memory_bytes"] > 1e7
 
@@ -82,9 +86,16 @@ def test_it_tells_every_figure_of_every_horizon_on_its_last_line(alone):
 def test_minutes_of_another_venue_are_learnt_from_only_where_they_end_before_the_test(bars, alone, tmp_path):
     other = tmp_path / "other.parquet"
     save(walk(9 * 1440, seed=13, flows=False), str(other))
+    table = pq.read_table(other)
+    pq.write_table(pa.concat_tables([table.slice(1), table.slice(0, 1)]), other)
     both = evaluated(bars, tmp_path / "both", ["--pretrain", other])
     told = [line for each in (alone, both) for line in each.said if line.startswith("fitting on")]
     rows = [int(line.split()[2]) for line in told]
+    repair = f"{other}: rows out of order were sorted"
+
+    assert repair in both.figures["repairs"]
+    assert f"repaired: {repair}" in both.said
+    assert [len(each.figures["pretrained_on"]) for each in (alone, both)] == [0, 1]
 
     assert alone.figures["rows"] == both.figures["rows"]
     assert 4 * 1440 < rows[1] - rows[0] <= 7 * 1440 - 61
@@ -154,9 +165,38 @@ def test_a_result_too_good_to_be_true_stops_the_program_with_the_reason_and_no_f
     save(opening_with(walk(6 * 1440, seed=12), 60), str(tmp_path / "bars.parquet"))
     said = ended(arguments(tmp_path / "bars.parquet", tmp_path, train=4, test=(5, 5)), monkeypatch)
 
-    assert re.match(r"cannot evaluate: at (1|5|15|60) min the (direction|skill) is", said)
+    assert re.match(r"cannot evaluate: at (1|5|15|60) min the (direction.*|skill) is", said)
     assert not (tmp_path / "evaluation.json").exists()
     assert "crps_skill" not in capsys.readouterr().out
+
+
+def test_recorded_minutes_are_forecast_honestly(market_data, tmp_path, monkeypatch):
+    monkeypatch.setattr(growth, "ETA", 0.2)
+    monkeypatch.setattr(networks, "EPOCHS", 2)
+    minutes, _ = dataset.read(market_data / "bars")
+    save(minutes[-(15 * 1440) :], str(tmp_path / "bars.parquet"))
+    last = int(minutes.start[-1]) // DAY
+    told = arguments(tmp_path / "bars.parquet", tmp_path, train=last - 2 - MONDAY // DAY, test=(0, 0))
+    for name, back in (("--test-from", 1), ("--test-until", 1)):
+        told[told.index(name) + 1] = iso((last - back) * DAY)[:10]
+    figures = evaluate.main(told)
+
+    for measured in figures["horizons"].values():
+        assert 0.8 < measured["coverage_90"] < 0.98
+        assert measured["against"]["naive"]["crps_skill"] > 0
+        assert measured["crps_skill_high"] > 0
+
+
+def test_what_trackers_say_as_they_end_comes_before_the_figures(monkeypatch, tmp_path, capsys):
+    class Tracked(Watched):
+        def __exit__(self, *_):
+            print("View run at http://tracker")
+
+    monkeypatch.setattr(tracking, "begun", lambda *_: Tracked({}, print))
+    monkeypatch.setattr(evaluate, "_run", lambda *_: {"figure": 1})
+    evaluate.main(arguments(tmp_path / "bars.parquet", tmp_path))
+
+    assert capsys.readouterr().out.splitlines() == ["View run at http://tracker", '{"figure": 1}']
 
 
 def test_the_program_says_what_is_wrong_and_exits_with_an_error(tmp_path):
@@ -166,7 +206,7 @@ def test_the_program_says_what_is_wrong_and_exits_with_an_error(tmp_path):
     )
 
     assert ran.returncode == 1
-    assert ran.stderr.splitlines() == [f"cannot evaluate: no Parquet file at {tmp_path / 'none.parquet'}"]
+    assert ran.stderr.splitlines() == [f"cannot evaluate: {tmp_path / 'none.parquet'}: there is no Parquet file"]
 
 
 def test_a_market_that_never_moves_is_none(tmp_path, monkeypatch):

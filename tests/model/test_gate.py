@@ -21,11 +21,17 @@ def data(run) -> Dataset:
     return dataset.load(run.bars)
 
 
+SOBER = {
+    "coverage_90": 0.9,
+    "direction": 0.5,
+    "direction_later": 0.5,
+    "crps_skill_low": 0.0,
+    "crps_skill_high": 0.1,
+}
+
+
 def model_with(run, **metrics) -> Model:
-    measured = {
-        horizon: {**values, "coverage_90": 0.9, "direction": 0.5, "crps_skill_high": 0.1, **metrics}
-        for horizon, values in run.model.description["metrics"].items()
-    }
+    measured = {horizon: {**values, **SOBER, **metrics} for horizon, values in run.model.description["metrics"].items()}
     return Model({**run.model.description, "metrics": measured}, run.model.heads)
 
 
@@ -120,7 +126,8 @@ def test_evidence_of_another_run_is_refused(run, data):
     ("metrics", "said"),
     [
         ({"coverage_90": 0.6}, "covers 60"),
-        ({"direction": 0.75, "rows": 9000}, "leak"),
+        ({"direction_later": 0.75, "rows": 9000}, "at 60 min the direction after the first minute is right 75"),
+        ({"crps_skill": 0.3, "crps_skill_low": 0.2}, "at 1 min the skill is 30"),
         ({"crps_skill": -0.05, "crps_skill_high": -0.01}, "at 60 min worse than"),
     ],
 )

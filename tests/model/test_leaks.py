@@ -16,15 +16,21 @@ DATA = dataset.build(walk(14_000, seed=8, unknown=0.01))
 PARTS = split.split(DATA, split.newest(DATA, 2.0))
 [FOLD, *_] = split.folds(DATA, PARTS, 1)
 START = DATA.minutes.start
-HONEST = {"direction": 0.545, "crps_skill": 0.03, "crps_skill_low": 0.02, "rows": 240_000}
+HONEST = {
+    "direction": 0.575,
+    "direction_later": 0.545,
+    "reversal": 0.54,
+    "crps_skill": 0.03,
+    "crps_skill_low": 0.02,
+    "rows": 240_000,
+}
 
 
 def test_honest_features_folds_and_controls_raise_no_alarm():
-    leaks.refuse_future_features(DATA.minutes, DATA.rows, DATA.matrix, features.matrix)
-    leaks.refuse_shared_futures(START, FOLD.fit, FOLD.validate)
-    leaks.refuse_shared_futures(START, np.concatenate([PARTS.train, PARTS.calibrate]), PARTS.test)
-    leaks.refuse_skilled_controls(leaks.controls(DATA, FOLD, seed=1, threads=1))
+    found = leaks.refuse_leaks(DATA, PARTS, seed=1, threads=1)
     leaks.refuse_too_good({"5": HONEST})
+
+    assert set(found) == set(leaks.HIGHEST)
 
 
 def test_a_feature_shifted_by_one_minute_is_caught_by_name():
@@ -46,8 +52,47 @@ def test_a_model_that_reads_a_feature_of_the_future_is_too_good():
     moved = np.isfinite(truth) & (truth != 0) & (median != 0)
     direction = float((np.sign(truth) == np.sign(median))[moved].mean())
 
-    with pytest.raises(LeakError, match="at 5 min the direction is right"):
-        leaks.refuse_too_good({"5": {**HONEST, "direction": direction, "rows": len(truth)}})
+    with pytest.raises(LeakError, match="at 5 min the direction after the first minute is right"):
+        leaks.refuse_too_good({"5": {**HONEST, "direction_later": direction, "rows": len(truth)}})
+
+
+def test_at_one_minute_a_sign_may_be_as_right_as_bid_and_ask_make_it():
+    bouncing = {"direction": 0.66, "reversal": 0.64, "crps_skill": 0.05, "crps_skill_low": 0.04, "rows": 240_000}
+    leaks.refuse_too_good({"1": bouncing})
+
+    with pytest.raises(LeakError, match="at 1 min the direction is right 66"):
+        leaks.refuse_too_good({"1": {**bouncing, "reversal": 0.55}})
+
+
+def test_a_market_that_goes_back_and_forth_raises_no_alarm():
+    minutes = walk(14_000, seed=8)
+    halves = np.random.default_rng(1).choice([-2e-3, 2e-3], size=len(minutes))
+    closed = minutes.close * np.exp(halves)
+    high, low = np.maximum(minutes.high, closed), np.minimum(minutes.low, closed)
+    data = dataset.build(replace(minutes, close=closed, high=high, low=low))
+    found = leaks.refuse_leaks(data, split.split(data, split.newest(data, 2.0)), seed=1, threads=1)
+
+    assert found["next_minute"] < 0.02
+    steps = np.diff(np.log(closed))
+    assert np.corrcoef(steps[1:], steps[:-1])[0, 1] < -0.25
+
+
+def test_volumes_a_minute_early_are_caught():
+    minutes = walk(14_000, seed=8)
+    sizes = np.abs(np.diff(np.log(minutes.close), prepend=np.log(minutes.close[0])))
+    honest = replace(minutes, volume=minutes.volume * np.exp(1e3 * sizes))
+    leaks.refuse_early_volume(honest)
+    leaks.refuse_early_volume(minutes)
+
+    with pytest.raises(LeakError, match=r"volumes go with the next minute's move \(0\.\d+\) more than"):
+        leaks.refuse_early_volume(replace(honest, volume=np.roll(honest.volume, -1)))
+
+
+def test_a_scale_of_a_later_minute_is_caught():
+    leaks.refuse_future_scale(DATA.minutes, DATA.rows, DATA.scale)
+
+    with pytest.raises(LeakError, match="the scale of row"):
+        leaks.refuse_future_scale(DATA.minutes, DATA.rows, np.roll(DATA.scale, -1))
 
 
 def test_a_skill_no_market_gives_is_refused():

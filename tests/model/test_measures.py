@@ -62,6 +62,32 @@ def test_intervals_that_fail_in_one_regime_are_found_there():
     assert told["coverage_90_wild_low"] > 0.87
 
 
+def bouncing(rows=ROWS, spread=1.0, seed=6):
+    """Returns of each minute where the price stands still but for bid and ask, between which it is traded at random."""
+    source = np.random.default_rng(seed)
+    side = source.choice([-spread, spread], size=rows + 6)
+    return np.diff(side + 0.7 * source.normal(size=rows + 6).cumsum())
+
+
+def test_what_bid_and_ask_tell_of_a_sign_is_told_apart():
+    steps = bouncing()
+    before, first, truth = steps[:ROWS], steps[1 : ROWS + 1], sum(steps[ahead : ROWS + ahead] for ahead in range(1, 6))
+    next_minute = measures.signs(first, -before, before=before, first=None, seed=1)
+    told = measures.signs(truth, -before, before=before, first=first, seed=1)
+
+    assert set(next_minute) == {"reversal"}
+    assert next_minute["reversal"] == pytest.approx((np.sign(first) != np.sign(before)).mean())
+    assert told["reversal"] > 0.55, "the price goes back"
+    assert told["direction_later_low"] < 0.5 < told["direction_later_high"], "and stays there"
+
+
+def test_a_median_that_knows_what_comes_later_is_seen_to():
+    first, later = np.random.default_rng(2).normal(size=(2, ROWS))
+    told = measures.signs(first + later, later, before=first, first=first, seed=1)
+
+    assert told["direction_later"] == 1
+
+
 def test_a_market_that_never_moved_has_a_coins_direction_and_no_skill():
     told = measures.shape(np.zeros(ROWS), np.zeros((ROWS, len(LEVELS))), np.ones(ROWS), seed=1)
 
@@ -71,10 +97,34 @@ def test_a_market_that_never_moved_has_a_coins_direction_and_no_skill():
 
 def test_intervals_are_as_wide_as_independent_blocks_make_them():
     blocks = np.random.default_rng(3).normal(size=400)
-    means = resampled(np.repeat(blocks, BLOCK)[:, None], seed=1)[:, 0] / (400 * BLOCK)
+    means = resampled(np.repeat(blocks, BLOCK)[:, None], mean_of(400), seed=1)
 
     assert len(means) == RESAMPLES
     assert means.std() == pytest.approx(blocks.std() / 20, rel=0.1)
+
+
+@pytest.mark.parametrize("count", [2, 3, 6])
+def test_intervals_of_few_blocks_hold_as_often_as_they_say(count):
+    source, held = np.random.default_rng(3), 0
+    for seed in range(400):
+        blocks = 5 + source.normal(size=count)
+        low, high = interval(resampled(np.repeat(blocks, BLOCK)[:, None], mean_of(count), seed))
+        held += low < 5 < high
+
+    assert 0.9 < held / 400 < 0.985
+
+
+def test_a_single_block_is_halved_for_one_tells_nothing_of_how_blocks_differ():
+    rows = np.repeat([1.0, 3.0], BLOCK // 4)[:, None]
+    low, high = interval(resampled(rows, mean_of(rows.size / BLOCK), seed=1))
+
+    assert low < 1
+    assert high > 3
+
+
+def mean_of(count):
+    """Of so many blocks."""
+    return lambda sums: sums[..., 0] / (count * BLOCK)
 
 
 def test_skill_is_told_against_every_baseline_and_the_best_of_them():

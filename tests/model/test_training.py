@@ -7,7 +7,7 @@ import optuna
 import pytest
 from mlflow import MlflowClient
 
-from btc import features, serving
+from btc import serving
 from btc.forecasts import HORIZONS, LEVELS
 from btc.models import Model
 from btc.serving import Calibration
@@ -118,12 +118,3 @@ def test_a_random_walks_direction_is_a_coin_toss(run):
     luck = 4 * 0.5 / (rows / 5) ** 0.5
 
     assert abs(run.model.description["metrics"]["5"]["direction"] - 0.5) < luck
-
-
-def test_real_bars_train_to_an_honest_model(market_data, tmp_path):
-    minutes, _ = dataset.read(next((market_data / "bars").glob("*.parquet")))
-    data = dataset.build(minutes[-16_000:])
-
-    assert features.usable(data.minutes)[-1]
-    assert 0.9 < np.nanstd(data.targets[5]) < 1.6
-    assert np.isfinite(data.matrix[data.rows][:, : features.NAMES.index("trades_5")]).all()
