@@ -23,12 +23,14 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from btc.forecasts import HORIZONS
-from training import growth, matrices
+from training import growth, matrices, sampling
 from training.dataset import Dataset
 from training.growth import booster_params
 from training.matrices import Matrices
+from training.sampling import SeededTPE
 from training.split import Fold
 
+_SPENT: Final = "seconds"
 _JUDGED: Final = (TrialState.COMPLETE, TrialState.PRUNED)
 AT_ONCE: Final = 4
 """Trials that grow at a time at the most: each tries what those before it have taught, and more would know less."""
@@ -141,13 +143,13 @@ class Search:
         storage: JournalStorage | None = None,
         observe: Callable[[FrozenTrial], None] = lambda _: None,
     ) -> optuna.Study:
-        """A study of up to so many trials, begun within about `seconds`; one that is stored goes on."""
+        """A study of up to so many trials, begun within about `seconds`; what is stored goes on, its time too."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         workers = min(self._workers, self._trials)
         study = optuna.create_study(
             study_name=name,
             storage=storage,
-            sampler=optuna.samplers.TPESampler(seed=self._seed, constant_liar=workers > 1),
+            sampler=SeededTPE(self._seed),
             direction="maximize",
             load_if_exists=True,
         )
@@ -156,16 +158,18 @@ class Search:
             observe(trial)
         if not any(_plain(trial) for trial in finished):
             study.enqueue_trial(dict(FIRST))
-        showing = Lock()
+        spent, showing = float(study.user_attrs.get(_SPENT, 0.0)) if finished else 0.0, Lock()
+        left = seconds - spent
 
-        def show(_: optuna.Study, trial: FrozenTrial) -> None:
+        def show(study: optuna.Study, trial: FrozenTrial) -> None:
             with showing:
+                study.set_user_attr(_SPENT, spent + self._clock() - self._began)
                 observe(trial)
 
         study.optimize(
             self._heat,
             n_trials=max(self._trials - len(finished), 0 if finished else 1),
-            timeout=seconds if finished else max(seconds, 1.0),
+            timeout=max(left, 0.0) if finished else max(left, 1.0),
             n_jobs=workers,
             callbacks=[show],
         )
@@ -263,7 +267,7 @@ def _plain(trial: optuna.Trial | FrozenTrial) -> bool:
 def _study_name(dataset: Dataset, folds: Sequence[Fold], seed: int) -> str:
     """Trials on other rows, or of another search, are no part of this one: they may have seen its test."""
     spans = [[int(part[0]), int(part[-1]), len(part)] for fold in folds for part in (fold.fit, fold.validate)]
-    code = [inspect.getsource(part) for part in (Search, behind, suggested, matrices, growth)]
+    code = [inspect.getsource(part) for part in (Search, behind, suggested, matrices, growth, sampling)]
     told = json.dumps([dataset.digest, spans, seed, FIRST, HASTE, FINALISTS, code])
     return f"quantiles-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
 

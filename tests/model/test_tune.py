@@ -15,9 +15,12 @@ from training import dataset, growth, matrices, tune
 from training.growth import booster_params, quantised
 from training.losses import pinball
 from training.matrices import Matrices
+from training.sampling import SeededTPE
 from training.split import Fold
+from training.tune import Search
 
 TRIALS, THREADS, SEED = 3, 2, 5
+OPTIMIZE = optuna.Study.optimize
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +121,41 @@ def test_a_search_without_time_left_goes_with_what_it_has(found, data, fold):
 
     assert again.params == tuned.params
     assert again.rounds == tuned.rounds
+
+
+def test_a_search_that_goes_on_has_only_the_time_that_is_left(tmp_path, monkeypatch):
+    passed, timeouts = iter(range(0, 100_000, 100)), []
+
+    def one_trial(study, work, *, timeout, n_trials, **told):
+        timeouts.append(timeout)
+        OPTIMIZE(study, work, n_trials=min(1, n_trials), **told)
+
+    monkeypatch.setattr(optuna.Study, "optimize", one_trial)
+    monkeypatch.setattr(Search, "_heat", lambda *_: 1.0)
+    for _ in range(4):
+        search = Search([], 9, seed=SEED, threads=1, clock=lambda: next(passed))
+        search.heats(250, "study", tune._storage(tmp_path))
+
+    assert timeouts == [250, 150, 50, 0], "each trial takes 100 of them"
+
+
+def test_what_a_trial_tries_depends_on_the_seed_and_its_number_alone():
+    def tried(seed, stops=()):
+        storage, found = optuna.storages.InMemoryStorage(), []
+        for begun in range(14):
+            if begun == 0 or begun in stops:
+                study = optuna.create_study(
+                    study_name="study", storage=storage, sampler=SeededTPE(seed), load_if_exists=True
+                )
+            trial = study.ask()
+            found.append(tune.suggested(trial))
+            study.tell(trial, -trial.params["lambda"])
+        return found
+
+    whole = tried(1)
+    assert tried(1, stops=(3, 12)) == whole, "a start-up trial, and one that TPE draws"
+    assert len({each["lambda"] for each in whole}) == 14
+    assert tried(2) != whole
 
 
 def test_a_network_has_its_share_where_it_has_shown_what_it_learns(found):
