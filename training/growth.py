@@ -20,6 +20,7 @@ from btc.minutes import Floats
 from training.losses import pinball
 
 Singles = npt.NDArray[np.float32]
+Truths = npt.NDArray[np.bool_]
 
 MODES: Final = 4
 """Ways to move in that trees learn: each costs a tree as much as the first."""
@@ -125,8 +126,9 @@ class Shards:
     several boosters may grow on them at a time.
     """
 
-    def __init__(self, matrices: Sequence[xgb.QuantileDMatrix]) -> None:
+    def __init__(self, matrices: Sequence[xgb.QuantileDMatrix], absent: Truths | None = None) -> None:
         self.matrices = tuple(matrices)
+        self.absent = absent
         self._outputs = 0
         self._beginning = Lock()
 
@@ -142,14 +144,16 @@ class Shards:
     ) -> Self:
         """So many rows in shards of about `shard` or SHARD; `take` gives the features (n, features) of some.
 
-        `like` lends its cuts.
+        `like` lends its cuts, and with them which features are taken for absent.
         """
-        count, found = max(1, round(rows / (shard or SHARD))), [] if like is None else [like.matrices[0]]
-        made = []
+        count, made = max(1, round(rows / (shard or SHARD))), list[xgb.QuantileDMatrix]()
+        cuts, absent = (None, None) if like is None else (like.matrices[0], like.absent)
         for number in range(count):
-            made.append(quantised(take(slice(number, None, count)), threads, *found[:1]))
-            found.append(made[-1])
-        return cls(made)
+            taken = take(slice(number, None, count))
+            absent = unknown(taken) if absent is None else absent
+            made.append(quantised(taken, threads, cuts, absent))
+            cuts = made[0] if cuts is None else cuts
+        return cls(made, absent)
 
     @property
     def parts(self) -> list[slice]:
@@ -228,12 +232,22 @@ def _judge(
     return lambda booster: float(np.nanmean(judge.losses(booster.predict(whole, output_margin=True))))
 
 
-def quantised(rows: Any, threads: int, like: xgb.QuantileDMatrix | None = None) -> xgb.QuantileDMatrix:
-    """Rows (n, features) in bins; `like` lends its cuts."""
-    absent = np.isnan(rows).all(axis=0)
+def quantised(
+    rows: Any, threads: int, like: xgb.QuantileDMatrix | None = None, absent: Truths | None = None
+) -> xgb.QuantileDMatrix:
+    """Rows (n, features) in bins; `like` lends its cuts. Where a feature is `absent` no value is missing, but 0.
+
+    By default it is absent where no row knows it; no tree splits by it, so that 0 tells as little as a missing value.
+    """
+    absent = unknown(rows) if absent is None else absent
     if absent.any():  # without a missing value a row's bins take a byte each instead of four, and trees grow faster
-        rows = np.where(absent, np.float32(0), rows)
+        rows = np.where(absent & np.isnan(rows), np.float32(0), rows)
     return xgb.QuantileDMatrix(rows, max_bin=MAX_BIN, nthread=threads, ref=like)
+
+
+def unknown(rows: Any) -> Truths:
+    """The features (features,) that no row (n, features) knows."""
+    return np.asarray(np.isnan(rows).all(axis=0))
 
 
 def device(asked: str) -> str:

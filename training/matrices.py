@@ -17,7 +17,7 @@ from btc.minutes import Floats, Ints
 from btc.nets import mean_outputs
 from training import networks
 from training.dataset import Dataset
-from training.growth import FINE, Laplace, Pinball, Shards, Singles, booster_params, grow, modes, quantised
+from training.growth import FINE, Laplace, Pinball, Shards, Singles, booster_params, grow, modes
 from training.losses import pinball
 from training.networks import Plain
 from training.plain import lines, shape, share
@@ -65,8 +65,8 @@ class Matrices:
         self.fit = Views.of_both((dataset, thinned(fold.fit, ROWS)))
         self.validate = View(dataset, thinned(fold.validate, ROWS // 4))
         self.fit_matrix = Shards.of(self.fit.features, self.fit.total, threads)
-        judged = quantised(self.validate.features(slice(None)), threads, self.fit_matrix.matrices[0])
-        self.validate_matrix = Shards([judged])
+        judged = len(self.validate.rows)
+        self.validate_matrix = Shards.of(self.validate.features, judged, threads, self.fit_matrix, shard=judged)
         self.few_matrix = self._few(threads)
         self.lines = lines(dataset, fold.fit)
         params = booster_params(SPREAD, self.fit_matrix.tree_rows, seed, 1)

@@ -93,6 +93,28 @@ def test_shards_hold_every_row_once(monkeypatch):
     assert shards.num_row() == len(ROWS)
 
 
+def test_what_is_absent_is_told_by_the_rows_that_lend_their_cuts(monkeypatch):
+    def held(matrix):
+        return matrix.num_nonmissing()
+
+    partly, never = ROWS.copy(), ROWS.copy()
+    partly[2_000:, 1] = np.nan
+    never[:, 1] = np.nan
+    monkeypatch.setattr(growth, "SHARD", len(ROWS))
+    known, unknown = (
+        growth.Shards.of(lambda part, rows=rows: rows[part], len(rows), 1) for rows in (partly[:3_000], never[:3_000])
+    )
+    judged = {
+        name: growth.Shards.of(lambda part: partly[3_000:][part], 1_000, 1, like)
+        for name, like in {"known": known, "unknown": unknown}.items()
+    }
+
+    assert held(unknown.matrices[0]) == 9_000, "a value that never comes is none that is missing"
+    assert held(judged["unknown"].matrices[0]) == 3_000
+    assert held(known.matrices[0]) == 8_000
+    assert held(judged["known"].matrices[0]) == 2_000, "here it is missing, as it will be where it is served"
+
+
 def test_trees_that_take_turns_on_shards_tell_what_one_matrix_tells(monkeypatch):
     params = growth.booster_params({"max_depth": 2, "eta": 0.2, "min_child_share": 0.01}, 1_000, 1, 1)
     shards, start = sharded(4, monkeypatch), np.where(ROWS[:, 2] > 0, 0.2, -0.2)
