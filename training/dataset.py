@@ -29,9 +29,10 @@ PRICES: Final = ("open", "high", "low", "close")
 _NUMBERS: Final = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
 _FEW: Final = 0.01
 """The share of rows outside their own high and low beyond which the columns are more likely mixed up."""
-_MOST: Final = {"volume": 6e7, "buy_volume": 6e7, "trade_count": 1e15}
-"""Of a minute, so that the sum of a day stays exact in 64 bits, volumes in units; of prices what units can hold."""
+_MOST: Final = 1e15
+"""Volume or trades of a minute, whatever they are counted in: beyond it stands no market but a mistake."""
 _MOST_PRICE: Final = 9e10
+"""What units can hold."""
 OPTIONAL: Final = ("buy_volume", "trade_count", "complete", "source")
 
 
@@ -97,7 +98,7 @@ def before(path: Path, until: int) -> Dataset:
     rows = dataset.rows[ends <= until]
     if not len(rows):
         raise UnreadableBarsError(f"{path} has no usable minute before {iso(until)}, where calibration begins")
-    return replace(dataset, rows=rows)
+    return replace(dataset, rows=rows, repairs=tuple(f"{path}: {repair}" for repair in dataset.repairs))
 
 
 def refuse_other_data(manifest: Path, found: str) -> None:
@@ -117,19 +118,28 @@ def read(path: Path) -> tuple[Minutes, tuple[str, ...]]:
 
     Decimals are the lake's exact units; floats are taken as they are. Disorder is sorted and equal repeats are dropped;
     a row without a price, or with one outside its high and low, counts as an absent minute; flows that cannot be count
-    as not recorded; each is told in the second value. Raises UnreadableBarsError where columns are missing or hold
-    something else, rows are no minutes, repeats contradict each other, or nothing is left.
+    as not recorded; each is told in the second value. Raises UnreadableBarsError, which names the path, where columns
+    are missing or hold something else, rows are no minutes, repeats contradict each other, or nothing is left.
     """
+    try:
+        return _read(path)
+    except UnreadableBarsError as error:
+        raise UnreadableBarsError(f"{path}: {error}") from error
+
+
+def _read(path: Path) -> tuple[Minutes, tuple[str, ...]]:
     files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
     markets = {file.parent.parent for file in files if file.parent.name.startswith("date=")}
     if not files or not all(file.is_file() for file in files):
-        raise UnreadableBarsError(f"no Parquet file at {path}")
+        raise UnreadableBarsError("there is no Parquet file")
     if len(markets) > 1:
-        raise UnreadableBarsError(f"bars of {len(markets)} markets below {path}: name one market's folder")
+        raise UnreadableBarsError(f"there are bars of {len(markets)} markets below: name one market's folder")
     try:
         tables = [_columns(pq.ParquetFile(file)) for file in files]
     except (pa.ArrowException, OSError) as error:
-        raise UnreadableBarsError(f"{path} is no readable Parquet: {error}") from error
+        raise UnreadableBarsError(
+            f"no readable Parquet ({error}): convert other files, for instance by pandas.read_csv(…).to_parquet(…)"
+        ) from error
     columns = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
     columns, repairs = _repaired(columns)
     _refuse_other_steps(columns["start"])
@@ -144,7 +154,7 @@ def read(path: Path) -> tuple[Minutes, tuple[str, ...]]:
             known=columns["complete"],
         )
     except BrokenMinutesError as error:
-        raise UnreadableBarsError(f"{path}: {error}") from error
+        raise UnreadableBarsError(str(error)) from error
     absent = len(minutes) - len(columns["start"])
     if absent:
         repairs = (*repairs, f"{absent} absent minutes stand flat at the close before and are unknown")
@@ -161,7 +171,7 @@ def _columns(file: pq.ParquetFile) -> Columns:
     columns: Columns = {"start": _moments(table["start"])}
     for name in (*PRICES, "volume", "buy_volume", "trade_count"):
         columns[name] = _floats(name, table[name]) if name in names else np.full(len(table), np.nan)
-        most = _MOST.get(name, _MOST_PRICE)
+        most = _MOST_PRICE if name in PRICES else _MOST
         if (np.isfinite(columns[name]) & (columns[name] > most)).any():
             raise UnreadableBarsError(f"column {name} holds numbers above {most:.0e}: in which unit are they?")
     columns["complete"] = np.ones(len(table), bool)
@@ -169,9 +179,14 @@ def _columns(file: pq.ParquetFile) -> Columns:
         if not pa.types.is_boolean(table["complete"].type):
             raise UnreadableBarsError(f"column complete holds {table['complete'].type}, not true and false")
         columns["complete"] = pc.fill_null(table["complete"], fill_value=False).to_numpy()
-    if "source" in names:
+    if "source" in names and _is_text(table["source"].type):
         columns["complete"] |= pc.fill_null(pc.equal(table["source"], Source.KLINES), fill_value=False).to_numpy()
     return columns
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    held = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(held) or pa.types.is_large_string(held))
 
 
 def _moments(column: pa.ChunkedArray) -> Ints:
@@ -264,7 +279,8 @@ def _refuse_other_steps(start: Ints) -> None:
     steps = np.diff(start)
     if len(steps) and steps.min() > MINUTE:
         raise UnreadableBarsError(
-            f"the closest two rows lie {int(steps.min()) // MINUTE} minutes apart: give bars of one minute"
+            f"the closest two rows lie {int(steps.min()) // MINUTE} minutes apart: give bars of one minute, "
+            "and times that are integers in µs since 1970"
         )
 
 

@@ -5,6 +5,7 @@ from typing import Final
 
 import numpy as np
 
+from btc.features import LOOK_BACK, MAX_UNKNOWN
 from btc.forecasts import HORIZONS
 from btc.minutes import Ints
 from btc.times import DAY, MINUTE
@@ -64,7 +65,9 @@ def split(dataset: Dataset, test_from: int, test_until: int | None = None, *, tr
     end = int(start[-1]) + MINUTE if test_until is None else test_until
     before = rows[start[rows] < train_until]
     if len(before) < FEWEST:
-        raise TooLittleDataError(f"{len(before)} usable minutes before the test, at least {4 * FEWEST} are needed")
+        raise TooLittleDataError(
+            f"{len(before)} usable minutes before the test, at least {4 * FEWEST} are needed{_why_few(dataset)}"
+        )
     first, last = int(start[before[0]]), train_until
     span = (last - first) // MINUTE
     calibrated = min(int(span * CALIBRATE), LONGEST // MINUTE)
@@ -76,7 +79,7 @@ def split(dataset: Dataset, test_from: int, test_until: int | None = None, *, tr
         if len(part) < FEWEST:
             raise TooLittleDataError(
                 f"only {len(part)} usable minutes to {name} on, {FEWEST} are needed: give more bars "
-                f"({len(rows)} of {len(start)} minutes are usable, a row needs a day of look-back)"
+                f"({len(rows)} of {len(start)} minutes are usable, a row needs a day of look-back){_why_few(dataset)}"
             )
     return Split(*parts)
 
@@ -98,6 +101,16 @@ def folds(dataset: Dataset, parts: Split, count: int) -> tuple[Fold, ...]:
             break
         found.append(fold)
     return tuple(reversed(found))
+
+
+def _why_few(dataset: Dataset) -> str:
+    """What speaks against the bars where most of the minutes in their midst cannot be used."""
+    if len(dataset.rows) > (len(dataset.minutes) - LOOK_BACK) / 2:
+        return ""
+    return (
+        f". {1 - dataset.minutes.known.mean():.1%} of the minutes are unknown, and a row's look-back may hold "
+        f"{MAX_UNKNOWN:.0%} of such: where absent minutes only saw no trade, write them as rows of volume 0"
+    )
 
 
 def newest(dataset: Dataset, test_days: float) -> int:

@@ -110,13 +110,26 @@ def test_repeats_that_contradict_each_other_are_refused(tmp_path):
 
 
 def test_what_is_no_bars_is_refused(tmp_path):
-    with pytest.raises(UnreadableBarsError, match="no Parquet file"):
+    with pytest.raises(UnreadableBarsError, match="there is no Parquet file"):
         dataset.read(tmp_path)
     with pytest.raises(UnreadableBarsError, match="volume is missing"):
         dataset.read(write(tmp_path / "bars.parquet", volume=None))
     (tmp_path / "bars.parquet").write_text("start,open")
-    with pytest.raises(UnreadableBarsError, match="no readable Parquet"):
+    with pytest.raises(UnreadableBarsError, match=r"bars.parquet: no readable Parquet \(.*convert other files"):
         dataset.read(tmp_path / "bars.parquet")
+
+
+def test_a_source_of_the_files_own_means_nothing(tmp_path):
+    minutes, repairs = dataset.read(write(tmp_path / "bars.parquet", source=np.arange(200)))
+
+    assert minutes.known.all()
+    assert repairs == ()
+
+
+def test_volumes_may_be_counted_in_small_coins(tmp_path):
+    minutes, _ = dataset.read(write(tmp_path / "bars.parquet", volume=SMALL.volume * 1e8, buy_volume=None))
+
+    np.testing.assert_allclose(minutes.volume, SMALL.volume * 1e8)
 
 
 def moments(unit, zone=None, factor=1):
@@ -177,7 +190,7 @@ def test_what_cannot_be_is_left_out_and_said(tmp_path, changes, said, absent):
         ({"high": SMALL.low, "low": SMALL.high}, "rows the high or the low does not enclose"),
         ({"complete": pa.array(["yes"] * 200)}, "column complete holds string"),
         ({"buy_volume": pa.array(["x"] * 200)}, "column buy_volume holds string"),
-        ({"volume": pa.array(SMALL.volume + 1e12)}, "column volume holds numbers above 6e.07"),
+        ({"volume": pa.array(SMALL.volume + 1e16)}, "column volume holds numbers above 1e.15"),
         ({"trade_count": pa.array([1e30] * 200)}, "column trade_count holds numbers above"),
         ({"open": pa.array([Decimal(2**64)] * 200, pa.decimal128(38, 8))}, "column open holds numbers beyond"),
     ],

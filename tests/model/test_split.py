@@ -65,3 +65,12 @@ def test_too_little_data_is_said():
         split.split(short, split.newest(short, 3.0))
     with pytest.raises(TooLittleDataError, match="to validate on"):
         split.split(short, split.newest(short, 0.6))
+
+
+def test_a_market_whose_still_minutes_were_left_out_is_told_so():
+    patchy = dataset.build(walk(12_000, unknown=0.13))
+
+    with pytest.raises(
+        TooLittleDataError, match=r"1[23]\.\d% of the minutes are unknown.* write them as rows of volume 0"
+    ):
+        split.split(patchy, split.newest(patchy, 2.0))
