@@ -21,6 +21,7 @@ from btc.aws.models import NoArtefactError, download
 from btc.aws.state import StateTable
 from btc.aws.tables import BarTable, changed_bars
 from btc.bars import Bar
+from btc.baselines import TooFewMinutesError
 from btc.champions import Champion, unusable
 from btc.features import LOOK_BACK
 from btc.forecasts import Reason
@@ -65,7 +66,11 @@ def forecast(bar: Bar, now: int) -> list[bool]:
         calibration, minutes = gather(kept, bars, model, bar)
     else:
         minutes = Minutes.of_bars(bars.between(bar.market, bar.start - LOOK_BACK * MINUTE, bar.end))
-    made = serving.forecast(bar.market, minutes, model, calibration, reason)
+    try:
+        made = serving.forecast(bar.market, minutes, model, calibration, reason)
+    except TooFewMinutesError as error:  # more come by themselves; others of the batch need not wait for them
+        logger.warning("too little history", extra={"market": str(bar.market), "cause": str(error)})
+        return []
     if calibration:
         kept.keep(bar.market, calibration)
     table = ForecastTable(settings().forecasts_table, clients.dynamodb())

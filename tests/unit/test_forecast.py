@@ -179,6 +179,14 @@ def test_where_the_look_back_is_not_whole_the_baseline_is_served_and_says_so(
     assert {(each.baseline, each.baseline_reason) for each in made} == {(True, Reason.INCOMPLETE)}
 
 
+def test_where_not_even_a_baseline_has_history_enough_nothing_is_forecast_and_it_is_said(forecast, history, caplog):
+    made = forecast(store(Trades.of(BTC, list(history)[-200:])))
+
+    assert made == [None] * len(HORIZONS)
+    [said] = [each for each in caplog.records if each.message == "too little history"]
+    assert "a baseline needs 240" in said.cause
+
+
 def test_what_every_baseline_says_is_kept_beside_the_forecast(forecast, promote, history, tmp_path):
     promote(register(artefact(tmp_path, NOON), "model.tar.gz"))
     bar = store(history)
