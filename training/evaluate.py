@@ -176,7 +176,12 @@ def _trained(data: Dataset, parts: Split, beside: Sequence[Dataset], told: argpa
 
 def _told(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bars", type=Path, required=True, help="Parquet file or folder of minute bars")
+    parser.add_argument(
+        "--bars",
+        type=Path,
+        required=True,
+        help="Parquet file or folder of minute bars: start (UTC, or µs since 1970), open, high, low, close, volume",
+    )
     parser.add_argument("--train-until", required=True, help="the last date to learn from")
     parser.add_argument("--test-from", required=True, help="the first date to test on")
     parser.add_argument("--test-until", required=True, help="the last date to test on")

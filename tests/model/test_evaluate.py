@@ -161,7 +161,8 @@ def test_a_file_whose_bars_hold_the_next_minutes_price_stops_the_program_before_
 
 
 def test_a_result_too_good_to_be_true_stops_the_program_with_the_reason_and_no_figures(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(growth, "ETA", 0.15)  # there is much to learn: in fewer rounds
+    monkeypatch.setattr(growth, "ETA", 0.4)  # there is much to learn: in fewer rounds
+    monkeypatch.setattr(networks, "EPOCHS", 1)
     save(opening_with(walk(6 * 1440, seed=12), 60), str(tmp_path / "bars.parquet"))
     said = ended(arguments(tmp_path / "bars.parquet", tmp_path, train=4, test=(5, 5)), monkeypatch)
 
