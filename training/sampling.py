@@ -13,8 +13,8 @@ from optuna.trial import FrozenTrial
 class SeededTPE(BaseSampler):
     """TPE (Bergstra et al. 2011) whose chance in a trial depends on a seed and the trial's number alone.
 
-    A study that was stopped so goes on as it would have. Where trials grow at a time, what the later ones know still
-    depends on which of the others are done.
+    A study that was stopped between two trials goes on as it would have; what was broken off is not tried again. Where
+    trials grow at a time, what the later ones know depends on which of the others are done.
     """
 
     def __init__(self, seed: int) -> None:

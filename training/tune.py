@@ -31,6 +31,7 @@ from training.sampling import SeededTPE
 from training.split import Fold
 
 _SPENT: Final = "seconds"
+"""Under which a study keeps how long its heats have taken so far."""
 _JUDGED: Final = (TrialState.COMPLETE, TrialState.PRUNED)
 AT_ONCE: Final = 4
 """Trials that grow at a time at the most: each tries what those before it have taught, and more would know less."""
@@ -95,7 +96,7 @@ def tune(  # noqa: PLR0913 - what a search is told
         every[-1].weights(seed, threads, say),
         every[-1].fit.total,
         best.skill,
-        len(study.trials),
+        sum(trial.state in _JUDGED for trial in study.trials),
     )
 
 
@@ -156,10 +157,10 @@ class Search:
         finished = [trial for trial in study.trials if trial.state in _JUDGED]
         for trial in finished:
             observe(trial)
-        if not any(_plain(trial) for trial in finished):
+        measured = any(map(_plain, finished))
+        if not measured:
             study.enqueue_trial(dict(FIRST))
-        spent, showing = float(study.user_attrs.get(_SPENT, 0.0)) if finished else 0.0, Lock()
-        left = seconds - spent
+        spent, showing = float(study.user_attrs.get(_SPENT, 0.0)), Lock()
 
         def show(study: optuna.Study, trial: FrozenTrial) -> None:
             with showing:
@@ -168,8 +169,8 @@ class Search:
 
         study.optimize(
             self._heat,
-            n_trials=max(self._trials - len(finished), 0 if finished else 1),
-            timeout=max(left, 0.0) if finished else max(left, 1.0),
+            n_trials=max(self._trials - len(finished), 0 if measured else 1),
+            timeout=max(seconds - spent, 0.0 if measured else 1.0),
             n_jobs=workers,
             callbacks=[show],
         )

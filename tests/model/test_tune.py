@@ -5,6 +5,7 @@ import re
 import numpy as np
 import optuna
 import pytest
+from optuna.trial import TrialState
 
 from btc.baselines import empirical
 from btc.features import LOOK_BACK
@@ -137,6 +138,25 @@ def test_a_search_that_goes_on_has_only_the_time_that_is_left(tmp_path, monkeypa
         search.heats(250, "study", tune._storage(tmp_path))
 
     assert timeouts == [250, 150, 50, 0], "each trial takes 100 of them"
+
+
+@pytest.mark.parametrize("others", [[], [TrialState.PRUNED, TrialState.COMPLETE]], ids=["none", "others"])
+def test_a_search_whose_time_is_over_still_measures_the_plain_recipe(others, tmp_path, monkeypatch):
+    """As where a job was stopped while that was the last to grow."""
+    storage = tune._storage(tmp_path)
+    study = optuna.create_study(study_name="study", storage=storage, direction="maximize", sampler=SeededTPE(SEED))
+    study.set_user_attr(tune._SPENT, 1e6)
+    study.enqueue_trial(dict(tune.FIRST))
+    tune.suggested(study.ask())
+    for state in others:
+        trial = study.ask()
+        tune.suggested(trial)
+        study.tell(trial, 0.5 if state == TrialState.COMPLETE else None, state)
+    monkeypatch.setattr(Search, "_heat", lambda _, trial: tune.suggested(trial)["subsample"])
+    found = Search([], 2, seed=SEED, threads=1).heats(250, "study", storage)
+
+    [plain] = [trial for trial in found.trials if trial.state == TrialState.COMPLETE and tune._plain(trial)]
+    assert plain.value == tune.FIRST["subsample"]
 
 
 def test_what_a_trial_tries_depends_on_the_seed_and_its_number_alone():
