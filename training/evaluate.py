@@ -27,7 +27,6 @@ from btc import labels, models
 from btc.forecasts import HORIZONS, MEDIAN
 from btc.minutes import Floats, Ints
 from btc.models import Model
-from btc.paths import steps
 from btc.times import DAY, MINUTE, iso, parse_iso
 from training import baselines, dataset, fit, growth, insights, issue, leaks, measures, report, split, tracking, tune
 from training.baselines import Garch
@@ -48,13 +47,12 @@ def evaluate(
     Empirical baselines learn from `train`.
     """
     garch = Garch.fitted(data.minutes, train)
-    before, first = steps(np.log(data.minutes.close))[test], labels.returns(data.minutes, 1)[test]
+    last, first = measures.last_moves(data.minutes)[test], labels.returns(data.minutes, 1)[test]
     metrics, losses = {}, {}
     for horizon, predicted in quantiles.items():
         truth = labels.returns(data.minutes, horizon)[test]
         known = np.isfinite(truth)
-        median = predicted[known, MEDIAN]
-        later = first[known] if horizon > 1 else None
+        begun = first[known] if horizon > 1 else np.zeros(known.sum())
         others = baselines.quantiles(data, train, test, horizon, garch)
         lost = {
             name: np.where(known, BASIS_POINTS * pinball(truth, values), np.nan)
@@ -65,7 +63,7 @@ def evaluate(
             "rows": int(known.sum()),
             **measures.skills(lost, seed),
             **measures.shape(truth[known], predicted[known], data.scale[test][known], seed),
-            **measures.signs(truth[known], median, before=before[known], first=later, seed=seed),
+            **measures.signs(truth[known], predicted[known, MEDIAN], last=last[known], first=begun, seed=seed),
             "garch": asdict(garch),
         }
     return metrics, Losses(data.minutes.start[test] // MINUTE, losses)
@@ -93,7 +91,6 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
 def _run(told: argparse.Namespace, run: Watched) -> dict[str, Any]:
     began = time.monotonic()
     data = dataset.load(told.bars)
-    _said(data)
     start = data.minutes.start
     _say(f"{len(start)} minutes from {iso(int(start[0]))} to {iso(int(start[-1]))}, {len(data.rows)} of them usable")
     parts = split.split(
@@ -104,7 +101,9 @@ def _run(told: argparse.Namespace, run: Watched) -> dict[str, Any]:
     _refuse_stillness(data, parts)
     checked = leaks.refuse_leaks(data, parts, seed=told.seed, threads=told.threads)
     beside = [dataset.before(path, int(start[parts.calibrate[0]]) - split.EMBARGO * MINUTE) for path in told.pretrain]
-    repairs = [*data.repairs, *(repair for each in beside for repair in _said(each))]
+    repairs = [repair for each in (data, *beside) for repair in each.repairs]
+    for repair in repairs:
+        _say(f"repaired: {repair}")
     model = _trained(data, parts, beside, told, run)
     metrics, losses = evaluate(data, parts.learnt, parts.test, issue.issued(data, parts.test, model), told.seed)
     if reason := metrics[str(HORIZONS[0])]["garch"]["fallback"]:
@@ -128,13 +127,6 @@ def _run(told: argparse.Namespace, run: Watched) -> dict[str, Any]:
     }
     (told.out / "evaluation.json").write_text(json.dumps(figures, indent=1) + "\n")
     return figures
-
-
-def _said(data: Dataset) -> tuple[str, ...]:
-    """Its repairs, said."""
-    for repair in data.repairs:
-        _say(f"repaired: {repair}")
-    return data.repairs
 
 
 def _refuse_stillness(data: Dataset, parts: Split) -> None:

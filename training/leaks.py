@@ -18,7 +18,7 @@ from btc.heads import Heads, seen
 from btc.minutes import Floats, Ints, Minutes
 from btc.paths import steps
 from btc.times import DAY, MINUTE
-from training import split
+from training import measures, split
 from training.dataset import Dataset
 from training.growth import Laplace, Pinball, booster_params, grow, modes, quantised
 from training.losses import BLOCK, block_bootstrap, pinball
@@ -27,20 +27,24 @@ from training.split import EMBARGO, Fold, Split
 from training.views import View
 
 DIRECTION: Final[Mapping[int, float]] = {1: 0.62, 5: 0.56, 15: 0.57, 60: 0.58}
-"""A sign that is right more often, by horizon and beyond luck, is a leak: at one minute of all of it, further ahead of
-what comes after the first minute, in which the price only goes back to where it stands between bid and ask."""
+"""A sign of what comes after the first minute that is right more often, by horizon and beyond luck, is a leak; at one
+minute bid and ask are no secret."""
 BOUNCE: Final = 0.04
-"""How much more often than by betting on that return alone a sign may be right at one minute, where that is a lot."""
+"""How much more often than the reversal of the last move it may be right, where that is right as often: where many
+minutes see no trade, the price goes back to where it stands between bid and ask in later ones."""
+JUDGED: Final = frozenset({"rows", "direction_later", "reversal", "crps_skill", "crps_skill_low"})
+"""What `too_good` reads of a horizon's metrics."""
 SKILL: Final = 0.15
 """A CRPS skill against the best baseline that no market gives."""
 ROWS: Final = 20_000
 ROUNDS: Final = 20
 PROBES: Final = 50
 HIGHEST: Final[Mapping[str, float]] = {"shuffled": 0.01, "shifted": 0.01, "next_minute": 0.05}
-"""Skill that is honest, the last beside a line on the last minute's return."""
+"""Skill that is honest, the last beside a line on the last move."""
 _COMPARED: Final = 50_000
+_FEWEST: Final = 1_000
 _EARLY: Final = 0.05
-"""By how much a rank correlation is larger than another where that is no luck."""
+"""By how much more than luck volumes may go with the next minute's move rather than their own."""
 _CAUSES: Final = {
     "shuffled": "rows that are learnt from lie among those that are judged",
     "shifted": "features hold the prices of a day later",
@@ -99,11 +103,12 @@ def refuse_early_volume(minutes: Minutes) -> None:
     sizes, volume = np.abs(steps(np.log(minutes.close))), minutes.volume
     traded = np.flatnonzero(volume[:-1] > 0)
     traded = traded[:: 1 + len(traded) // _COMPARED]
-    if len(traded) < _COMPARED // 20:
+    if len(traded) < _FEWEST:
         return
     ranks, own, ahead = (np.argsort(np.argsort(each)) for each in (volume[traded], sizes[traded], sizes[traded + 1]))
     with_own, with_next = (float(np.corrcoef(ranks, each)[0, 1]) for each in (own, ahead))
-    if with_next > with_own + _EARLY:
+    luck = 3 * (2 / len(traded)) ** 0.5
+    if with_next > with_own + _EARLY + luck:
         raise LeakError(
             f"volumes go with the next minute's move ({with_next:.2f}) more than with their own minute's "
             f"({with_own:.2f}): they are a minute early, or prices a minute late"
@@ -132,18 +137,16 @@ def too_good(metrics: Mapping[str, Any]) -> list[str]:
     for name, measured in metrics.items():
         horizon = int(name)
         luck = 3 * 0.5 / max(measured["rows"] / horizon, 1) ** 0.5  # three standard errors of a coin
-        most, right, of = DIRECTION[horizon], measured.get("direction_later"), " after the first minute"
-        if right is None:
-            most, right, of = max(most, measured["reversal"] + BOUNCE), measured["direction"], ""
-        if right > most + luck:
-            found.append(f"at {horizon} min the direction{of} is right {right:.1%} of the time: a leak")
+        right = measured["direction_later"]
+        if right > max(DIRECTION[horizon], measured["reversal"] + BOUNCE) + luck:
+            found.append(f"at {horizon} min the direction is right {right:.1%} of the time: a leak")
         if measured["crps_skill_low"] > SKILL:
             found.append(f"at {horizon} min the skill is {measured['crps_skill']:.1%}: a leak")
     return found
 
 
 def refuse_too_good(metrics: Mapping[str, Any]) -> None:
-    """Raises LeakError where there is any."""
+    """Raises LeakError where `too_good` finds something."""
     if found := too_good(metrics):
         raise LeakError("; ".join(found))
 
@@ -154,8 +157,8 @@ def controls(data: Dataset, fold: Fold, *, seed: int, threads: int, horizon: int
     `shuffled` learns labels that were taken from elsewhere by blocks of BLOCK minutes, and is judged by them: only rows
     that lie among the judged ones tell which labels are where. `shifted` does so with labels of a day later: features
     tell how calm the market is, but not which way it will go, so that its median is judged. `next_minute` learns the
-    return of one minute as it is: bid and ask tell some of that, as a line on the last minute's return does, a feature
-    of the minute itself nearly all.
+    return of one minute as it is: bid and ask tell some of that, as a line on the last move does, a feature of the
+    minute itself nearly all.
     """
     judged = fold.validate[:ROWS]
     away = np.maximum(judged[0] - fold.fit, fold.fit - judged[-1])
@@ -194,20 +197,25 @@ def refuse_skilled_controls(found: Mapping[str, float]) -> None:
 
 
 def _bounced(data: Dataset, fit: Ints, judged: Ints) -> Floats:
-    """Scaled returns (n,) of the minutes to come by least squares on those before, which no feature is asked for."""
-    before = np.nan_to_num(steps(np.log(data.minutes.close)) / data.scale)
-    target = np.nan_to_num(data.targets[1][fit])
-    squares = float(before[fit] @ before[fit])
-    return np.asarray(float(before[fit] @ target) / squares * before[judged]) if squares else before[judged]
+    """Scaled returns (n,) of the minutes to come, as far as the price goes back: by least squares on the last moves,
+    which no feature is asked for.
+    """
+    moves, target = measures.last_moves(data.minutes) / data.scale, data.targets[1]
+    known = fit[np.isfinite(target[fit])]
+    squares = float(moves[known] @ moves[known])
+    slope = float(moves[known] @ target[known]) / squares if squares else 0.0
+    return np.asarray(min(slope, 0.0) * moves[judged])
 
 
 def _shuffled(labels: Floats, first: int, last: int, seed: int) -> Floats:
-    """In each block of BLOCK between two rows the labels (n,) of a place drawn there; NaN where no whole block is left.
+    """In each block of BLOCK between two rows the labels (n,) of another place there; NaN where no whole block is left.
 
     Places are of any minute of the hour: what the clock tells of a market must not go with the labels.
     """
     count = (last - first) // BLOCK
-    drawn = np.random.default_rng(seed).integers(first, last - BLOCK + 1, size=count)
+    places = last - first - BLOCK + 1
+    away = np.random.default_rng(seed).integers(BLOCK, places - BLOCK, size=count)
+    drawn = first + (BLOCK * np.arange(count) + away) % places
     mixed = np.full_like(labels, np.nan)
     mixed[first : first + count * BLOCK] = labels[drawn[:, None] + np.arange(BLOCK)].ravel()
     return mixed

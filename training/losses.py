@@ -49,9 +49,9 @@ def resampled(values: Floats, figure: Callable[[Floats], Floats], seed: int, blo
     Few blocks tell little of how much blocks differ, and a bootstrap takes it for the truth. So each figure's distance
     from that of the whole is stretched by chance, as Student's t is where the normal distribution's width is a guess.
     """
-    block = min(block, -(-len(values) // 2))
-    sums = np.add.reduceat(values, np.arange(0, len(values), block), axis=0)
-    count, source = len(sums), np.random.default_rng(seed)
+    count, source = max(2, round(len(values) / block)), np.random.default_rng(seed)
+    begins = np.linspace(0, len(values), count, endpoint=False).astype(int)  # equal blocks: a stub would count as one
+    sums = np.add.reduceat(values, begins, axis=0)
     drawn = source.integers(0, count, size=(RESAMPLES, count))
     places = drawn + count * np.arange(RESAMPLES)[:, None]
     times = np.bincount(places.ravel(), minlength=places.size).reshape(places.shape)

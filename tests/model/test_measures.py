@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from btc.forecasts import LEVELS, MEDIAN
+from btc.minutes import Minutes
+from btc.times import MINUTE
 from training import baselines, measures
 from training.losses import BLOCK, RESAMPLES, block_bootstrap, interval, resampled
 
@@ -69,23 +71,54 @@ def bouncing(rows=ROWS, spread=1.0, seed=6):
     return np.diff(side + 0.7 * source.normal(size=rows + 6).cumsum())
 
 
+def told_of(steps, horizon, median, last=None):
+    """The signs of forecasts for so many of these minutes ahead."""
+    truth = sum(steps[ahead : ROWS + ahead] for ahead in range(1, horizon + 1))
+    first = steps[1 : ROWS + 1] if horizon > 1 else np.zeros(ROWS)
+    return measures.signs(truth, median, last=steps[:ROWS] if last is None else last, first=first, seed=1)
+
+
 def test_what_bid_and_ask_tell_of_a_sign_is_told_apart():
     steps = bouncing()
-    before, first, truth = steps[:ROWS], steps[1 : ROWS + 1], sum(steps[ahead : ROWS + ahead] for ahead in range(1, 6))
-    next_minute = measures.signs(first, -before, before=before, first=None, seed=1)
-    told = measures.signs(truth, -before, before=before, first=first, seed=1)
+    near, far = (told_of(steps, horizon, -steps[:ROWS]) for horizon in (1, 5))
 
-    assert set(next_minute) == {"reversal"}
-    assert next_minute["reversal"] == pytest.approx((np.sign(first) != np.sign(before)).mean())
-    assert told["reversal"] > 0.55, "the price goes back"
-    assert told["direction_later_low"] < 0.5 < told["direction_later_high"], "and stays there"
+    assert (
+        near["direction_later"]
+        == near["reversal"]
+        == pytest.approx((np.sign(steps[1:]) != np.sign(steps[:-1])).mean(), abs=1e-3)
+    )
+    assert near["reversal_low"] > 0.55, "the price goes back"
+    assert far["direction_later_low"] < 0.5 < far["direction_later_high"], "and stays there"
+
+
+def test_where_many_minutes_see_no_trade_the_price_goes_back_in_later_ones():
+    source = np.random.default_rng(5)
+    traded = source.random(ROWS + 6) < 0.5
+    side = source.choice([-1.0, 1.0], size=ROWS + 6)
+    seen = side[np.maximum.accumulate(np.where(traded, np.arange(ROWS + 6), 0))]
+    steps = np.diff(seen, prepend=seen[0])
+    prices = np.exp(1e-4 * seen)
+    minutes = Minutes.of_columns(MINUTE * np.arange(ROWS + 6), *[prices] * 4, volume=traded.astype(float))
+    last = measures.last_moves(minutes)[:ROWS]
+    told = told_of(steps, 5, -last, last)
+
+    assert told["direction_later"] == told["reversal"] > 0.65
 
 
 def test_a_median_that_knows_what_comes_later_is_seen_to():
     first, later = np.random.default_rng(2).normal(size=(2, ROWS))
-    told = measures.signs(first + later, later, before=first, first=first, seed=1)
+    told = measures.signs(first + later, later, last=first, first=first, seed=1)
 
     assert told["direction_later"] == 1
+    assert told["reversal_low"] < 0.5 < told["reversal_high"]
+
+
+def test_the_last_move_is_that_of_the_last_minute_in_which_the_close_moved():
+    closes = np.array([5.0, 5.0, 6.0, 6.0, 6.0, 3.0])
+    moves = measures.last_moves(Minutes.of_columns(MINUTE * np.arange(6), *[closes] * 4, volume=np.ones(6)))
+
+    up, down = np.log(6 / 5), -0.25  # no return is beyond that
+    np.testing.assert_allclose(moves, [0, 0, up, up, up, down])
 
 
 def test_a_market_that_never_moved_has_a_coins_direction_and_no_skill():
@@ -112,6 +145,16 @@ def test_intervals_of_few_blocks_hold_as_often_as_they_say(count):
         held += low < 5 < high
 
     assert 0.9 < held / 400 < 0.985
+
+
+def test_a_stub_at_the_end_is_no_block_of_its_own():
+    source, held = np.random.default_rng(3), 0
+    for seed in range(400):
+        rows = np.append(np.repeat(5 + source.normal(size=2), BLOCK), 5.0)
+        low, high = interval(resampled(rows[:, None], mean_of(rows.size / BLOCK), seed))
+        held += low < 5 < high
+
+    assert held / 400 > 0.92
 
 
 def test_a_single_block_is_halved_for_one_tells_nothing_of_how_blocks_differ():
