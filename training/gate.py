@@ -5,7 +5,7 @@
 
 writes decision.json, metrics.json and model_card.json. A rejection is a result, not a failure: the exit status is 0
 with either. Candidate and champion are weighed as they would be served: calibrated by what became of each one's own
-earlier forecasts.
+earlier forecasts. They are weighed on the rows that are new to the champion, which half of the test must be.
 """
 
 import argparse
@@ -136,6 +136,8 @@ def _skill(by_horizon: Mapping[int, Mapping[str, Floats]], rival: str, seed: int
 
 def _suspicions(metrics: Mapping[str, Any]) -> list[str]:
     """What speaks against the candidate whatever its mean: one horizon worse, intervals that do not hold, a leak."""
+    if not all(set(measured) >= leaks.JUDGED for measured in metrics.values()):
+        return [f"its metrics do not tell {', '.join(sorted(leaks.JUDGED))}: train anew"]
     faults = []
     for name, measured in metrics.items():
         horizon, covered = int(name), measured["coverage_90"]

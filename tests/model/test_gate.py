@@ -116,6 +116,32 @@ def test_a_champion_that_has_learnt_from_the_tests_rows_is_no_measure_and_nothin
     assert "rows are new to it" in decision.reasons[0]
 
 
+def test_a_champion_that_has_learnt_from_most_of_the_tests_rows_is_no_measure(run, data, monkeypatch):
+    monkeypatch.setattr(gate, "FEWEST", 60)
+    evidence = evidence_of(run, 0.97)
+    share = {}
+    for new in (0.4, 0.6):
+        until = int(evidence.rows[-int(new * len(evidence.rows))]) * MINUTE
+        learnt = Model({**run.model.description, "trained_until": iso(until)}, run.model.heads)
+        decision = gate.decide(model_with(run), evidence, Champion.on(evidence, data, learnt))
+        share[new] = any("rows are new to it" in reason for reason in decision.reasons)
+
+    assert share == {0.4: True, 0.6: False}
+
+
+def test_a_candidate_whose_metrics_are_of_an_older_training_is_rejected_in_words(run):
+    metrics = {
+        horizon: {name: value for name, value in values.items() if name != "reversal"}
+        for horizon, values in model_with(run).description["metrics"].items()
+    }
+    decision = gate.decide(
+        Model({**run.model.description, "metrics": metrics}, run.model.heads), evidence_of(run, 0.97), None
+    )
+
+    assert not decision.approved
+    assert "train anew" in decision.reasons[-1]
+
+
 def test_evidence_of_another_run_is_refused(run, data):
     evidence = publish.read_evidence(run.model_dir)
     with pytest.raises(ModelError, match="another run"):
@@ -126,7 +152,7 @@ def test_evidence_of_another_run_is_refused(run, data):
     ("metrics", "said"),
     [
         ({"coverage_90": 0.6}, "covers 60"),
-        ({"direction_later": 0.75, "rows": 9000}, "at 60 min the direction after the first minute is right 75"),
+        ({"direction_later": 0.75, "rows": 9000}, "at 60 min the direction is right 75"),
         ({"crps_skill": 0.3, "crps_skill_low": 0.2}, "at 1 min the skill is 30"),
         ({"crps_skill": -0.05, "crps_skill_high": -0.01}, "at 60 min worse than"),
     ],
