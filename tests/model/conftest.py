@@ -19,7 +19,7 @@ from training.losses import Losses
 from training.split import Split
 
 ROOT = Path(__file__).parents[2]
-TEST_DAYS = 0.7
+TEST_DAYS = 1.5
 PATIENCE, ETA = 8, 0.08
 HIDDEN, LEAST_STEPS = (64, 32), 1_000
 """In the place of those of `growth` and `networks`: a few trees and a small network tell as much where nothing is told
@@ -60,7 +60,7 @@ def hasty() -> Iterator[None]:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("training")
     bars, archive = folder / "bars.parquet", folder / "model.tar.gz"
-    save(walk(8_600, seed=11, unknown=0.01), str(bars))
+    save(walk(9_800, seed=11, unknown=0.01), str(bars))
     told = {
         "--bars": bars,
         "--model-dir": folder / "model",

@@ -11,6 +11,8 @@ from btc import serving
 from btc.forecasts import HORIZONS, LEVELS
 from btc.models import Model
 from btc.serving import Calibration
+from btc.times import DAY
+from tests.model.conftest import TEST_DAYS
 from tests.unit.market import BTC
 from training import baselines, dataset, issue, losses, publish, train, tune
 from training.mlflow_runs import EXPERIMENT
@@ -47,7 +49,8 @@ def test_the_evidence_is_what_the_metrics_come_from(run):
         assert np.isfinite(lost).sum() == measured[str(horizon)]["rows"]
 
 
-def test_the_model_serves_what_the_test_saw(run):
+def test_the_model_serves_what_the_test_saw(run, monkeypatch):
+    monkeypatch.setattr(serving, "CATCH_UP", 2 * DAY)  # no bar was served since the training
     data = dataset.load(run.bars)
     row = int(data.rows[-1])
     minutes = data.minutes[: row + 1]
@@ -62,7 +65,7 @@ def test_the_model_serves_what_the_test_saw(run):
 
 def test_the_same_run_gives_the_same_model(run, tmp_path):
     told = ["--bars", str(run.bars), "--model-dir", str(tmp_path / "m"), "--output-dir", str(tmp_path / "o")]
-    again = train.main([*told, "--trials", "1", "--test-days", "0.7", "--threads", "1"])
+    again = train.main([*told, "--trials", "1", "--test-days", str(TEST_DAYS), "--threads", "1"])
 
     assert again.version == run.model.version
 
@@ -71,7 +74,9 @@ def test_an_interrupted_study_goes_on_where_it_stopped(run, tmp_path, capsys, mo
     checkpoints = run.model_dir.parent / "checkpoints"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     told = ["--bars", str(run.bars), "--model-dir", str(tmp_path / "m"), "--output-dir", str(tmp_path / "o")]
-    train.main([*told, "--trials", "1", "--test-days", "0.7", "--threads", "1", "--checkpoints", str(checkpoints)])
+    train.main(
+        [*told, "--trials", "1", "--test-days", str(TEST_DAYS), "--threads", "1", "--checkpoints", str(checkpoints)]
+    )
 
     assert " rounds, " not in capsys.readouterr().out  # no booster grew again
     study = optuna.load_study(study_name=None, storage=tune._storage(checkpoints))
