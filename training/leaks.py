@@ -26,12 +26,11 @@ from training.plain import shape
 from training.split import EMBARGO, Fold, Split
 from training.views import View
 
-DIRECTION: Final[Mapping[int, float]] = {1: 0.62, 5: 0.56, 15: 0.57, 60: 0.58}
+DIRECTION: Final[Mapping[int, float]] = {1: 0.7, 5: 0.56, 15: 0.57, 60: 0.58}
 """A sign of what comes after the first minute that is right more often, by horizon and beyond luck, is a leak; at one
-minute bid and ask are no secret."""
-BOUNCE: Final = 0.04
-"""How much more often than the reversal of the last move it may be right, where that is right as often: where many
-minutes see no trade, the price goes back to where it stands between bid and ask in later ones."""
+minute bid and ask are no secret, the less the fewer minutes move the price."""
+BEYOND: Final = 0.04
+"""How much more often it may be right than a bet on the last move, where that is right as often."""
 JUDGED: Final = frozenset({"rows", "direction_later", "reversal", "crps_skill", "crps_skill_low"})
 """What `too_good` reads of a horizon's metrics."""
 SKILL: Final = 0.15
@@ -137,8 +136,10 @@ def too_good(metrics: Mapping[str, Any]) -> list[str]:
     for name, measured in metrics.items():
         horizon = int(name)
         luck = 3 * 0.5 / max(measured["rows"] / horizon, 1) ** 0.5  # three standard errors of a coin
-        right = measured["direction_later"]
-        if right > max(DIRECTION[horizon], measured["reversal"] + BOUNCE) + luck:
+        right, turned = measured["direction_later"], measured["reversal"]
+        # That the next minute goes on as the last did may itself be the leak.
+        bet = turned if horizon == 1 else max(turned, 1 - turned)
+        if right > max(DIRECTION[horizon], bet + BEYOND) + luck:
             found.append(f"at {horizon} min the direction is right {right:.1%} of the time: a leak")
         if measured["crps_skill_low"] > SKILL:
             found.append(f"at {horizon} min the skill is {measured['crps_skill']:.1%}: a leak")

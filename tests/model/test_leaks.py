@@ -19,7 +19,7 @@ PARTS = split.split(DATA, split.newest(DATA, 2.0))
 START = DATA.minutes.start
 HONEST = {
     "direction_later": 0.545,
-    "reversal": 0.54,
+    "reversal": 0.52,
     "crps_skill": 0.03,
     "crps_skill_low": 0.02,
     "rows": 240_000,
@@ -60,11 +60,15 @@ def test_a_model_that_reads_a_feature_of_the_future_is_too_good(horizon):
 
 
 def test_a_sign_may_be_as_right_as_bid_and_ask_make_it():
-    bouncing = {**HONEST, "direction_later": 0.66, "reversal": 0.64}
+    bouncing = {**HONEST, "direction_later": 0.76, "reversal": 0.74}
     leaks.refuse_too_good({"1": bouncing, "5": bouncing})
+    going_on = {**bouncing, "reversal": 0.26}
+    leaks.refuse_too_good({"5": going_on})
 
-    with pytest.raises(LeakError, match="at 1 min the direction is right 66"):
-        leaks.refuse_too_good({"1": {**bouncing, "reversal": 0.36}})
+    with pytest.raises(LeakError, match="at 1 min the direction is right 76"):
+        leaks.refuse_too_good({"1": going_on})
+    with pytest.raises(LeakError, match="at 5 min the direction is right 76"):
+        leaks.refuse_too_good({"5": {**bouncing, "reversal": 0.6}})
 
 
 @pytest.mark.parametrize("unseen", [0.0, 0.5])
