@@ -56,6 +56,19 @@ def test_it_computes_what_its_layers_say(net, rows):
     np.testing.assert_allclose(net.outputs(rows), expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("pieces", [1, 6])
+def test_features_are_bent_as_interpolation_bends_each(odd_rows, pieces):
+    source = np.random.default_rng(5)
+    knots, heights = (np.sort(source.normal(size=(12, pieces + 1)), axis=1) for _ in range(2))
+    knots[4] = heights[4] = 0.5  # a feature that does not vary
+    rows = odd_rows.copy()
+    rows[: pieces + 1] = knots.T
+    columns = [np.interp(*column) for column in zip(rows.T, knots, heights, strict=True)]
+
+    expected = np.nan_to_num(np.stack(columns, axis=1).astype(np.float32))
+    np.testing.assert_array_equal(Bends(knots, heights).of(rows), expected)
+
+
 def test_an_unknown_feature_stands_at_0_and_a_far_one_no_further_than_was_learnt(net, rows):
     unknown, central, far, further = (rows[:1].copy() for _ in range(4))
     at_0 = np.interp(0.0, net.bends.heights[5], net.bends.knots[5])

@@ -22,9 +22,24 @@ class Bends(NamedTuple):
     def of(self, rows: npt.NDArray[Any]) -> Singles:
         """Features (n, features), bent."""
         found = np.empty(rows.shape, dtype=np.float32)
-        for column, (knots, heights) in enumerate(zip(*self, strict=True)):
-            found[:, column] = np.interp(rows[:, column], knots, heights)
+        if self.knots.shape[1] == 2:
+            self._ramp(rows, found)
+        else:
+            for column, (knots, heights) in enumerate(zip(*self, strict=True)):
+                found[:, column] = np.interp(rows[:, column], knots, heights)
         return np.nan_to_num(found, copy=False)
+
+    def _ramp(self, rows: npt.NDArray[Any], out: Singles) -> None:
+        """What np.interp says where there is one piece a feature: all features at once, for a call costs more."""
+        (low, high), (floor, ceiling) = self.knots.T, self.heights.T
+        width = high - low
+        values = np.clip(rows, low, high, dtype=np.float64)
+        topped = values >= high
+        values -= low
+        values *= np.divide(ceiling - floor, width, out=np.zeros_like(width), where=width > 0)
+        values += floor
+        np.copyto(values, ceiling, where=topped)
+        out[...] = values
 
 
 class Layer(NamedTuple):
