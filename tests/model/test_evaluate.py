@@ -44,6 +44,15 @@ def arguments(bars, out, *, train=6, test=(7, 8), more=()):
     return [*(str(word) for pair in told.items() for word in pair), *map(str, more)]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def hastier():
+    """What is told here of figures is told of any model's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(growth, "ETA", 0.3)
+        patch.setattr(networks, "EPOCHS", 1)
+        yield
+
+
 @pytest.fixture(scope="module")
 def bars(tmp_path_factory):
     path = tmp_path_factory.mktemp("bars") / "bars.parquet"
@@ -162,8 +171,6 @@ def test_a_file_whose_bars_hold_the_next_minutes_price_stops_the_program_before_
 
 
 def test_a_result_too_good_to_be_true_stops_the_program_with_the_reason_and_no_figures(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(growth, "ETA", 0.4)  # there is much to learn: in fewer rounds
-    monkeypatch.setattr(networks, "EPOCHS", 1)
     save(opening_with(walk(6 * 1440, seed=12), 60), str(tmp_path / "bars.parquet"))
     said = ended(arguments(tmp_path / "bars.parquet", tmp_path, train=4, test=(5, 5)), monkeypatch)
 
@@ -172,9 +179,7 @@ def test_a_result_too_good_to_be_true_stops_the_program_with_the_reason_and_no_f
     assert "crps_skill" not in capsys.readouterr().out
 
 
-def test_recorded_minutes_are_forecast_honestly(market_data, tmp_path, monkeypatch):
-    monkeypatch.setattr(growth, "ETA", 0.2)
-    monkeypatch.setattr(networks, "EPOCHS", 2)
+def test_recorded_minutes_are_forecast_honestly(market_data, tmp_path):
     minutes, _ = dataset.read(market_data / "bars")
     save(minutes[-(15 * 1440) :], str(tmp_path / "bars.parquet"))
     last = int(minutes.start[-1]) // DAY
