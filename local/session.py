@@ -57,7 +57,7 @@ class Options:
     ingest: Mapping[str, str] = field(default_factory=dict)
     """What the ingest task is told in place of what its container is."""
     parameters: Mapping[str, str] = field(
-        default_factory=lambda: {"Trials": "2", "TestDays": "3", "TrainSeconds": "20"}
+        default_factory=lambda: {"Trials": "2", "TestDays": "2", "TrainSeconds": "20"}
     )
     trackers: Mapping[str, str] = field(default_factory=dict)
     """The variables by which training/tracking.py is told where to keep trainings."""
