@@ -105,7 +105,7 @@ def folds(dataset: Dataset, parts: Split, count: int) -> tuple[Fold, ...]:
 
 def _why_few(dataset: Dataset) -> str:
     """What speaks against the bars where most of the minutes in their midst cannot be used."""
-    if len(dataset.rows) > (len(dataset.minutes) - LOOK_BACK) / 2:
+    if len(dataset.rows) >= (len(dataset.minutes) - LOOK_BACK) / 2:
         return ""
     return (
         f". {1 - dataset.minutes.known.mean():.1%} of the minutes are unknown, and a row's look-back may hold "
