@@ -4,14 +4,15 @@ A number in a name is a window in minutes.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from itertools import repeat
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from btc.paths import LARGEST_RETURN, LOOK_BACK, SMALLEST, Group, Path
 from btc.units import UNIT
-from btc.windows import Block, Column, over, sums, widened
+from btc.windows import Block, Column, divided, over, widened
 
 _VOLUMES: Final = (1, 2, 5, 15, 60, 240)
 _SIDES: Final = (1, 3, 5, 15, 60, 240)
@@ -27,36 +28,39 @@ Truths = npt.NDArray[np.bool_]
 def _volumes(path: Path, out: Block) -> None:
     """Volume against its mean over the day; the share of it in rising minutes, and in closes near the high (-1 … 1)."""
     _against_day(path, path.volumes, _VOLUMES, out[: len(_VOLUMES)])
-    volume = path.minutes.volume.astype(np.float32)
-    inside = (2 * path.close - path.high - path.low).astype(np.float32)
+    inside = path.below - path.above
     inside /= np.maximum(path.spread, SMALLEST)
-    inside *= volume
-    volume *= np.sign(path.steps)
-    rising, closing = out[len(_VOLUMES) :: 2], out[len(_VOLUMES) + 1 :: 2]
-    sums(volume, _SIDES, rising)
-    sums(inside, _SIDES, closing)
+    inside *= path.volume
+    volume = np.sign(path.steps)
+    volume *= path.volume
     whole = _whole(path, path.volumes, _SIDES)
-    rising /= whole
-    closing /= whole
+    divided(widened(volume, _SIDES, np.add), _SIDES, whole, out[len(_VOLUMES) :: 2])
+    divided(widened(inside, _SIDES, np.add), _SIDES, whole, out[len(_VOLUMES) + 1 :: 2])
 
 
 def _means(path: Path, out: Block) -> None:
     """How far the close lies from the window's volume-weighted and plain mean price; 0 without volume."""
     from_vwap, from_mean = out[0::2], out[1::2]
-    typical = path.high + path.low
-    typical += path.close
-    typical /= 3
-    close = path.last(path.close)
-    plain, weighted = (widened(each, _MEANS, np.add) for each in (typical, typical * path.minutes.volume))
-    for number, minutes in enumerate(_MEANS):
-        away = close * path.last(path.volumes[minutes])
-        from_vwap[number] = np.subtract(away, path.last(weighted[minutes]), out=away)
-        np.multiply(close, minutes, out=away)
-        from_mean[number] = np.subtract(away, path.last(plain[minutes]), out=away)
-    from_vwap /= _whole(path, path.volumes, _MEANS)
+    typical = path.below - path.above
+    typical *= np.float32(1 / 3)
+    path.distances(path.seen(typical, _MEANS, np.add, _moved), _MEANS, from_mean)
     from_mean *= over(_MEANS, 1.0)
-    path.distances(_MEANS, from_vwap)
-    path.distances(_MEANS, from_mean)
+
+    def weighed(distances: Column, move: Column, span: int) -> Column:
+        """Sums of volume times distance: the volume of the windows goes along."""
+        moved: Column = move * path.volumes[span][: len(move)]
+        moved += distances
+        return moved
+
+    path.distances(path.seen(typical * path.volume, _MEANS, np.add, weighed), _MEANS, from_vwap)
+    for number, whole in enumerate(_whole(path, path.volumes, _MEANS)):
+        from_vwap[number] /= whole
+
+
+def _moved(distances: Column, move: Column, span: int) -> Column:
+    moved: Column = move * np.float32(span)
+    moved += distances
+    return moved
 
 
 def _flows(path: Path, out: Block) -> None:
@@ -79,15 +83,15 @@ def _trades(path: Path, out: Block) -> None:
 
 
 def _imbalances(path: Path, out: Block) -> None:
-    bought, volume = (column.astype(np.float32) for column in (path.minutes.buy_volume, path.minutes.volume))
+    bought, volume = path.minutes.buy_volume.astype(np.float32), path.volume
     unrecorded = np.isnan(bought)
     if unrecorded.all():
         out[:] = np.nan
         return
     bought *= 2
     bought -= volume
-    sums(_without(bought, unrecorded), _FLOWS, out)
-    out /= _whole(path, widened(_without(volume, unrecorded), _FLOWS, np.add), _FLOWS)
+    whole = _whole(path, widened(_without(volume, unrecorded), _FLOWS, np.add), _FLOWS)
+    divided(widened(_without(bought, unrecorded), _FLOWS, np.add), _FLOWS, whole, out)
     _mask(path, out, unrecorded, _FLOWS)
 
 
@@ -101,8 +105,7 @@ def _ticks(path: Path, out: Block) -> None:
     smallest = np.abs(path.steps)
     np.copyto(smallest, np.float32(LARGEST_RETURN), where=smallest == 0)
     ticks = widened(smallest, _TICKS, np.minimum)
-    for number, minutes in enumerate(_TICKS):
-        np.divide(path.last(ticks[minutes]), path.scale, out=out[number])
+    divided(ticks, _TICKS, repeat(path.scale), out)
     np.minimum(out, np.float32(3), out=out)
     out += np.float32(1e-4)
     np.log(out, out=out)
@@ -116,16 +119,12 @@ def _rests(path: Path, out: Block) -> None:
 
 def _shares(true: Truths, spans: tuple[int, ...], out: Block) -> None:
     """Of the minutes of windows."""
-    sums(true.astype(np.uint16), spans, out)
-    out *= over(spans, 1.0)
+    divided(widened(true.astype(np.uint16), spans, np.add), spans, map(np.float32, spans), out)
 
 
-def _whole(path: Path, volumes: Mapping[int, npt.NDArray[Any]], spans: tuple[int, ...]) -> Block:
-    """Volume (len(spans), rows) over windows, to divide by: at least its smallest unit."""
-    whole = np.empty((len(spans), path.rows), dtype=np.float32)
-    for number, span in enumerate(spans):
-        whole[number] = path.last(volumes[span])
-    return np.maximum(whole, np.float32(1 / UNIT), out=whole)
+def _whole(path: Path, volumes: Mapping[int, Column], spans: tuple[int, ...]) -> list[Column]:
+    """Volume (rows,) over windows, to divide by: at least its smallest unit."""
+    return [np.maximum(path.last(volumes[span]), np.float32(1 / UNIT)) for span in spans]
 
 
 def _without(values: Column, unknown: Truths) -> Column:
@@ -141,15 +140,12 @@ def _mask(path: Path, out: Block, unknown: Truths, spans: tuple[int, ...]) -> No
             out[number, path.last(nowhere[span])] = np.nan
 
 
-def _against_day(path: Path, amount: Mapping[int, npt.NDArray[Any]], spans: tuple[int, ...], out: Block) -> None:
+def _against_day(path: Path, amount: Mapping[int, Column], spans: tuple[int, ...], out: Block) -> None:
     """Log of the windows' means over the day's, softened so that an empty window stays finite; 0 on an empty day."""
-    day = path.last(amount[LOOK_BACK]).astype(np.float32)
+    day = path.last(amount[LOOK_BACK])
     empty = day == 0
-    day[empty] = 1
-    for number, span in enumerate(spans):
-        out[number] = path.last(amount[span])
+    divided(amount, spans, repeat(np.where(empty, np.float32(1), day)), out)
     out *= over(spans, float(LOOK_BACK))
-    out /= day
     out += np.float32(0.01)
     out[:, empty] = 1
     np.log(out, out=out)

@@ -6,6 +6,7 @@ alone, equals the row of the training matrix bit for bit. `btc.signals` tells th
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from threading import Semaphore
 from typing import Final
 
 import numpy as np
@@ -35,24 +36,30 @@ def matrix(minutes: Minutes, threads: int = 1) -> npt.NDArray[np.float32]:
     rows = np.empty((len(minutes), len(NAMES)), dtype=np.float32)
     rows[:LOOK_BACK] = np.nan
     blocks = range(LOOK_BACK, len(minutes), _BLOCK)
+    makers = Semaphore(max(1, threads // 2))
     if threads == 1 or len(blocks) == 1:
-        _fill(minutes, rows, blocks)
+        _fill(minutes, rows, blocks, makers)
         return rows
     with ThreadPoolExecutor(threads) as pool:
-        for part in [pool.submit(_fill, minutes, rows, blocks[first::threads]) for first in range(threads)]:
+        for part in [pool.submit(_fill, minutes, rows, blocks[first::threads], makers) for first in range(threads)]:
             part.result()
     return rows
 
 
-def _fill(minutes: Minutes, rows: npt.NDArray[np.float32], blocks: range) -> None:
-    """The rows of the blocks that begin there: a row needs its look-back only, a block stays in the cache."""
+def _fill(minutes: Minutes, rows: npt.NDArray[np.float32], blocks: range, makers: Semaphore) -> None:
+    """The rows of the blocks that begin there: a row needs its look-back only, a block stays in the cache.
+
+    Columns are made by many short calls, which wait for each other's interpreter, and become rows by one long one,
+    which does not: so half of the threads make columns while the others turn theirs.
+    """
     buffer = np.empty((len(_GROUPED), min(max(0, len(minutes) - LOOK_BACK), _BLOCK) + _APART), dtype=np.float32)
     for first in blocks:
-        path = Path.of(minutes[first - LOOK_BACK : first + _BLOCK])
-        block, done = buffer[:, : path.rows], 0
-        for names, fill in _GROUPS:
-            fill(path, block[done : done + len(names)])
-            done += len(names)
+        with makers:
+            path = Path.of(minutes[first - LOOK_BACK : first + _BLOCK])
+            block, done = buffer[:, : path.rows], 0
+            for names, fill in _GROUPS:
+                fill(path, block[done : done + len(names)])
+                done += len(names)
         rows[first : first + _BLOCK, :done] = block.T
         rhythms.fill(int(minutes.start[first]), rows[first : first + _BLOCK, done:])
 

@@ -1,7 +1,8 @@
 """A market's price path, in the pieces that many features are made of."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 
 from btc import windows
 from btc.minutes import Floats, Minutes
-from btc.windows import Block, Column, mean_square, over, square_prefix, widened
+from btc.windows import Block, Column, divided, joins, mean_square, over, square_prefix, widened
 
 LOOK_BACK: Final = 1440
 """Minutes before its own that a row is computed from."""
@@ -24,28 +25,40 @@ _SCALE: Final = ((5, 0.15), (15, 0.2), (60, 0.3), (240, 0.2), (1440, 0.15))
 """(minutes, weight) of the realised variances in `scale_variance`: a HAR model (Corsi 2009), weights fixed."""
 _VARIANCES: Final = (2, 5, 10, 15, 30, 60, 120, 240, 480, 1200, 1440)
 _VOLUMES: Final = (2, 3, 5, 15, 60, 240, 1440)
+_RETURNS: Final = (1, 2, 3, 4, 5, 7, 10, 15, 30, 60, 120, 240, 480, 960, 1440)
 _SOFT: Final = np.float32(0.01)
 """Share of the scale added to each variance before its logarithm: a still window is told apart no further."""
+
+Shift = Callable[[Column, Column, int], Column]
+"""What windows (m,) tell of their last close, told of a later one: their values, the log returns from the one close to
+the other, and the windows' minutes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Path:
-    """What many columns are made of: columns (n,) of all minutes, and columns (rows,) of those with a look-back."""
+    """What many columns are made of: columns (n,) of all minutes, and columns (rows,) of those with a look-back.
+
+    Prices are log distances from the close of their own minute: those keep their digits in float32, prices do not.
+    """
 
     minutes: Minutes
     rows: int
-    open: Floats
-    """Logarithms (n,), as are the other prices."""
-    high: Floats
-    low: Floats
-    close: Floats
+    above: Column
+    """The high above the close."""
+    below: Column
+    """The low below the close."""
+    body: Column
+    """The close above the open."""
     spread: Column
     """The high above the low."""
     steps: Column
     """Log returns (n,) of each minute's close on the one before, clipped; 0 for the first."""
+    returns: dict[int, Column]
+    """Log returns over windows of _RETURNS minutes, unclipped; see `widened`."""
     squares: dict[int, Column]
-    """Sums of squared `steps` over windows of _VARIANCES minutes; see `widened`."""
-    volumes: dict[int, Floats]
+    """Sums of squared `steps` over windows of _VARIANCES minutes."""
+    volume: Column
+    volumes: dict[int, Column]
     """Sums of the volume over windows of _VOLUMES minutes."""
     scale_variance: Column
     """Causal variance (rows,) of the log return per minute; see the function of that name."""
@@ -53,9 +66,16 @@ class Path:
 
     @classmethod
     def of(cls, minutes: Minutes) -> "Path":
-        opened, high, low, close = (np.log(each) for each in (minutes.open, minutes.high, minutes.low, minutes.close))
-        moves = steps(close).astype(np.float32)
-        squares = widened(moves * moves, _VARIANCES, np.add)
+        close = np.log(minutes.close)
+        above, below, body = (np.empty(len(minutes), dtype=np.float32) for _ in range(3))
+        np.subtract(np.log(minutes.high), close, out=above, casting="same_kind")
+        np.subtract(close, np.log(minutes.low), out=below, casting="same_kind")
+        np.subtract(close, np.log(minutes.open), out=body, casting="same_kind")
+        moves = np.zeros(len(minutes), dtype=np.float32)
+        np.subtract(close[1:], close[:-1], out=moves[1:], casting="same_kind")
+        clipped = clip(moves)
+        squares = widened(clipped * clipped, _VARIANCES, np.add)
+        volume = minutes.volume.astype(np.float32)
         rows = max(0, len(minutes) - LOOK_BACK)
         variance = np.full(rows, VARIANCE_FLOOR, dtype=np.float32)
         for span, weight in _SCALE:
@@ -63,14 +83,15 @@ class Path:
         return cls(
             minutes=minutes,
             rows=rows,
-            open=opened,
-            high=high,
-            low=low,
-            close=close,
-            spread=(high - low).astype(np.float32),
-            steps=moves,
+            above=above,
+            below=below,
+            body=body,
+            spread=above + below,
+            steps=clipped,
+            returns=widened(moves, _RETURNS, np.add),
             squares=squares,
-            volumes=widened(minutes.volume, _VOLUMES, np.add),
+            volume=volume,
+            volumes=widened(volume, _VOLUMES, np.add),
             scale_variance=variance,
             scale=np.sqrt(variance),
         )
@@ -79,22 +100,33 @@ class Path:
         """The rows with a look-back of a column that ends with the last minute."""
         return windows.last(column, self.rows)
 
-    def levels(self, out: Block) -> None:
-        """`out`, variances: half their logarithms in units of the scale's."""
-        out /= self.scale_variance
+    def seen(self, values: Column, spans: tuple[int, ...], join: np.ufunc, shift: Shift) -> dict[int, Column]:
+        """As `widened`, of `values` (n,) that tell of their minute's close, seen from each window's last close."""
+        held = {1: values}
+        for later, earlier in joins(spans):
+            whole = len(values) - later - earlier + 1
+            moved = shift(held[earlier][:whole], self.returns[later][earlier:], earlier)
+            held[later + earlier] = join(held[later][earlier:], moved, out=moved)
+        return held
+
+    def levels(self, held: Mapping[int, Column], spans: tuple[int, ...], out: Block, unit: float = 1.0) -> None:
+        """Into `out`, sums of variances by span: half the logarithms of their means, in units of the scale's."""
+        divided(held, spans, repeat(self.scale_variance), out)
+        out *= over(spans, unit)
         out += _SOFT
         np.log(out, out=out)
         out *= np.float32(0.5)
 
-    def sizes(self, out: Block, softened: float) -> None:
-        """`out`, sizes of moves: their logarithms in units of the scale."""
-        out /= self.scale
+    def sizes(self, held: Mapping[int, Column], spans: tuple[int, ...], out: Block, softened: float) -> None:
+        """Into `out`, sums of the sizes of moves by span: the logarithms of their means, in units of the scale."""
+        divided(held, spans, repeat(self.scale), out)
+        out *= over(spans, 1.0)
         out += np.float32(softened)
         np.log(out, out=out)
 
-    def distances(self, spans: tuple[int, ...], out: Block) -> None:
-        """`out`, log price distances: in units of the scale over each span."""
-        out /= self.scale
+    def distances(self, held: Mapping[int, Column], spans: tuple[int, ...], out: Block) -> None:
+        """Into `out`, log price distances by span: in units of the scale over each span."""
+        divided(held, spans, repeat(self.scale), out)
         out *= over(spans, 1.0, 0.5)
 
 
@@ -113,6 +145,11 @@ def scale_variance(minutes: Minutes) -> Floats:
     for span, weight in _SCALE:
         variance += weight * mean_square(squares, span)
     return variance
+
+
+def clip(moves: Column) -> Column:
+    """Log distances, none beyond LARGEST_RETURN."""
+    return np.clip(moves, np.float32(-LARGEST_RETURN), np.float32(LARGEST_RETURN))
 
 
 def steps(close: Floats) -> Floats:

@@ -3,13 +3,13 @@
 A number in a name is a window in minutes.
 """
 
-from collections.abc import Mapping
+from itertools import repeat
 from typing import Final
 
 import numpy as np
 
-from btc.paths import LARGEST_RETURN, LOOK_BACK, SMALLEST, VARIANCE_FLOOR, Group, Path
-from btc.windows import Block, Column, last, means, take_means, widened
+from btc.paths import LARGEST_RETURN, LOOK_BACK, SMALLEST, VARIANCE_FLOOR, Group, Path, clip
+from btc.windows import Block, Column, divided, over, widened
 
 _RETURNS: Final = (1, 2, 3, 5, 7, 10, 15, 30, 60, 120, 240, 480, 1440)
 _VOLATILITIES: Final = (2, 5, 10, 15, 30, 60, 120, 240, 480, 1440)
@@ -26,10 +26,7 @@ _YESTERDAY: Final = (15, 60)
 
 def _returns(path: Path, out: Block) -> None:
     """Log returns over windows, in units of the scale over as long."""
-    close = path.last(path.close)
-    for number, minutes in enumerate(_RETURNS):
-        out[number] = close - last(path.close, path.rows, earlier=minutes)
-    path.distances(_RETURNS, out)
+    path.distances(path.returns, _RETURNS, out)
 
 
 def _scale_level(path: Path, out: Block) -> None:
@@ -39,29 +36,25 @@ def _scale_level(path: Path, out: Block) -> None:
 def _volatilities(path: Path, out: Block) -> None:
     """Realised volatilities, the last ones of what lay ahead at this time of the day, a day ago."""
     now = len(_VOLATILITIES)
-    take_means(path.squares, _VOLATILITIES, out[:now])
-    for number, minutes in enumerate(_YESTERDAY, start=now):
-        take_means(path.squares, (minutes,), out[number : number + 1], earlier=LOOK_BACK - minutes)
-    path.levels(out)
+    path.levels(path.squares, _VOLATILITIES, out[:now])
+    ahead = {minutes: path.squares[minutes][: minutes - LOOK_BACK] for minutes in _YESTERDAY}
+    path.levels(ahead, _YESTERDAY, out[now:])
 
 
 def _ranges(path: Path, out: Block) -> None:
     """Volatilities of the ranges: Parkinson's (1980), and with the bodies Garman and Klass's (1980)."""
     height = np.minimum(path.spread, np.float32(LARGEST_RETURN))
-    body = (path.close - path.open).astype(np.float32)
-    np.clip(body, -LARGEST_RETURN, LARGEST_RETURN, out=body)
+    body = clip(path.body)
     height *= height
-    means(height, _RANGES, out[: len(_RANGES)], 1 / (4 * np.log(2)))
+    path.levels(widened(height, _RANGES, np.add), _RANGES, out[: len(_RANGES)], 1 / (4 * np.log(2)))
     body *= body
     body *= np.float32(2 * (2 * np.log(2) - 1))
-    height -= body  # no body is longer than the range
-    means(height, _CANDLES, out[len(_RANGES) :], 0.5)
-    path.levels(out)
+    body = height - body  # no body is longer than the range
+    path.levels(widened(body, _CANDLES, np.add), _CANDLES, out[len(_RANGES) :], 0.5)
 
 
 def _moves(path: Path, out: Block) -> None:
-    means(np.abs(path.steps), _MOVES, out)
-    path.sizes(out, 0.05)
+    path.sizes(widened(np.abs(path.steps), _MOVES, np.add), _MOVES, out, 0.05)
 
 
 def _jumps(path: Path, out: Block) -> None:
@@ -69,50 +62,32 @@ def _jumps(path: Path, out: Block) -> None:
 
     Bipower variation leaves single jumps out; a variance ratio below 1 is the bounce between bid and ask.
     """
-    variance = _variances(path)
-    many = 2 * len(_JUMPS)
+    whole = {span: path.last(path.squares[span]) + np.float32(span * VARIANCE_FLOOR) for span in {*_JUMPS, *_DOWN}}
+
+    def share(values: Column, spans: tuple[int, ...], part: Block) -> None:
+        divided(widened(values, spans, np.add), spans, [whole[span] for span in spans], part)
+
+    done = 2 * len(_JUMPS)
     product = path.steps[1:] * path.steps[:-1]
-    for first, values in enumerate((np.abs(product), product)):
-        means(values, _JUMPS, out[first:many:2])
-        _divide(out[first:many:2], _JUMPS, variance)
-    first = many
+    share(np.abs(product), _JUMPS, out[0:done:2])
+    share(product, _JUMPS, out[1:done:2])
     for step, spans in _STEPS:
-        ratios = out[first : first + len(spans)]
-        moves = (path.close[step:] - path.close[:-step]).astype(np.float32)
-        np.clip(moves, -LARGEST_RETURN, LARGEST_RETURN, out=moves)
+        ratios = out[done : done + len(spans)]
+        moves = clip(path.returns[step])
         moves *= moves
-        means(moves, spans, ratios, 1 / step)
-        _divide(ratios, spans, variance)
+        share(moves, spans, ratios)
+        ratios *= np.float32(1 / step)
         ratios += np.float32(0.05)
         np.log(ratios, out=ratios)
-        first += len(spans)
-    means(np.abs(path.steps) * path.steps, _DOWN, out[first:], -1.0)
-    _divide(out[first:], _DOWN, variance)
-
-
-def _variances(path: Path) -> dict[int, Column]:
-    spans = (*_JUMPS, LOOK_BACK)
-    table = np.empty((len(spans), path.rows), dtype=np.float32)
-    take_means(path.squares, spans, table)
-    table += np.float32(VARIANCE_FLOOR)
-    return dict(zip(spans, table, strict=True))
-
-
-def _divide(out: Block, spans: tuple[int, ...], by: Mapping[int, Column]) -> None:
-    for number, span in enumerate(spans):
-        out[number] /= by[span]
+        done += len(spans)
+    share(np.copysign(path.squares[1], -path.steps), _DOWN, out[done:])
 
 
 def _extremes(path: Path, out: Block) -> None:
     """How far the close lies from the high and the low, how far those lie apart, and where between them (-1 … 1)."""
     to_high, to_low, height, inside = (out[part::4] for part in range(4))
-    close = path.last(path.close)
-    high, low = (widened(*each) for each in ((path.high, _EXTREMES, np.maximum), (path.low, _EXTREMES, np.minimum)))
-    for number, minutes in enumerate(_EXTREMES):
-        to_high[number] = path.last(high[minutes]) - close
-        to_low[number] = close - path.last(low[minutes])
-    path.distances(_EXTREMES, to_high)
-    path.distances(_EXTREMES, to_low)
+    path.distances(path.seen(path.above, _EXTREMES, np.maximum, _fallen), _EXTREMES, to_high)
+    path.distances(path.seen(path.below, _EXTREMES, np.maximum, _risen), _EXTREMES, to_low)
     np.add(to_high, to_low, out=height)
     np.subtract(to_low, to_high, out=inside)
     inside /= np.maximum(height, SMALLEST)
@@ -120,26 +95,27 @@ def _extremes(path: Path, out: Block) -> None:
     np.log(height, out=height)
 
 
+def _fallen(above: Column, move: Column, _: int) -> Column:
+    return above - move
+
+
+def _risen(below: Column, move: Column, _: int) -> Column:
+    return below + move
+
+
 def _wicks(path: Path, out: Block) -> None:
     """Upper over lower wicks and their size."""
-    upper = (path.high - np.maximum(path.open, path.close)).astype(np.float32)
-    lower = (np.minimum(path.open, path.close) - path.low).astype(np.float32)
-    for wick in (upper, lower):
-        np.minimum(wick, np.float32(LARGEST_RETURN), out=wick)
     apart, both = out[0::2], out[1::2]
-    means(upper - lower, _WICKS, apart)
-    apart /= path.scale
-    means(upper + lower, _WICKS, both)
-    path.sizes(both, 0.02)
+    divided(widened(clip(path.above - path.below + path.body), _WICKS, np.add), _WICKS, repeat(path.scale), apart)
+    apart *= over(_WICKS, 1.0)
+    path.sizes(widened(clip(path.spread - np.abs(path.body)), _WICKS, np.add), _WICKS, both, 0.02)
 
 
 def _gaps(path: Path, out: Block) -> None:
     """The jumps from one minute's close to the next one's open."""
-    gap = (path.open[1:] - path.close[:-1]).astype(np.float32)
-    np.clip(gap, -LARGEST_RETURN, LARGEST_RETURN, out=gap)
+    gap = clip(path.returns[1] - path.body)
     np.divide(path.last(gap), path.scale, out=out[0])
-    means(np.abs(gap), (60,), out[1:])
-    path.sizes(out[1:], 0.01)
+    path.sizes(widened(np.abs(gap), (60,), np.add), (60,), out[1:], 0.01)
 
 
 GROUPS: Final = (

@@ -5,7 +5,7 @@ of additions is that of the window and not that of history. Where float64 must b
 in fixed point and are summed by the difference of two prefix sums, which is right even where those wrap around.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any, Final, TypeVar
 
@@ -59,31 +59,15 @@ def over(spans: tuple[int, ...], unit: float, power: float = 1.0) -> Block:
     return np.array([[unit / span**power] for span in spans], dtype=np.float32)
 
 
-def last(column: Values, rows: int, *, earlier: int = 0) -> Values:
-    """The last rows of a column (n,), or those so many before."""
-    end = len(column) - earlier
-    return column[end - rows : end]  # type: ignore[return-value]
+def last(column: Values, rows: int) -> Values:
+    """The last rows of a column (n,)."""
+    return column[len(column) - rows :]  # type: ignore[return-value]
 
 
-def sums(values: npt.NDArray[Any], spans: tuple[int, ...], out: Block, unit: float = 1.0) -> None:
-    """Into `out` (len(spans), rows): the sums of `values` (n,) over each span, times the unit."""
-    held = widened(values, spans, np.add)
-    for number, span in enumerate(spans):
-        np.multiply(last(held[span], out.shape[1]), np.float32(unit), out=out[number])
-
-
-def means(values: npt.NDArray[Any], spans: tuple[int, ...], out: Block, unit: float = 1.0) -> None:
-    """As `sums`, the means."""
-    take_means(widened(values, spans, np.add), spans, out, unit)
-
-
-def take_means(
-    held: dict[int, npt.NDArray[Any]], spans: tuple[int, ...], out: Block, unit: float = 1.0, *, earlier: int = 0
-) -> None:
-    """Into `out` (len(spans), rows): the means over windows whose sums are there, times the unit."""
-    for number, span in enumerate(spans):
-        each = last(held[span], out.shape[1], earlier=earlier)
-        np.multiply(each, np.float32(unit / span), out=out[number], casting="same_kind")
+def divided(held: Mapping[int, npt.NDArray[Any]], spans: tuple[int, ...], by: Iterable[Any], out: Block) -> None:
+    """Into `out` (len(spans), rows): what windows hold by span, over a divisor for each span, a column or a number."""
+    for number, (span, each) in enumerate(zip(spans, by, strict=False)):
+        np.divide(last(held[span], out.shape[1]), each, out=out[number])
 
 
 def widened(values: Values, spans: tuple[int, ...], join: Callable[[Any, Any], Any]) -> dict[int, Values]:
@@ -93,14 +77,14 @@ def widened(values: Values, spans: tuple[int, ...], join: Callable[[Any, Any], A
     the later and the earlier: np.add, np.maximum, np.minimum.
     """
     held = {1: values}
-    for later, earlier in _joins(spans):
+    for later, earlier in joins(spans):
         whole = len(values) - later - earlier + 1
         held[later + earlier] = join(held[later][earlier:], held[earlier][:whole])
     return held
 
 
 @cache
-def _joins(spans: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+def joins(spans: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
     """Which two windows each is joined of: as few joins as doubling and the windows made before allow."""
     made, found = [1], []
     for span in spans:
