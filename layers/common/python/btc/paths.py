@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from btc import windows
 from btc.minutes import Floats, Minutes
-from btc.windows import Block, Column, divided, joins, mean_square, over, square_prefix, widened
+from btc.windows import Block, Column, Values, divided, joins, mean_square, over, square_prefix, widened
 
 LOOK_BACK: Final = 1440
 """Minutes before its own that a row is computed from."""
@@ -147,12 +147,12 @@ def scale_variance(minutes: Minutes) -> Floats:
     return variance
 
 
-def clip(moves: Column) -> Column:
-    """Log distances, none beyond LARGEST_RETURN."""
-    return np.clip(moves, np.float32(-LARGEST_RETURN), np.float32(LARGEST_RETURN))
+def clip(distances: Values) -> Values:
+    """Log distances (n,), none beyond LARGEST_RETURN."""
+    near: Values = np.clip(distances, -LARGEST_RETURN, LARGEST_RETURN)
+    return near
 
 
 def steps(close: Floats) -> Floats:
     """Log returns (n,) of log closes on the ones before, none beyond LARGEST_RETURN; 0 for the first."""
-    moves = np.diff(close, prepend=close[:1])
-    return np.clip(moves, -LARGEST_RETURN, LARGEST_RETURN, out=moves)
+    return clip(np.diff(close, prepend=close[:1]))
