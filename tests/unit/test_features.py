@@ -115,6 +115,24 @@ def test_a_market_that_stands_still_has_finite_features():
     assert features.scale(still)[-1] > 0
 
 
+def test_a_close_that_is_back_at_its_price_has_returned_by_nothing():
+    closes = np.resize([100.0, 100.03, 100.01], LENGTH)
+    found = features.matrix(replace(HISTORY, **dict.fromkeys(("open", "high", "low", "close"), closes)))[LOOK_BACK:]
+
+    for span in (3, 15, 30, 60, 120, 240, 480, 1440):
+        assert not found[:, NAMES.index(f"return_{span}")].any()
+
+
+def test_a_wick_beyond_what_a_minute_may_move_counts_as_that_much():
+    def wicks(high: float) -> np.ndarray:
+        highs = np.copy(HISTORY.high)
+        highs[2000] = high * HISTORY.close[2000]
+        return features.matrix(replace(HISTORY, high=highs))[2000, [NAMES.index("wick_1"), NAMES.index("wicks_1")]]
+
+    np.testing.assert_allclose(wicks(1.5), wicks(2.5), rtol=1e-3)
+    assert wicks(1.5)[0] > wicks(1.2)[0]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_feature_agrees_with_pandas(name):
     close = {"tick_60": 2e-3, "tick_240": 2e-3}.get(name, 2e-4)
@@ -151,7 +169,8 @@ def test_history_is_cut_into_blocks_and_shared_by_threads_without_a_trace():
     longer = walk(LOOK_BACK + 3 * features._BLOCK + 77, seed=9)
     whole = features.matrix(longer)
 
-    assert features.matrix(longer, threads=2).tobytes() == whole.tobytes()
+    for threads in (2, 4, 9):  # one makes columns, or two at a time, or as many as there are blocks for
+        assert features.matrix(longer, threads).tobytes() == whole.tobytes()
     for first in (LOOK_BACK, features._BLOCK, features._BLOCK + 1, len(longer) - 100):
         assert features.matrix(longer[first - LOOK_BACK :])[LOOK_BACK:].tobytes() == whole[first:].tobytes()
 

@@ -41,26 +41,21 @@ def _volumes(path: Path, out: Block) -> None:
 def _means(path: Path, out: Block) -> None:
     """How far the close lies from the window's volume-weighted and plain mean price; 0 without volume."""
     from_vwap, from_mean = out[0::2], out[1::2]
-    typical = path.below - path.above
-    typical *= np.float32(1 / 3)
-    path.distances(path.seen(typical, _MEANS, np.add, _moved), _MEANS, from_mean)
+    away = path.below - path.above
+    away *= np.float32(1 / 3)  # from the minute's typical price, the mean of high, low and close
+
+    def moved(sums: Column, move: Column, span: int) -> Column:
+        return sums + move * np.float32(span)
+
+    def weighed(sums: Column, move: Column, span: int) -> Column:
+        return sums + move * path.volumes[span][: len(move)]
+
+    path.distances(path.seen(away, _MEANS, np.add, moved), _MEANS, from_mean)
     from_mean *= over(_MEANS, 1.0)
-
-    def weighed(distances: Column, move: Column, span: int) -> Column:
-        """Sums of volume times distance: the volume of the windows goes along."""
-        moved: Column = move * path.volumes[span][: len(move)]
-        moved += distances
-        return moved
-
-    path.distances(path.seen(typical * path.volume, _MEANS, np.add, weighed), _MEANS, from_vwap)
-    for number, whole in enumerate(_whole(path, path.volumes, _MEANS)):
-        from_vwap[number] /= whole
-
-
-def _moved(distances: Column, move: Column, span: int) -> Column:
-    moved: Column = move * np.float32(span)
-    moved += distances
-    return moved
+    weights = _whole(path, path.volumes, _MEANS)
+    divided(path.seen(away * path.volume, _MEANS, np.add, weighed), _MEANS, weights, from_vwap)
+    from_vwap /= path.scale
+    from_vwap *= over(_MEANS, 1.0, 0.5)
 
 
 def _flows(path: Path, out: Block) -> None:
@@ -105,7 +100,7 @@ def _ticks(path: Path, out: Block) -> None:
     smallest = np.abs(path.steps)
     np.copyto(smallest, np.float32(LARGEST_RETURN), where=smallest == 0)
     ticks = widened(smallest, _TICKS, np.minimum)
-    divided(ticks, _TICKS, repeat(path.scale), out)
+    path.scaled(ticks, _TICKS, out)
     np.minimum(out, np.float32(3), out=out)
     out += np.float32(1e-4)
     np.log(out, out=out)
@@ -123,7 +118,7 @@ def _shares(true: Truths, spans: tuple[int, ...], out: Block) -> None:
 
 
 def _whole(path: Path, volumes: Mapping[int, Column], spans: tuple[int, ...]) -> list[Column]:
-    """Volume (rows,) over windows, to divide by: at least its smallest unit."""
+    """Volumes (rows,) over windows, one a span, to divide by: at least the smallest unit."""
     return [np.maximum(path.last(volumes[span]), np.float32(1 / UNIT)) for span in spans]
 
 

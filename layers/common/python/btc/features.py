@@ -36,8 +36,9 @@ def matrix(minutes: Minutes, threads: int = 1) -> npt.NDArray[np.float32]:
     rows = np.empty((len(minutes), len(NAMES)), dtype=np.float32)
     rows[:LOOK_BACK] = np.nan
     blocks = range(LOOK_BACK, len(minutes), _BLOCK)
+    threads = min(threads, len(blocks))
     makers = Semaphore(max(1, threads // 2))
-    if threads == 1 or len(blocks) == 1:
+    if threads < 2:
         _fill(minutes, rows, blocks, makers)
         return rows
     with ThreadPoolExecutor(threads) as pool:
@@ -50,7 +51,7 @@ def _fill(minutes: Minutes, rows: npt.NDArray[np.float32], blocks: range, makers
     """The rows of the blocks that begin there: a row needs its look-back only, a block stays in the cache.
 
     Columns are made by many short calls, which wait for each other's interpreter, and become rows by one long one,
-    which does not: so half of the threads make columns while the others turn theirs.
+    which does not: so half of the threads, or one, make columns while the others turn theirs.
     """
     buffer = np.empty((len(_GROUPED), min(max(0, len(minutes) - LOOK_BACK), _BLOCK) + _APART), dtype=np.float32)
     for first in blocks:

@@ -17,7 +17,7 @@ LOOK_BACK: Final = 1440
 VARIANCE_FLOOR: Final = 1e-12
 """(1e-6)² a minute: keeps logarithms finite where the price stands still."""
 LARGEST_RETURN: Final = 0.25
-"""A minute's return beyond this counts as this."""
+"""A log distance beyond this counts as this."""
 SMALLEST: Final = np.float32(1e-30)
 """Divides 0 by what is 0."""
 
@@ -25,20 +25,22 @@ _SCALE: Final = ((5, 0.15), (15, 0.2), (60, 0.3), (240, 0.2), (1440, 0.15))
 """(minutes, weight) of the realised variances in `scale_variance`: a HAR model (Corsi 2009), weights fixed."""
 _VARIANCES: Final = (2, 5, 10, 15, 30, 60, 120, 240, 480, 1200, 1440)
 _VOLUMES: Final = (2, 3, 5, 15, 60, 240, 1440)
-_RETURNS: Final = (1, 2, 3, 4, 5, 7, 10, 15, 30, 60, 120, 240, 480, 960, 1440)
+_RETURNS: Final = (2, 3, 4, 5, 7, 10, 15, 30, 60, 120, 240, 480, 960, 1440)
+"""Those that are features, and those by which `seen` shifts."""
 _SOFT: Final = np.float32(0.01)
 """Share of the scale added to each variance before its logarithm: a still window is told apart no further."""
 
 Shift = Callable[[Column, Column, int], Column]
-"""What windows (m,) tell of their last close, told of a later one: their values, the log returns from the one close to
-the other, and the windows' minutes."""
+"""What windows (m,) tell of their last close, told of a later one, in a new array: of their values, the log returns
+from the one close to the other, and the windows' minutes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Path:
     """What many columns are made of: columns (n,) of all minutes, and columns (rows,) of those with a look-back.
 
-    Prices are log distances from the close of their own minute: those keep their digits in float32, prices do not.
+    Prices are log distances from the close of their own minute, or between two closes: those keep their digits in
+    float32, prices do not. A close that is back at its price has returned by 0, as no sum of float32 would tell.
     """
 
     minutes: Minutes
@@ -54,9 +56,9 @@ class Path:
     steps: Column
     """Log returns (n,) of each minute's close on the one before, clipped; 0 for the first."""
     returns: dict[int, Column]
-    """Log returns over windows of _RETURNS minutes, unclipped; see `widened`."""
+    """Log returns over 1 (n,) and _RETURNS minutes (n - minutes,), unclipped."""
     squares: dict[int, Column]
-    """Sums of squared `steps` over windows of _VARIANCES minutes."""
+    """Sums of squared `steps` over windows of _VARIANCES minutes; see `widened`."""
     volume: Column
     volumes: dict[int, Column]
     """Sums of the volume over windows of _VOLUMES minutes."""
@@ -67,16 +69,14 @@ class Path:
     @classmethod
     def of(cls, minutes: Minutes) -> "Path":
         close = np.log(minutes.close)
-        above, below, body = (np.empty(len(minutes), dtype=np.float32) for _ in range(3))
-        np.subtract(np.log(minutes.high), close, out=above, casting="same_kind")
-        np.subtract(close, np.log(minutes.low), out=below, casting="same_kind")
-        np.subtract(close, np.log(minutes.open), out=body, casting="same_kind")
-        moves = np.zeros(len(minutes), dtype=np.float32)
-        np.subtract(close[1:], close[:-1], out=moves[1:], casting="same_kind")
-        clipped = clip(moves)
-        squares = widened(clipped * clipped, _VARIANCES, np.add)
+        above = (np.log(minutes.high) - close).astype(np.float32)
+        below = (close - np.log(minutes.low)).astype(np.float32)
+        returns = {1: np.diff(close, prepend=close[:1]).astype(np.float32)}
+        returns |= {span: (close[span:] - close[:-span]).astype(np.float32) for span in _RETURNS}
+        moves = clip(returns[1])
+        squares = widened(moves * moves, _VARIANCES, np.add)
         volume = minutes.volume.astype(np.float32)
-        rows = max(0, len(minutes) - LOOK_BACK)
+        rows = len(minutes) - LOOK_BACK
         variance = np.full(rows, VARIANCE_FLOOR, dtype=np.float32)
         for span, weight in _SCALE:
             variance += windows.last(squares[span], rows) * np.float32(weight / span)
@@ -85,10 +85,10 @@ class Path:
             rows=rows,
             above=above,
             below=below,
-            body=body,
+            body=(close - np.log(minutes.open)).astype(np.float32),
             spread=above + below,
-            steps=clipped,
-            returns=widened(moves, _RETURNS, np.add),
+            steps=moves,
+            returns=returns,
             squares=squares,
             volume=volume,
             volumes=widened(volume, _VOLUMES, np.add),
@@ -105,9 +105,13 @@ class Path:
         held = {1: values}
         for later, earlier in joins(spans):
             whole = len(values) - later - earlier + 1
-            moved = shift(held[earlier][:whole], self.returns[later][earlier:], earlier)
+            moved = shift(held[earlier][:whole], windows.last(self.returns[later], whole), earlier)
             held[later + earlier] = join(held[later][earlier:], moved, out=moved)
         return held
+
+    def scaled(self, held: Mapping[int, Column], spans: tuple[int, ...], out: Block) -> None:
+        """Into `out`, what windows hold by span, in units of the scale."""
+        divided(held, spans, repeat(self.scale), out)
 
     def levels(self, held: Mapping[int, Column], spans: tuple[int, ...], out: Block, unit: float = 1.0) -> None:
         """Into `out`, sums of variances by span: half the logarithms of their means, in units of the scale's."""
@@ -119,14 +123,14 @@ class Path:
 
     def sizes(self, held: Mapping[int, Column], spans: tuple[int, ...], out: Block, softened: float) -> None:
         """Into `out`, sums of the sizes of moves by span: the logarithms of their means, in units of the scale."""
-        divided(held, spans, repeat(self.scale), out)
+        self.scaled(held, spans, out)
         out *= over(spans, 1.0)
         out += np.float32(softened)
         np.log(out, out=out)
 
     def distances(self, held: Mapping[int, Column], spans: tuple[int, ...], out: Block) -> None:
         """Into `out`, log price distances by span: in units of the scale over each span."""
-        divided(held, spans, repeat(self.scale), out)
+        self.scaled(held, spans, out)
         out *= over(spans, 1.0, 0.5)
 
 

@@ -3,7 +3,6 @@
 A number in a name is a window in minutes.
 """
 
-from itertools import repeat
 from typing import Final
 
 import numpy as np
@@ -49,8 +48,8 @@ def _ranges(path: Path, out: Block) -> None:
     path.levels(widened(height, _RANGES, np.add), _RANGES, out[: len(_RANGES)], 1 / (4 * np.log(2)))
     body *= body
     body *= np.float32(2 * (2 * np.log(2) - 1))
-    body = height - body  # no body is longer than the range
-    path.levels(widened(body, _CANDLES, np.add), _CANDLES, out[len(_RANGES) :], 0.5)
+    height -= body  # no body is longer than the range
+    path.levels(widened(height, _CANDLES, np.add), _CANDLES, out[len(_RANGES) :], 0.5)
 
 
 def _moves(path: Path, out: Block) -> None:
@@ -104,9 +103,9 @@ def _risen(below: Column, move: Column, _: int) -> Column:
 
 
 def _wicks(path: Path, out: Block) -> None:
-    """Upper over lower wicks and their size."""
+    """Upper less lower wicks, and both together; beyond LARGEST_RETURN neither tells more."""
     apart, both = out[0::2], out[1::2]
-    divided(widened(clip(path.above - path.below + path.body), _WICKS, np.add), _WICKS, repeat(path.scale), apart)
+    path.scaled(widened(clip(path.above - path.below + path.body), _WICKS, np.add), _WICKS, apart)
     apart *= over(_WICKS, 1.0)
     path.sizes(widened(clip(path.spread - np.abs(path.body)), _WICKS, np.add), _WICKS, both, 0.02)
 

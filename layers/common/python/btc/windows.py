@@ -65,7 +65,10 @@ def last(column: Values, rows: int) -> Values:
 
 
 def divided(held: Mapping[int, npt.NDArray[Any]], spans: tuple[int, ...], by: Iterable[Any], out: Block) -> None:
-    """Into `out` (len(spans), rows): what windows hold by span, over a divisor for each span, a column or a number."""
+    """Into `out` (len(spans), rows): what windows hold by span, over a divisor for each span, a column or a number.
+
+    There may be more divisors than spans, as of `repeat`.
+    """
     for number, (span, each) in enumerate(zip(spans, by, strict=False)):
         np.divide(last(held[span], out.shape[1]), each, out=out[number])
 
