@@ -12,6 +12,7 @@ from btc import features
 from btc.baselines import empirical
 from btc.heads import Line
 from btc.minutes import Floats, Ints
+from training import baselines
 from training.dataset import Dataset
 
 ROWS: Final = 200_000
@@ -38,19 +39,24 @@ def log_size(target: Floats) -> Floats:
 
 
 def lines(dataset: Dataset, rows: Ints) -> dict[int, Line]:
-    """A line a horizon for `log_size`, by ridge regression towards the line of the next shorter horizon.
+    """A line a horizon for `log_size`, from the horizon's HAR on, by ridge regression towards the line of the next
+    shorter horizon; its level is then set so that returns are as large as it says in the mean.
 
-    Its level is then set so that returns are as large as it says in the mean.
+    A market calmer than all that was learnt from is on its way back: a HAR's constant tells so at any distance, slopes
+    in logarithms do not.
     """
-    number, rows = len(rows), rows[:: 1 + len(rows) // ROWS]
-    chosen = np.where(SIZES, dataset.matrix[rows], np.float32(0)).astype(np.float64)
+    learnt, number, rows = rows, len(rows), rows[:: 1 + len(rows) // ROWS]
+    seen = dataset.matrix[rows]
+    chosen = np.where(SIZES, seen, np.float32(0)).astype(np.float64)
     varies = np.isfinite(chosen).all(axis=0) & (np.ptp(chosen, axis=0) > 0)
     centre = np.where(varies, chosen.mean(axis=0), 0.0)
     width = np.where(varies, chosen.std(axis=0), 1.0)
     weights = np.zeros(len(features.NAMES))
     found = {}
     for horizon in sorted(dataset.targets):
-        size = log_size(dataset.targets[horizon][rows])
+        har = baselines.har(dataset.minutes, learnt, horizon).weights
+        told = Line(0.0, centre, width, np.zeros(len(weights)), har).at(seen)
+        size = log_size(dataset.targets[horizon][rows]) - told
         known = np.isfinite(size)
         level = float(size[known].mean())
         inputs = Line(level, centre, width, weights).inputs(chosen[known])[:, varies]
@@ -59,9 +65,9 @@ def lines(dataset: Dataset, rows: Ints) -> dict[int, Line]:
         penalty = INDEPENDENT * horizon / number
         weights = weights.copy()
         weights[varies] += np.linalg.solve(moments + penalty * np.eye(len(moments)), beside)
-        line = Line(level, centre, width, weights)
+        line = Line(level, centre, width, weights, har)
         sizes = np.abs(dataset.targets[horizon][rows][known])
-        told = line.at(chosen[known])
+        told = line.at(seen[known])
         found[horizon] = line._replace(level=level + float(np.log(np.mean(sizes / np.exp(told)) + 1e-6)))
     return found
 

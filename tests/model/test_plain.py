@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import training.baselines
 from btc import features
+from btc.baselines import realised
 from btc.features import LOOK_BACK
 from btc.forecasts import HORIZONS
 from btc.heads import Line
@@ -50,13 +52,33 @@ def test_a_line_goes_no_further_than_what_it_saw_and_ignores_what_is_unknown(dat
     line = plain.lines(data, data.rows)[5]
     row = data.matrix[data.rows[-1:]].copy()
     far, further, unknown = row.copy(), row.copy(), row.copy()
-    column = features.NAMES.index("volatility_60")
+    column = features.NAMES.index("range_60")
     far[0, column], further[0, column] = 100.0, 1_000.0
     unknown[0, column], row[0, column] = np.nan, line.centre[column]
 
     assert line.at(far) == line.at(further)
     assert line.at(unknown) == pytest.approx(line.at(row))
     assert Line.from_dict(line.to_dict()).at(far) == line.at(far)
+
+
+def test_a_line_begins_with_the_har_of_its_horizon_as_the_features_tell_it(data):
+    line = plain.lines(data, data.rows)[15]
+    har = training.baselines.har(MINUTES, data.rows, 15)
+    volatility = har.volatility(realised(MINUTES)[data.rows], 15)
+
+    told = np.exp(line.expected(data.matrix[data.rows])) * data.scale[data.rows] * 15**0.5
+    np.testing.assert_allclose(told, volatility, rtol=1e-3)
+    alone = line._replace(level=0.0, weights=np.zeros(len(features.NAMES)))
+    np.testing.assert_array_equal(alone.at(data.matrix[data.rows]), line.expected(data.matrix[data.rows]))
+
+
+def test_in_a_market_calmer_than_what_it_learnt_from_a_line_expects_its_return(data):
+    calm, row = features.NAMES.index("scale_level"), data.matrix[data.rows[-1:]].copy()
+    line = plain.lines(data, data.rows)[60]
+    calmer, calmest = row.copy(), row.copy()
+    calmer[0, calm], calmest[0, calm] = row[0, calm] - 6, row[0, calm] - 8
+
+    assert line.at(calmest) > line.at(calmer) > line.at(row)
 
 
 def test_a_feature_that_never_varies_or_was_not_recorded_weighs_nothing(data):

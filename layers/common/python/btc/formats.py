@@ -1,6 +1,6 @@
 """What is stored outlives the code that wrote it, and what a newer version writes meets older code after a rollback.
 
-Records and artefacts carry a tag of their layout (`trades/1`, `model/8`); items and columns carry none: they are only
+Records and artefacts carry a tag of their layout (`trades/1`, `model/9`); items and columns carry none: they are only
 ever added to. A reader gives an absent one the meaning it had before there was one, and passes over those it does not
 know. A meaning that changes takes a new name. What does not read like that is refused by the name of where it lies.
 """

@@ -13,20 +13,34 @@ import numpy.typing as npt
 import xgboost as xgb
 
 from btc import features
+from btc.baselines import HAR_WINDOWS
 from btc.forecasts import LEVELS
 from btc.minutes import Floats
 from btc.mirrors import mirrored
 from btc.nets import Net, mean_outputs
+from btc.paths import SOFT
+
+NO_HAR: Final = np.zeros(0)
+_LEAST: Final = 0.1
+"""Of the scale: a HAR is straight, and far from what it has learnt it may fall below zero."""
+_LEVEL: Final = features.NAMES.index("scale_level")
+_LAST: Final = features.NAMES.index("return_1")
+_VOLATILITIES: Final = [features.NAMES.index(f"volatility_{minutes}") for minutes in HAR_WINDOWS[1:]]
 
 
 class Line(NamedTuple):
-    """A linear prediction (n,) from features (n, features); a feature that is unknown stands at its centre."""
+    """A prediction (n,) from features (n, features): linear, from the logarithm of a HAR on, where there is one.
+
+    A feature that is unknown stands at its centre.
+    """
 
     level: float
     centre: Floats
     width: Floats
     weights: Floats
     """Of the feature's distance from its centre, in widths."""
+    har: Floats = NO_HAR
+    """Weights (1 + windows,) of a HAR; see `btc.baselines.Har`."""
 
     def inputs(self, rows: npt.NDArray[Any]) -> Floats:
         """The distances (n, features) the weights are for; beyond three widths nothing was learnt."""
@@ -34,7 +48,17 @@ class Line(NamedTuple):
 
     def at(self, rows: npt.NDArray[Any]) -> Floats:
         # Row by row, so that a row alone comes out bit for bit as it does among others.
-        return np.asarray(self.level + (self.inputs(rows) * self.weights).sum(axis=1))
+        told = self.level + (self.inputs(rows) * self.weights).sum(axis=1)
+        return np.asarray(told + self.expected(rows) if len(self.har) else told)
+
+    def expected(self, rows: npt.NDArray[Any]) -> Floats:
+        """The logarithm (n,) of the volatility that the HAR expects, in units of the scale, as features tell it."""
+        variances = np.exp(2 * rows[:, _VOLATILITIES].astype(np.float64)) - SOFT
+        inputs = np.empty((len(rows), len(self.har)))
+        inputs[:, 0] = np.exp(-rows[:, _LEVEL].astype(np.float64))
+        inputs[:, 1] = np.abs(rows[:, _LAST])
+        inputs[:, 2:] = np.sqrt(np.maximum(variances, 0))
+        return np.asarray(np.log(np.maximum((inputs * self.har).sum(axis=1), _LEAST)))
 
     def to_dict(self) -> dict[str, Any]:
         return {"level": self.level, **{name: getattr(self, name).tolist() for name in self._fields[1:]}}

@@ -26,7 +26,7 @@ from btc.nets import Net
 from btc.times import parse_iso
 
 DESCRIPTION: Final = "model.json"
-FORMAT: Final = "model/8"
+FORMAT: Final = "model/9"
 _PREDICTING: Final = (
     *("features", "horizons", "levels", "lines", "shapes", "modes", "nets", "weights", "calibration"),
     *("rolling", "har", "sha256"),

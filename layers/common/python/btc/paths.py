@@ -27,7 +27,7 @@ _VARIANCES: Final = (2, 5, 10, 15, 30, 60, 120, 240, 480, 1200, 1440)
 _VOLUMES: Final = (2, 3, 5, 15, 60, 240, 1440)
 _RETURNS: Final = (2, 3, 4, 5, 7, 10, 15, 30, 60, 120, 240, 480, 960, 1440)
 """Those that are features, and those by which `seen` shifts."""
-_SOFT: Final = np.float32(0.01)
+SOFT: Final = np.float32(0.01)
 """Share of the scale added to each variance before its logarithm: a still window is told apart no further."""
 
 Shift = Callable[[Column, Column, int], Column]
@@ -117,7 +117,7 @@ class Path:
         """Into `out`, sums of variances by span: half the logarithms of their means, in units of the scale's."""
         divided(held, spans, repeat(self.scale_variance), out)
         out *= over(spans, unit)
-        out += _SOFT
+        out += SOFT
         np.log(out, out=out)
         out *= np.float32(0.5)
 
