@@ -20,7 +20,7 @@ from training import dataset
 DAYS = 889
 """As long as the recorded bars are."""
 THREADS = 2
-ROUNDS = 3
+ROUNDS = 5
 
 
 def rows() -> list[Row]:
