@@ -9,9 +9,10 @@ from typing import Final
 import numpy as np
 
 from btc import features
-from btc.baselines import empirical
+from btc.baselines import HAR_WINDOWS, empirical
 from btc.heads import Line
 from btc.minutes import Floats, Ints
+from btc.paths import SCALE
 from training import baselines
 from training.dataset import Dataset
 
@@ -27,6 +28,10 @@ SIZES: Final = tuple(name.startswith(_TELLING) for name in features.NAMES)
 """The features that tell how far a price goes; those of the week are left to the trees, a line would take them far."""
 
 
+_OWN: Final = np.array([0.0, *(dict(SCALE).get(minutes, 0.0) for minutes in HAR_WINDOWS)])
+"""The weights by which a HAR tells the scale, about: what is believed of all horizons before anything is learnt."""
+
+
 def share(rows: int, horizon: int) -> float:
     """n / (n + INDEPENDENT), n being the horizons that fit into so many consecutive rows."""
     independent = rows / horizon
@@ -39,11 +44,11 @@ def log_size(target: Floats) -> Floats:
 
 
 def lines(dataset: Dataset, rows: Ints) -> dict[int, Line]:
-    """A line a horizon for `log_size`, from the horizon's HAR on, by ridge regression towards the line of the next
+    """A line a horizon for `log_size`, from the horizon's HAR on, by ridge regression towards the slopes of the next
     shorter horizon; its level is then set so that returns are as large as it says in the mean.
 
     A market calmer than all that was learnt from is on its way back: a HAR's constant tells so at any distance, slopes
-    in logarithms do not.
+    in logarithms do not. From few rows it is little more than the scale's own weights.
     """
     learnt, number, rows = rows, len(rows), rows[:: 1 + len(rows) // ROWS]
     seen = dataset.matrix[rows]
@@ -54,9 +59,8 @@ def lines(dataset: Dataset, rows: Ints) -> dict[int, Line]:
     weights = np.zeros(len(features.NAMES))
     found = {}
     for horizon in sorted(dataset.targets):
-        har = baselines.har(dataset.minutes, learnt, horizon).weights
-        told = Line(0.0, centre, width, np.zeros(len(weights)), har).at(seen)
-        size = log_size(dataset.targets[horizon][rows]) - told
+        har = _OWN + share(number, horizon) * (baselines.har(dataset.minutes, learnt, horizon).weights - _OWN)
+        size = log_size(dataset.targets[horizon][rows]) - Line(0.0, centre, width, weights, har).expected(seen)
         known = np.isfinite(size)
         level = float(size[known].mean())
         inputs = Line(level, centre, width, weights).inputs(chosen[known])[:, varies]

@@ -61,20 +61,41 @@ def test_a_line_goes_no_further_than_what_it_saw_and_ignores_what_is_unknown(dat
     assert Line.from_dict(line.to_dict()).at(far) == line.at(far)
 
 
-def test_a_line_begins_with_the_har_of_its_horizon_as_the_features_tell_it(data):
-    line = plain.lines(data, data.rows)[15]
+def test_a_line_begins_with_what_a_har_expects_as_the_features_tell_it(data):
     har = training.baselines.har(MINUTES, data.rows, 15)
     volatility = har.volatility(realised(MINUTES)[data.rows], 15)
+    line = plain.lines(data, data.rows)[15]._replace(level=0.0, weights=np.zeros(len(features.NAMES)), har=har.weights)
+    rows = data.matrix[data.rows]
 
-    told = np.exp(line.expected(data.matrix[data.rows])) * data.scale[data.rows] * 15**0.5
+    told = np.exp(line.at(rows)) * data.scale[data.rows] * 15**0.5
     np.testing.assert_allclose(told, volatility, rtol=1e-3)
-    alone = line._replace(level=0.0, weights=np.zeros(len(features.NAMES)))
-    np.testing.assert_array_equal(alone.at(data.matrix[data.rows]), line.expected(data.matrix[data.rows]))
+    assert all(line.at(rows[row : row + 1]) == line.at(rows)[row] for row in range(0, 6_000, 700))
 
 
-def test_in_a_market_calmer_than_what_it_learnt_from_a_line_expects_its_return(data):
+def test_from_few_rows_a_har_is_the_scales_own(data):
+    few, many = (plain.lines(data, data.rows[:number]) for number in (720, 6_000))
+    learnt = {horizon: training.baselines.har(MINUTES, data.rows[:720], horizon).weights for horizon in HORIZONS}
+
+    for horizon in HORIZONS:
+        counts = plain.share(720, horizon)
+        own = (few[horizon].har - counts * learnt[horizon]) / (1 - counts)
+        assert own == pytest.approx([0, 0, 0.15, 0.2, 0.3, 0.2, 0.15])
+    assert not np.allclose(few[1].har, many[1].har)
+
+
+@pytest.mark.parametrize("seed", range(4, 8))
+def test_a_line_from_half_a_day_expects_nothing_absurd(seed):
+    data = dataset.build(walk(LOOK_BACK + 4_000, seed=seed))
+    line = plain.lines(data, data.rows[:720])[60]
+
+    told = np.abs(data.targets[60][data.rows[800:]]) / np.exp(line.at(data.matrix[data.rows[800:]]))
+    assert np.nanmean(told) < 2
+
+
+def test_in_a_market_calmer_than_all_it_learnt_from_a_line_with_a_constant_expects_its_return(data):
     calm, row = features.NAMES.index("scale_level"), data.matrix[data.rows[-1:]].copy()
     line = plain.lines(data, data.rows)[60]
+    assert line.har[0] > 0
     calmer, calmest = row.copy(), row.copy()
     calmer[0, calm], calmest[0, calm] = row[0, calm] - 6, row[0, calm] - 8
 

@@ -18,7 +18,7 @@ from btc.forecasts import LEVELS
 from btc.minutes import Floats
 from btc.mirrors import mirrored
 from btc.nets import Net, mean_outputs
-from btc.paths import SOFT
+from btc.paths import LARGEST_RETURN, SOFT
 
 NO_HAR: Final = np.zeros(0)
 _LEAST: Final = 0.1
@@ -29,10 +29,7 @@ _VOLATILITIES: Final = [features.NAMES.index(f"volatility_{minutes}") for minute
 
 
 class Line(NamedTuple):
-    """A prediction (n,) from features (n, features): linear, from the logarithm of a HAR on, where there is one.
-
-    A feature that is unknown stands at its centre.
-    """
+    """A prediction (n,) from features (n, features): linear, from the logarithm of a HAR on, where there is one."""
 
     level: float
     centre: Floats
@@ -43,7 +40,9 @@ class Line(NamedTuple):
     """Weights (1 + windows,) of a HAR; see `btc.baselines.Har`."""
 
     def inputs(self, rows: npt.NDArray[Any]) -> Floats:
-        """The distances (n, features) the weights are for; beyond three widths nothing was learnt."""
+        """The distances (n, features) the weights are for: none where a feature is unknown, and three widths at the
+        most, for beyond them nothing was learnt.
+        """
         return np.asarray(np.nan_to_num(np.clip((rows - self.centre) / self.width, -3, 3)))
 
     def at(self, rows: npt.NDArray[Any]) -> Floats:
@@ -56,7 +55,7 @@ class Line(NamedTuple):
         variances = np.exp(2 * rows[:, _VOLATILITIES].astype(np.float64)) - SOFT
         inputs = np.empty((len(rows), len(self.har)))
         inputs[:, 0] = np.exp(-rows[:, _LEVEL].astype(np.float64))
-        inputs[:, 1] = np.abs(rows[:, _LAST])
+        inputs[:, 1] = np.minimum(np.abs(rows[:, _LAST]), LARGEST_RETURN * inputs[:, 0])
         inputs[:, 2:] = np.sqrt(np.maximum(variances, 0))
         return np.asarray(np.log(np.maximum((inputs * self.har).sum(axis=1), _LEAST)))
 

@@ -21,7 +21,7 @@ LARGEST_RETURN: Final = 0.25
 SMALLEST: Final = np.float32(1e-30)
 """Divides 0 by what is 0."""
 
-_SCALE: Final = ((5, 0.15), (15, 0.2), (60, 0.3), (240, 0.2), (1440, 0.15))
+SCALE: Final = ((5, 0.15), (15, 0.2), (60, 0.3), (240, 0.2), (1440, 0.15))
 """(minutes, weight) of the realised variances in `scale_variance`: a HAR model (Corsi 2009), weights fixed."""
 _VARIANCES: Final = (2, 5, 10, 15, 30, 60, 120, 240, 480, 1200, 1440)
 _VOLUMES: Final = (2, 3, 5, 15, 60, 240, 1440)
@@ -78,7 +78,7 @@ class Path:
         volume = minutes.volume.astype(np.float32)
         rows = len(minutes) - LOOK_BACK
         variance = np.full(rows, VARIANCE_FLOOR, dtype=np.float32)
-        for span, weight in _SCALE:
+        for span, weight in SCALE:
             variance += windows.last(squares[span], rows) * np.float32(weight / span)
         return cls(
             minutes=minutes,
@@ -146,7 +146,7 @@ def scale_variance(minutes: Minutes) -> Floats:
     """Causal variance (n,) of the log return per minute: the HAR mean of realised variances."""
     squares = square_prefix(steps(np.log(minutes.close)) ** 2)
     variance = np.full(len(minutes), VARIANCE_FLOOR)
-    for span, weight in _SCALE:
+    for span, weight in SCALE:
         variance += weight * mean_square(squares, span)
     return variance
 
