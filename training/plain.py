@@ -26,8 +26,6 @@ _TELLING: Final = (
 )
 SIZES: Final = tuple(name.startswith(_TELLING) for name in features.NAMES)
 """The features that tell how far a price goes; those of the week are left to the trees, a line would take them far."""
-
-
 _OWN: Final = np.array([0.0, *(dict(SCALE).get(minutes, 0.0) for minutes in HAR_WINDOWS)])
 """The weights by which a HAR tells the scale, about: what is believed of all horizons before anything is learnt."""
 
