@@ -58,16 +58,17 @@ def lines(dataset: Dataset, rows: Ints) -> dict[int, Line]:
     found = {}
     for horizon in sorted(dataset.targets):
         har = _OWN + share(number, horizon) * (baselines.har(dataset.minutes, learnt, horizon).weights - _OWN)
-        size = log_size(dataset.targets[horizon][rows]) - Line(0.0, centre, width, weights, har).expected(seen)
+        line = Line(0.0, centre, width, weights, har)
+        size = log_size(dataset.targets[horizon][rows]) - line.expected(seen)
         known = np.isfinite(size)
         level = float(size[known].mean())
-        inputs = Line(level, centre, width, weights).inputs(chosen[known])[:, varies]
+        inputs = line.inputs(chosen[known])[:, varies]
         moments = inputs.T @ inputs / len(inputs)
         beside = inputs.T @ (size[known] - level) / len(inputs) - moments @ weights[varies]
         penalty = INDEPENDENT * horizon / number
         weights = weights.copy()
         weights[varies] += np.linalg.solve(moments + penalty * np.eye(len(moments)), beside)
-        line = Line(level, centre, width, weights, har)
+        line = line._replace(level=level, weights=weights)
         sizes = np.abs(dataset.targets[horizon][rows][known])
         told = line.at(seen[known])
         found[horizon] = line._replace(level=level + float(np.log(np.mean(sizes / np.exp(told)) + 1e-6)))

@@ -169,7 +169,7 @@ def test_history_is_cut_into_blocks_and_shared_by_threads_without_a_trace():
     longer = walk(LOOK_BACK + 3 * features._BLOCK + 77, seed=9)
     whole = features.matrix(longer)
 
-    for threads in (2, 4, 9):  # one makes columns, or two at a time, or as many as there are blocks for
+    for threads in (2, 4, 9):  # one makes columns at a time, or two, of more threads than there are blocks too
         assert features.matrix(longer, threads).tobytes() == whole.tobytes()
     for first in (LOOK_BACK, features._BLOCK, features._BLOCK + 1, len(longer) - 100):
         assert features.matrix(longer[first - LOOK_BACK :])[LOOK_BACK:].tobytes() == whole[first:].tobytes()

@@ -20,7 +20,7 @@ from btc.mirrors import mirrored
 from btc.nets import Net, mean_outputs
 from btc.paths import LARGEST_RETURN, SOFT
 
-NO_HAR: Final = np.zeros(0)
+_NO_HAR: Final = np.zeros(0)
 _LEAST: Final = 0.1
 """Of the scale: a HAR is straight, and far from what it has learnt it may fall below zero."""
 _LEVEL: Final = features.NAMES.index("scale_level")
@@ -36,7 +36,7 @@ class Line(NamedTuple):
     width: Floats
     weights: Floats
     """Of the feature's distance from its centre, in widths."""
-    har: Floats = NO_HAR
+    har: Floats = _NO_HAR
     """Weights (1 + windows,) of a HAR; see `btc.baselines.Har`."""
 
     def inputs(self, rows: npt.NDArray[Any]) -> Floats:
