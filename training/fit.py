@@ -72,8 +72,6 @@ def fit(dataset: Dataset, split: Split, tuned: Tuned, means: Means, beside: Sequ
         )
         heads[horizon] = Heads(size, quantiles, line, plain, modes(plain, FINE))
         means.say(f"trees of {horizon} min: {rounds} and {quantiles.num_boosted_rounds()}")
-    if not any(tuned.weights.values()):
-        return heads
     nets = _nets(views, heads, means)
     return {
         horizon: head._replace(nets=nets[horizon], weight=tuned.weights[horizon]) for horizon, head in heads.items()
@@ -88,8 +86,6 @@ def renew(
     The newest weeks tell most of those to come. What the calibration has learnt stays: it is of networks taught alike,
     and follows these from the first outcome on. The trees stay as well, they would take longer than all before.
     """
-    if not any(head.nets for head in heads.values()):
-        return dict(heads)
     nets = _nets(_views(dataset, split.learnt, beside), heads, means)
     return {horizon: head._replace(nets=nets[horizon]) for horizon, head in heads.items()}
 

@@ -34,6 +34,10 @@ FEW_AT_ONCE: Final = 40_000
 """Rows that a tree of a heat learns from, about."""
 WEIGHT: Final = 0.8
 """The share of networks that have shown what they learn; trees have the rest."""
+UNSHOWN: Final = 0.25
+"""That of those that have not: the mean of two that err is better than either, and even the worse adds to it."""
+SHORTER: Final = 0.5
+"""Of the rounds that quantiles of the next shorter horizon take: what is believed before validation rows tell more."""
 SPREAD: Final[Mapping[str, float]] = {
     "eta": 0.06,
     "max_depth": 4,
@@ -79,11 +83,16 @@ class Matrices:
     def tree_rows(self, *, few: bool) -> int:
         return (self.few_matrix if few else self.fit_matrix).tree_rows
 
-    def heads(self, horizon: int, params: dict[str, Any], *, few: bool = False) -> Heads:
-        """The heads of a horizon grown on the fit rows or few of them, with these parameters for the quantiles."""
+    def heads(
+        self, horizon: int, params: dict[str, Any], *, few: bool = False, shorter: Callable[[], int] = lambda: 0
+    ) -> Heads:
+        """The heads of a horizon grown on the fit rows or few of them, with these parameters for the quantiles.
+
+        `shorter` tells the rounds of the next shorter horizon; it is asked last, for it may have to wait for them.
+        """
         task = self.tasks[horizon]
         learnt = (self.few_matrix, task.fit.part(slice(None, None, FEWER))) if few else (self.fit_matrix, task.fit)
-        booster = self._grow(params, horizon, learnt, task.validate)
+        booster = self._grow(params, horizon, learnt, task.validate, lambda: SHORTER * shorter())
         return Heads(task.spread, booster, self.lines[horizon], task.fit.shape, task.fit.modes)
 
     def skill(self, horizon: int, heads: Heads) -> float:
@@ -93,7 +102,9 @@ class Matrices:
         return float(1 - np.nansum(task.weight * lost) / task.flat)
 
     def weights(self, seed: int, threads: int, say: Callable[[str], None]) -> dict[int, float]:
-        """The networks' share by horizon: WEIGHT, as far as some that learn from the fit rows earn it on the others."""
+        """The networks' share by horizon: UNSHOWN, or more as far as some that learn from the fit rows earn it on the
+        others; less of either from few rows.
+        """
         plains = {}
         for horizon, line in self.lines.items():
             plain = shape(self.fit.targets(horizon) / np.exp(self.fit.of(line)), horizon)
@@ -105,7 +116,8 @@ class Matrices:
             outputs = mean_outputs(nets, self.validate.features(slice(None)))
             moved = np.sort(plain + outputs[:, 1:] @ ways, axis=1) * np.exp(outputs[:, :1])
             gain = pinball(truth, plain[None, :]) - pinball(truth, moved)
-            found[horizon] = WEIGHT * trust(gain) * share(self.number, horizon)
+            told = share(self.number, horizon)
+            found[horizon] = told * (UNSHOWN * told + (WEIGHT - UNSHOWN * told) * trust(gain))
         say("networks' share: " + ", ".join(f"{horizon} min {weight:.0%}" for horizon, weight in found.items()))
         return found
 
@@ -141,14 +153,19 @@ class Matrices:
         horizon: int,
         learnt: tuple[Shards, Laplace | Pinball],
         validate: Laplace | Pinball,
+        believed: Callable[[], float] = lambda: 0.0,
     ) -> xgb.Booster:
-        """As many of the rounds that served the validation rows best as the rows' number and their gain warrant."""
+        """A booster of so many rounds: from those believed as far to those that served the validation rows best as
+        their gain warrants; of either the fewer, the fewer rows there are.
+        """
         booster = grow(params, *learnt, validation=(self.validate_matrix, validate))
         best = booster[: booster.best_iteration + 1]
         added = best.inplace_predict(self.validate.features(slice(None)))
-        gain = trust(validate.losses(np.zeros_like(added)) - validate.losses(added)) * share(self.number, horizon)
-        rounds = round(gain * best.num_boosted_rounds())
-        return booster[:rounds] if rounds else grow(params, *learnt, rounds=0)
+        told = trust(validate.losses(np.zeros_like(added)) - validate.losses(added))
+        served = told * best.num_boosted_rounds() + (1 - told) * believed()
+        rounds = round(share(self.number, horizon) * served)
+        grown = 0 < rounds <= booster.num_boosted_rounds()
+        return booster[:rounds] if grown else grow(params, *learnt, rounds=rounds)
 
 
 def trust(gains: Floats) -> float:

@@ -10,8 +10,9 @@ import inspect
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Final, NamedTuple
@@ -29,6 +30,9 @@ from training.growth import booster_params
 from training.matrices import Matrices
 from training.sampling import SeededTPE
 from training.split import Fold
+
+Measured = Future[tuple[float, int]]
+"""The skill and the rounds of a booster that may still be growing."""
 
 _SPENT: Final = "seconds"
 """Under which a study keeps how long its heats have taken so far."""
@@ -185,28 +189,35 @@ class Search:
 
     def _measured(self, study: optuna.Study, trials: Sequence[optuna.Trial | FrozenTrial]) -> list[Finalist]:
         """Trials on all rows, booster by booster; kept with the study, so that a final that was stopped goes on too."""
-        known = study.user_attrs
+        known, pool = study.user_attrs, ThreadPoolExecutor(self._workers)
 
-        def grown(job: tuple[optuna.Trial | FrozenTrial, int, int]) -> tuple[float, int]:
-            trial, fold, horizon = job
+        def grown(trial: optuna.Trial | FrozenTrial, fold: int, horizon: int, shorter: Measured) -> tuple[float, int]:
             kept = json.dumps(["all rows", fold, horizon, trial.params])
             if kept in known:
                 return float(known[kept][0]), int(known[kept][1])
-            skill, rounds = self._grown(self._every[fold], horizon, trial.params, few=False)
+            skill, rounds = self._grown(fold, horizon, trial.params, few=False, shorter=lambda: shorter.result()[1])
             study.set_user_attr(kept, [skill, rounds])
             name = f"trial {trial.number + 1} on all rows of fold {fold + 1}, {horizon} min"
             self._tell(f"{name}: skill {skill:+.4f}, {rounds} rounds")
             return skill, rounds
 
-        boosters = [(fold, horizon) for fold in range(len(self._every)) for horizon in HORIZONS]
-        with ThreadPoolExecutor(self._workers) as pool:
-            found = list(pool.map(grown, [(trial, *booster) for trial in trials for booster in boosters]))
+        def begun(trial: optuna.Trial | FrozenTrial) -> Iterator[Measured]:
+            for fold in range(len(self._every)):
+                shorter: Measured = Future()
+                shorter.set_result((0.0, 0))
+                for horizon in HORIZONS:  # none waits for what is not begun yet
+                    shorter = pool.submit(grown, trial, fold, horizon, shorter)
+                    yield shorter
+
         finalists = []
-        for number, trial in enumerate(trials):
-            skills, rounds = zip(*found[number * len(boosters) : (number + 1) * len(boosters)], strict=True)
-            newest = dict(zip(HORIZONS, rounds[-len(HORIZONS) :], strict=True))
-            finalists.append(Finalist({"eta": growth.ETA, **trial.params}, skills, newest))
-            self._tell(f"trial {trial.number + 1} on all rows: skill {finalists[-1].skill:+.4f}, rounds {newest}")
+        try:
+            for trial, measured in [(trial, list(begun(trial))) for trial in trials]:
+                skills, rounds = zip(*(each.result() for each in measured), strict=True)
+                newest = dict(zip(HORIZONS, rounds[-len(HORIZONS) :], strict=True))
+                finalists.append(Finalist({"eta": growth.ETA, **trial.params}, skills, newest))
+                self._tell(f"trial {trial.number + 1} on all rows: skill {finalists[-1].skill:+.4f}, rounds {newest}")
+        finally:
+            pool.shutdown(cancel_futures=True)
         return finalists
 
     def _heat(self, trial: optuna.Trial) -> float:
@@ -223,15 +234,19 @@ class Search:
         return skill
 
     def _few(self, recipe: Mapping[str, float]) -> Iterator[float]:
-        for each in self._every:
+        for fold in range(len(self._every)):
+            rounds = 0
             for horizon in HORIZONS:
-                yield self._grown(each, horizon, recipe, few=True)[0]
+                skill, rounds = self._grown(fold, horizon, recipe, few=True, shorter=partial(int, rounds))
+                yield skill
 
-    def _grown(self, each: Matrices, horizon: int, recipe: Mapping[str, float], *, few: bool) -> tuple[float, int]:
+    def _grown(
+        self, fold: int, horizon: int, recipe: Mapping[str, float], *, few: bool, shorter: Callable[[], int]
+    ) -> tuple[float, int]:
         """Skill and rounds."""
-        told = {**recipe, "eta": HASTE if few else growth.ETA}
+        each, told = self._every[fold], {**recipe, "eta": HASTE if few else growth.ETA}
         params = booster_params(told, each.tree_rows(few=few), self._seed, self._threads, self._device)
-        heads = each.heads(horizon, params, few=few)
+        heads = each.heads(horizon, params, few=few, shorter=shorter)
         return each.skill(horizon, heads), heads.quantiles.num_boosted_rounds()
 
     def _tell(self, what: str) -> None:

@@ -30,9 +30,3 @@ def test_networks_learn_of_the_calibrating_rows_in_the_end_and_of_no_later_ones(
     assert nets(renewed(parts.calibrate)) != nets(as_it_is)
     for horizon, head in as_it_is.items():
         assert head._replace(nets=()) == heads[horizon]._replace(nets=())
-
-
-def test_where_trees_alone_were_worth_it_no_network_is_taught(run, data, parts):
-    heads = {horizon: head._replace(nets=()) for horizon, head in run.model.heads.items()}
-
-    assert not any(head.nets for head in fit.renew(data, parts, heads, MEANS).values())

@@ -1,6 +1,7 @@
 """The search: trials grow side by side on the same matrices, and none can tell that there were others."""
 
 import re
+from functools import partial
 
 import numpy as np
 import optuna
@@ -12,10 +13,11 @@ from btc.features import LOOK_BACK
 from btc.forecasts import HORIZONS
 from btc.heads import seen
 from tests.model.walks import walk
-from training import dataset, growth, matrices, tune
+from training import dataset, growth, matrices, networks, tune
 from training.growth import booster_params, quantised
 from training.losses import pinball
 from training.matrices import Matrices
+from training.plain import share
 from training.sampling import SeededTPE
 from training.split import Fold
 from training.tune import Search
@@ -63,13 +65,34 @@ def test_the_best_of_the_final_wins_as_it_would_alone(found, data, fold):
     tuned, said, _ = found
     alone = Matrices(data, fold, seed=SEED, threads=THREADS)
     params = booster_params(tuned.params, alone.tree_rows(few=False), SEED, 1)
-    heads = {horizon: alone.heads(horizon, params) for horizon in HORIZONS}
+    heads, shorter = {}, 0
+    for horizon in HORIZONS:
+        heads[horizon] = alone.heads(horizon, params, shorter=partial(int, shorter))
+        shorter = heads[horizon].quantiles.num_boosted_rounds()
     finals = [float(re.search(r"skill ([+-][\d.]+)", line)[1]) for line in said if " on all rows: " in line]
 
     assert np.mean([alone.skill(horizon, each) for horizon, each in heads.items()]) == pytest.approx(tuned.skill)
     assert tuned.skill == pytest.approx(max(finals), abs=1e-4)
     assert {horizon: each.quantiles.num_boosted_rounds() for horizon, each in heads.items()} == tuned.rounds
     assert alone.fit.total == tuned.rows == 2 * len(alone.fit[0].rows)
+
+
+def test_what_validation_rows_do_not_tell_is_taken_over_from_the_next_shorter_horizon(data, fold, monkeypatch):
+    alone = Matrices(data, fold, seed=SEED, threads=1)
+    params = booster_params({**tune.FIRST, "max_depth": 3}, alone.tree_rows(few=False), SEED, 1)
+
+    def grown(trusted, shorter):
+        monkeypatch.setattr(matrices, "trust", lambda _: trusted)
+        return alone.heads(60, params, shorter=lambda: shorter).quantiles
+
+    none, few, many = (grown(0.0, shorter) for shorter in (0, 200, 2_000))
+    rounds = [booster.num_boosted_rounds() for booster in (none, few, many)]
+    rows = data.matrix[fold.validate]
+
+    told = matrices.SHORTER * share(len(fold.fit), 60)
+    assert rounds == [0, round(200 * told), round(2_000 * told)]
+    np.testing.assert_array_equal(few.inplace_predict(rows), many[: rounds[1]].inplace_predict(rows))
+    assert grown(1.0, 2_000).num_boosted_rounds() == grown(1.0, 0).num_boosted_rounds()
 
 
 def test_skill_is_that_of_the_quantiles_a_forecast_would_have(data, fold):
@@ -178,11 +201,14 @@ def test_what_a_trial_tries_depends_on_the_seed_and_its_number_alone():
     assert tried(2) != whole
 
 
-def test_a_network_has_its_share_where_it_has_shown_what_it_learns(found):
-    tuned, _, _ = found
+@pytest.mark.parametrize(("trusted", "most"), [(0.0, matrices.UNSHOWN), (1.0, matrices.WEIGHT)])
+def test_a_network_has_its_share_and_more_where_it_has_shown_what_it_learns(data, fold, monkeypatch, trusted, most):
+    monkeypatch.setattr(matrices, "trust", lambda _: trusted)
+    monkeypatch.setattr(networks, "EPOCHS", 1)
+    told = Matrices(data, fold, seed=SEED, threads=1).weights(SEED, 1, lambda _: None)
 
-    assert set(tuned.weights) == set(HORIZONS)
-    assert all(0 <= weight <= matrices.WEIGHT for weight in tuned.weights.values())
+    fewer = {horizon: share(len(fold.fit), horizon) ** (1 if trusted else 2) for horizon in HORIZONS}
+    assert told == {horizon: pytest.approx(most * fewer[horizon]) for horizon in HORIZONS}
 
 
 def test_trials_on_other_rows_are_not_gone_on_with(found, data, fold):
