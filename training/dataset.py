@@ -55,6 +55,11 @@ class Dataset:
     repairs: tuple[str, ...]
     """What was set right while reading, said in words."""
 
+    def ended(self, until: int) -> Ints:
+        """The usable rows whose labels, at the longest horizon, end by `until` (µs UTC)."""
+        ends = self.minutes.start[self.rows] + (1 + max(HORIZONS)) * MINUTE
+        return self.rows[ends <= until]
+
 
 def load(path: Path) -> Dataset:
     """The dataset of a Parquet file, or of all Parquet files below a folder; see `read` and `build`.
@@ -89,13 +94,11 @@ def digest(minutes: Minutes) -> str:
 
 
 def before(path: Path, until: int) -> Dataset:
-    """The dataset of a file with only those rows whose labels, at the longest horizon, end by `until` (µs UTC).
-
-    Raises UnreadableBarsError where there are none.
+    """The dataset of a file with only those rows that have `ended` by `until`; raises UnreadableBarsError where none
+    has.
     """
     dataset = load(path)
-    ends = dataset.minutes.start[dataset.rows] + (1 + max(HORIZONS)) * MINUTE
-    rows = dataset.rows[ends <= until]
+    rows = dataset.ended(until)
     if not len(rows):
         raise UnreadableBarsError(f"{path} has no usable minute before {iso(until)}, where calibration begins")
     return replace(dataset, rows=rows, repairs=tuple(f"{path}: {repair}" for repair in dataset.repairs))

@@ -141,6 +141,7 @@ def _trained(data: Dataset, parts: Split, beside: Sequence[Dataset], told: argpa
     tuned = tune.tune(
         data,
         split.folds(data, parts, FOLDS if told.trials > 1 else 1),
+        beside,
         trials=told.trials,
         seconds=told.train_seconds,
         seed=told.seed,

@@ -50,8 +50,8 @@ def taught(dataset: Dataset, split: Split, tuned: Tuned, means: Means, beside: S
 def fit(dataset: Dataset, split: Split, tuned: Tuned, means: Means, beside: Sequence[Dataset] = ()) -> dict[int, Heads]:
     """All heads of each horizon on the fit and validation rows, with the rounds and weights the search came to.
 
-    The rows of the datasets `beside` are learnt from too; the lines are those of the market itself. Of each dataset
-    ROWS rows are taken at the most, evenly spread.
+    The rows of the datasets `beside` are learnt from too. Of each dataset trees and networks take ROWS rows at the
+    most, evenly spread.
     """
     views = _views(dataset, split.train, beside)
     matrix = Shards.of(views.features, views.total, means.threads)
@@ -61,7 +61,7 @@ def fit(dataset: Dataset, split: Split, tuned: Tuned, means: Means, beside: Sequ
     )
     longer = (views.total / tuned.rows) ** LATER
     heads = {}
-    for horizon, line in lines(dataset, split.train).items():
+    for horizon, line in lines(dataset, split.train, [(each, each.rows) for each in beside]).items():
         target, start = views.targets(horizon), views.of(line)
         rounds = round(longer * tuned.spread_rounds[horizon])
         size = grow(size_params, matrix, Laplace(np.abs(target)), start=start, rounds=rounds)

@@ -15,19 +15,20 @@ from btc.baselines import empirical
 from btc.heads import Heads
 from btc.minutes import Floats, Ints
 from btc.nets import mean_outputs
+from btc.times import MINUTE
 from training import networks
 from training.dataset import Dataset
 from training.growth import FINE, Laplace, Pinball, Shards, Singles, booster_params, grow, modes
 from training.losses import pinball
 from training.networks import Plain
-from training.plain import lines, shape, share
-from training.split import Fold
+from training.plain import distinct, lines, shape, share
+from training.split import EMBARGO, Fold
 from training.views import View, Views
 
 BLOCK: Final = 120
 """Validation rows whose losses are averaged before their error is estimated: two of the longest horizons."""
 ROWS: Final = 160_000
-"""Rows, evenly spread, that a trial learns from: the final boosters take more, see `fit.ROWS`."""
+"""Rows of each dataset, evenly spread, that a trial learns from: the final boosters take more, see `fit.ROWS`."""
 FEWER: Final = 4
 """In a heat it learns from one in so many of those and their mirror images."""
 FEW_AT_ONCE: Final = 40_000
@@ -35,7 +36,7 @@ FEW_AT_ONCE: Final = 40_000
 WEIGHT: Final = 0.8
 """The share of networks that have shown what they learn; trees have the rest."""
 UNSHOWN: Final = 0.25
-"""That of those that have not: the mean of two that err is better than either, and even the worse adds to it."""
+"""That of those that have not: the mean of two that err is often better than either, though one errs more."""
 SHORTER: Final = 0.5
 """Of the rounds that quantiles of the next shorter horizon take: what is believed before validation rows tell more."""
 SPREAD: Final[Mapping[str, float]] = {
@@ -64,15 +65,21 @@ class Task(NamedTuple):
 class Matrices:
     """A fold's quantised rows: built once, for every trial, horizon and head; trials may read it at a time."""
 
-    def __init__(self, dataset: Dataset, fold: Fold, *, seed: int, threads: int) -> None:
-        self.dataset, self.number = dataset, len(fold.fit)
-        self.fit = Views.of_both((dataset, thinned(fold.fit, ROWS)))
+    def __init__(
+        self, dataset: Dataset, fold: Fold, beside: Sequence[Dataset] = (), *, seed: int, threads: int
+    ) -> None:
+        """`beside` are datasets to learn from too, as far as they end before the validation rows."""
+        until = int(dataset.minutes.start[fold.validate[0]]) - EMBARGO * MINUTE
+        sources = [(dataset, fold.fit), *((each, each.ended(until)) for each in beside)]
+        sources = [(each, rows) for each, rows in sources if len(rows)]
+        self.dataset, self.number = dataset, distinct(sources)
+        self.fit = Views.of_both(*((each, thinned(rows, ROWS)) for each, rows in sources))
         self.validate = View(dataset, thinned(fold.validate, ROWS // 4))
         self.fit_matrix = Shards.of(self.fit.features, self.fit.total, threads)
         judged = len(self.validate.rows)
         self.validate_matrix = Shards.of(self.validate.features, judged, threads, self.fit_matrix, shard=judged)
         self.few_matrix = self._few(threads)
-        self.lines = lines(dataset, fold.fit)
+        self.lines = lines(*sources[0], sources[1:])
         params = booster_params(SPREAD, self.fit_matrix.tree_rows, seed, 1)
         with ThreadPoolExecutor(threads) as pool:  # several on a thread each wait less for each other than one on all
             spreads = list(pool.map(lambda horizon: self._spread(horizon, params), dataset.targets))
@@ -102,8 +109,8 @@ class Matrices:
         return float(1 - np.nansum(task.weight * lost) / task.flat)
 
     def weights(self, seed: int, threads: int, say: Callable[[str], None]) -> dict[int, float]:
-        """The networks' share by horizon: UNSHOWN, or more as far as some that learn from the fit rows earn it on the
-        others; less of either from few rows.
+        """The networks' share by horizon: from UNSHOWN as far to WEIGHT as some that learn from the fit rows earn it on
+        the others; less of either from few rows.
         """
         plains = {}
         for horizon, line in self.lines.items():
@@ -116,8 +123,9 @@ class Matrices:
             outputs = mean_outputs(nets, self.validate.features(slice(None)))
             moved = np.sort(plain + outputs[:, 1:] @ ways, axis=1) * np.exp(outputs[:, :1])
             gain = pinball(truth, plain[None, :]) - pinball(truth, moved)
-            told = share(self.number, horizon)
-            found[horizon] = told * (UNSHOWN * told + (WEIGHT - UNSHOWN * told) * trust(gain))
+            few = share(self.number, horizon)
+            unshown = few * UNSHOWN  # from few rows networks learn least, and what they have not shown is not there
+            found[horizon] = few * (unshown + (WEIGHT - unshown) * trust(gain))
         say("networks' share: " + ", ".join(f"{horizon} min {weight:.0%}" for horizon, weight in found.items()))
         return found
 
@@ -155,14 +163,16 @@ class Matrices:
         validate: Laplace | Pinball,
         believed: Callable[[], float] = lambda: 0.0,
     ) -> xgb.Booster:
-        """A booster of so many rounds: from those believed as far to those that served the validation rows best as
-        their gain warrants; of either the fewer, the fewer rows there are.
+        """A booster of so many rounds: from those believed as far to those that served the validation rows best as the
+        gain of these warrants; of either the fewer, the fewer rows there are.
+
+        Where no gain is to be seen, nothing is heard of the validation rows: over a few days harm is as likely luck.
         """
         booster = grow(params, *learnt, validation=(self.validate_matrix, validate))
         best = booster[: booster.best_iteration + 1]
         added = best.inplace_predict(self.validate.features(slice(None)))
-        told = trust(validate.losses(np.zeros_like(added)) - validate.losses(added))
-        served = told * best.num_boosted_rounds() + (1 - told) * believed()
+        gain = trust(validate.losses(np.zeros_like(added)) - validate.losses(added))
+        served = gain * best.num_boosted_rounds() + (1 - gain) * believed()
         rounds = round(share(self.number, horizon) * served)
         grown = 0 < rounds <= booster.num_boosted_rounds()
         return booster[:rounds] if grown else grow(params, *learnt, rounds=rounds)

@@ -4,6 +4,7 @@ Few parameters, for few independent rows: minutes that share their future count 
 goes n / (n + INDEPENDENT) of the way from what is believed anyway.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -15,6 +16,9 @@ from btc.minutes import Floats, Ints
 from btc.paths import SCALE
 from training import baselines
 from training.dataset import Dataset
+
+Source = tuple[Dataset, Ints]
+"""A dataset and some of its rows."""
 
 ROWS: Final = 200_000
 """Rows, evenly spread, that the few numbers of a line are learnt from: more do not change them."""
@@ -41,37 +45,47 @@ def log_size(target: Floats) -> Floats:
     return np.log(np.abs(target) + 0.2)
 
 
-def lines(dataset: Dataset, rows: Ints) -> dict[int, Line]:
+def distinct(sources: Sequence[Source]) -> int:
+    """How many minutes there are rows of: one that several markets saw is one."""
+    return len(np.unique(np.concatenate([dataset.minutes.start[rows] for dataset, rows in sources])))
+
+
+def lines(dataset: Dataset, rows: Ints, beside: Sequence[Source] = ()) -> dict[int, Line]:
     """A line a horizon for `log_size`, from the horizon's HAR on, by ridge regression towards the slopes of the next
     shorter horizon; its level is then set so that returns are as large as it says in the mean.
 
     A market calmer than all that was learnt from is on its way back: a HAR's constant tells so at any distance, slopes
-    in logarithms do not. From few rows it is little more than the scale's own weights.
+    in logarithms do not. From few rows it is little more than the scale's own weights. Slopes are learnt from the rows
+    `beside` too; the HAR is the market's own, and so is the level, as far as its rows tell it.
     """
-    learnt, number, rows = rows, len(rows), rows[:: 1 + len(rows) // ROWS]
-    seen = dataset.matrix[rows]
+    own, number = len(rows), distinct([(dataset, rows), *beside])
+    step = 1 + sum(len(part) for _, part in ((dataset, rows), *beside)) // ROWS
+    sources = [(each, part[::step]) for each, part in ((dataset, rows), *beside)]
+    seen, here = np.concatenate([each.matrix[part] for each, part in sources]), slice(len(sources[0][1]))
     chosen = np.where(SIZES, seen, np.float32(0)).astype(np.float64)
-    varies = np.isfinite(chosen).all(axis=0) & (np.ptp(chosen, axis=0) > 0)
+    varies = np.isfinite(chosen[here]).all(axis=0) & (np.ptp(chosen[here], axis=0) > 0)
+    np.copyto(chosen, chosen[here].mean(axis=0), where=np.isnan(chosen))  # what only the others do not know
     centre = np.where(varies, chosen.mean(axis=0), 0.0)
     width = np.where(varies, chosen.std(axis=0), 1.0)
     weights = np.zeros(len(features.NAMES))
     found = {}
     for horizon in sorted(dataset.targets):
-        har = _OWN + share(number, horizon) * (baselines.har(dataset.minutes, learnt, horizon).weights - _OWN)
+        har = _OWN + share(own, horizon) * (baselines.har(dataset.minutes, rows, horizon).weights - _OWN)
         line = Line(0.0, centre, width, weights, har)
-        size = log_size(dataset.targets[horizon][rows]) - line.expected(seen)
+        returns = np.concatenate([each.targets[horizon][part] for each, part in sources])
+        size = log_size(returns) - line.expected(seen)
         known = np.isfinite(size)
         level = float(size[known].mean())
         inputs = line.inputs(chosen[known])[:, varies]
         moments = inputs.T @ inputs / len(inputs)
-        beside = inputs.T @ (size[known] - level) / len(inputs) - moments @ weights[varies]
+        missed = inputs.T @ (size[known] - level) / len(inputs) - moments @ weights[varies]
         penalty = INDEPENDENT * horizon / number
         weights = weights.copy()
-        weights[varies] += np.linalg.solve(moments + penalty * np.eye(len(moments)), beside)
+        weights[varies] += np.linalg.solve(moments + penalty * np.eye(len(moments)), missed)
         line = line._replace(level=level, weights=weights)
-        sizes = np.abs(dataset.targets[horizon][rows][known])
-        told = line.at(seen[known])
-        found[horizon] = line._replace(level=level + float(np.log(np.mean(sizes / np.exp(told)) + 1e-6)))
+        told = np.abs(returns[known]) / np.exp(line.at(seen[known]))
+        all_of_it, its_own = (float(np.log(part.mean() + 1e-6)) for part in (told, told[: known[here].sum()]))
+        found[horizon] = line._replace(level=level + all_of_it + share(own, horizon) * (its_own - all_of_it))
     return found
 
 

@@ -24,7 +24,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from btc.forecasts import HORIZONS
-from training import growth, matrices, sampling
+from training import growth, matrices, plain, sampling
 from training.dataset import Dataset
 from training.growth import booster_params
 from training.matrices import Matrices
@@ -73,6 +73,7 @@ class Tuned:
 def tune(  # noqa: PLR0913 - what a search is told
     dataset: Dataset,
     folds: Sequence[Fold],
+    beside: Sequence[Dataset] = (),
     *,
     trials: int,
     seconds: float,
@@ -86,12 +87,13 @@ def tune(  # noqa: PLR0913 - what a search is told
 ) -> Tuned:
     """Up to `trials` trials of TPE within about `seconds`; a study in `checkpoints` goes on where it was stopped.
 
-    `observe` is shown each finished trial, one at a time, those of before the stop first.
+    They learn from the datasets `beside` too, and are judged on the market itself. `observe` is shown each finished
+    trial, one at a time, those of before the stop first.
     """
     # One after the other: while they are made they take most, and at a time a third more.
-    every = [Matrices(dataset, fold, seed=seed, threads=threads) for fold in folds]
+    every = [Matrices(dataset, fold, beside, seed=seed, threads=threads) for fold in folds]
     search = Search(every, trials, seed=seed, threads=threads, device=device, clock=clock, say=say)
-    study = search.heats(seconds, _study_name(dataset, folds, seed), _storage(checkpoints), observe)
+    study = search.heats(seconds, _study_name(dataset, folds, beside, seed), _storage(checkpoints), observe)
     best = search.final(study)
     return Tuned(
         best.params,
@@ -201,18 +203,19 @@ class Search:
             self._tell(f"{name}: skill {skill:+.4f}, {rounds} rounds")
             return skill, rounds
 
-        def begun(trial: optuna.Trial | FrozenTrial) -> Iterator[Measured]:
-            for fold in range(len(self._every)):
-                shorter: Measured = Future()
-                shorter.set_result((0.0, 0))
-                for horizon in HORIZONS:  # none waits for what is not begun yet
-                    shorter = pool.submit(grown, trial, fold, horizon, shorter)
-                    yield shorter
-
+        nothing: Measured = Future()
+        nothing.set_result((0.0, 0))
+        chains = {(trial.number, fold): [nothing] for trial in trials for fold in range(len(self._every))}
         finalists = []
         try:
-            for trial, measured in [(trial, list(begun(trial))) for trial in trials]:
-                skills, rounds = zip(*(each.result() for each in measured), strict=True)
+            for horizon in HORIZONS:  # one after the other, so that hardly any waits for a shorter one
+                for trial in trials:
+                    for fold in range(len(self._every)):
+                        chain = chains[trial.number, fold]
+                        chain.append(pool.submit(grown, trial, fold, horizon, chain[-1]))
+            for trial in trials:
+                measured = [chains[trial.number, fold][1:] for fold in range(len(self._every))]
+                skills, rounds = zip(*(each.result() for chain in measured for each in chain), strict=True)
                 newest = dict(zip(HORIZONS, rounds[-len(HORIZONS) :], strict=True))
                 finalists.append(Finalist({"eta": growth.ETA, **trial.params}, skills, newest))
                 self._tell(f"trial {trial.number + 1} on all rows: skill {finalists[-1].skill:+.4f}, rounds {newest}")
@@ -280,11 +283,12 @@ def _plain(trial: optuna.Trial | FrozenTrial) -> bool:
     return all(value == FIRST[name] for name, value in trial.params.items())
 
 
-def _study_name(dataset: Dataset, folds: Sequence[Fold], seed: int) -> str:
+def _study_name(dataset: Dataset, folds: Sequence[Fold], beside: Sequence[Dataset], seed: int) -> str:
     """Trials on other rows, or of another search, are no part of this one: they may have seen its test."""
     spans = [[int(part[0]), int(part[-1]), len(part)] for fold in folds for part in (fold.fit, fold.validate)]
-    code = [inspect.getsource(part) for part in (Search, behind, suggested, matrices, growth, sampling)]
-    told = json.dumps([dataset.digest, spans, seed, FIRST, HASTE, FINALISTS, code])
+    code = [inspect.getsource(part) for part in (Search, behind, suggested, matrices, plain, growth, sampling)]
+    data = [each.digest for each in (dataset, *beside)]
+    told = json.dumps([data, spans, seed, FIRST, HASTE, FINALISTS, code])
     return f"quantiles-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
 
 

@@ -11,6 +11,7 @@ from btc.baselines import realised
 from btc.features import LOOK_BACK
 from btc.forecasts import HORIZONS
 from btc.heads import Line
+from btc.times import DAY
 from tests.model.walks import walk
 from training import dataset, plain
 from training.matrices import BLOCK, trust
@@ -38,6 +39,33 @@ def test_a_line_tells_wild_times_from_calm_ones(data):
     told = line.at(data.matrix[tested])[known]
     assert np.corrcoef(size[known], told)[0, 1] > 0.15
     assert np.nanmean(np.abs(data.targets[1][rows]) / np.exp(line.at(data.matrix[rows]))) == pytest.approx(1, abs=0.05)
+
+
+def test_a_line_learns_slopes_from_other_markets_too_and_its_har_and_level_from_its_own(data):
+    wild = dataset.build(walk(LOOK_BACK + 6_000, seed=5, quiet=0.4, flows=False))
+    targets = {horizon: 3 * target for horizon, target in wild.targets.items()}
+    wild = replace(wild, targets=targets, minutes=replace(wild.minutes, start=wild.minutes.start + 365 * DAY))
+    few = data.rows[:1_500]
+    alone, other = plain.lines(data, few)[5], plain.lines(wild, wild.rows)[5]
+    both = plain.lines(data, few, [(wild, wild.rows)])[5]
+
+    def apart(line):
+        return np.abs(both.weights / both.width - line.weights / line.width).sum()
+
+    def told(line):
+        return np.nanmean(np.abs(data.targets[5][few]) / np.exp(line.at(data.matrix[few])))
+
+    assert apart(other) < apart(alone)
+    np.testing.assert_array_equal(both.har, alone.har)
+    assert (both.har != other.har).all()
+    assert told(other) < told(both) < 1.05 * told(alone)
+    trades = features.NAMES.index("trades_5")
+    assert both.weights[trades] != 0 == other.weights[trades], "what the market itself records is told by it"
+
+
+def test_minutes_that_several_markets_saw_count_once(data):
+    assert plain.distinct([(data, data.rows[:100])]) == 100
+    assert plain.distinct([(data, data.rows[:100]), (data, data.rows[50:200])]) == 200
 
 
 def test_the_longer_the_horizon_the_closer_a_line_stays_to_the_one_before(data):

@@ -1,7 +1,10 @@
 """The search: trials grow side by side on the same matrices, and none can tell that there were others."""
 
 import re
+from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 import optuna
@@ -12,6 +15,7 @@ from btc.baselines import empirical
 from btc.features import LOOK_BACK
 from btc.forecasts import HORIZONS
 from btc.heads import seen
+from btc.times import MINUTE
 from tests.model.walks import walk
 from training import dataset, growth, matrices, networks, tune
 from training.growth import booster_params, quantised
@@ -19,7 +23,7 @@ from training.losses import pinball
 from training.matrices import Matrices
 from training.plain import share
 from training.sampling import SeededTPE
-from training.split import Fold
+from training.split import EMBARGO, Fold
 from training.tune import Search
 
 TRIALS, THREADS, SEED = 3, 2, 5
@@ -77,20 +81,46 @@ def test_the_best_of_the_final_wins_as_it_would_alone(found, data, fold):
     assert alone.fit.total == tuned.rows == 2 * len(alone.fit[0].rows)
 
 
+def test_other_markets_are_learnt_from_as_far_as_they_end_before_the_validation(data, fold):
+    other = dataset.build(walk(LOOK_BACK + 2_700, seed=9))
+    both = Matrices(data, fold, [other], seed=SEED, threads=1)
+    learnt = both.fit[1]
+    ends = other.minutes.start[learnt.rows] + (1 + max(HORIZONS)) * MINUTE
+
+    assert both.fit.total == 2 * (1_600 + len(learnt.rows))
+    assert both.number == len(learnt.rows) == 1_600, "minutes that both markets saw count once"
+    assert learnt.dataset is other
+    assert ends[-1] == data.minutes.start[fold.validate[0]] - EMBARGO * MINUTE
+    told = {"trials": 1, "seconds": 600, "seed": SEED, "threads": THREADS, "checkpoints": None}
+    assert tune.tune(data, [fold], [other], **told).rows == both.fit.total
+    later = replace(other, rows=other.rows[other.rows > fold.validate[0]])
+    assert Matrices(data, fold, [later], seed=SEED, threads=1).fit.total == 2 * 1_600
+
+
 def test_what_validation_rows_do_not_tell_is_taken_over_from_the_next_shorter_horizon(data, fold, monkeypatch):
     alone = Matrices(data, fold, seed=SEED, threads=1)
     params = booster_params({**tune.FIRST, "max_depth": 3}, alone.tree_rows(few=False), SEED, 1)
+
+    validated = []
+
+    def grow(*told, **more):
+        booster = growth.grow(*told, **more)
+        if "validation" in more:
+            validated.append(booster.num_boosted_rounds())
+        return booster
 
     def grown(trusted, shorter):
         monkeypatch.setattr(matrices, "trust", lambda _: trusted)
         return alone.heads(60, params, shorter=lambda: shorter).quantiles
 
+    monkeypatch.setattr(matrices, "grow", grow)
     none, few, many = (grown(0.0, shorter) for shorter in (0, 200, 2_000))
     rounds = [booster.num_boosted_rounds() for booster in (none, few, many)]
     rows = data.matrix[fold.validate]
 
     told = matrices.SHORTER * share(len(fold.fit), 60)
     assert rounds == [0, round(200 * told), round(2_000 * told)]
+    assert rounds[1] < validated[0] < rounds[2], "one is cut from what has grown, the other has to grow further"
     np.testing.assert_array_equal(few.inplace_predict(rows), many[: rounds[1]].inplace_predict(rows))
     assert grown(1.0, 2_000).num_boosted_rounds() == grown(1.0, 0).num_boosted_rounds()
 
@@ -213,11 +243,43 @@ def test_a_network_has_its_share_and_more_where_it_has_shown_what_it_learns(data
 
 def test_trials_on_other_rows_are_not_gone_on_with(found, data, fold):
     tuned, _, folder = found
-    later = Fold(fold.fit[100:], fold.validate)
+    later, other = Fold(fold.fit[100:], fold.validate), dataset.build(walk(LOOK_BACK + 1, seed=9))
     told = {"trials": 1, "seconds": 600, "seed": SEED, "threads": THREADS, "checkpoints": folder}
 
     assert tune.tune(data, [later], **told).trials == 1 < tuned.trials
     assert tune.tune(data, [fold], **told).trials == tuned.trials
+    assert tune._study_name(data, [fold], (), SEED) != tune._study_name(data, [fold], [other], SEED)
+
+
+class Told(NamedTuple):
+    """Matrices whose horizons take a known number of rounds, and as many more as the next shorter one."""
+
+    number: int
+
+    def tree_rows(self, **_):
+        return 1_000
+
+    def heads(self, horizon, _, *, shorter, **__):
+        rounds = self.number + horizon + shorter()
+        return SimpleNamespace(quantiles=SimpleNamespace(num_boosted_rounds=lambda: rounds))
+
+    def skill(self, _, heads):
+        return float(heads.quantiles.num_boosted_rounds())
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_each_horizon_is_told_the_rounds_of_the_next_shorter_one_of_its_own_fold(threads):
+    search = Search([Told(1_000), Told(2_000)], 2, seed=SEED, threads=threads, say=lambda _: None)
+    study = optuna.create_study(direction="maximize")
+    study.enqueue_trial(dict(tune.FIRST))
+    trial = study.ask()
+    chain = [*np.cumsum([1_001, 1_005, 1_015, 1_060]), *np.cumsum([2_001, 2_005, 2_015, 2_060])]
+
+    assert list(search._few(tune.suggested(trial))) == chain
+    for _ in range(2):  # the second time all are kept
+        [finalist] = search._measured(study, [trial])
+        assert list(finalist.skills) == chain
+        assert finalist.rounds == dict(zip(HORIZONS, chain[4:], strict=True))
 
 
 def test_a_search_that_was_broken_off_in_its_first_trial_begins_again(data, fold, tmp_path):
