@@ -124,7 +124,7 @@ class Matrices:
             moved = np.sort(plain + outputs[:, 1:] @ ways, axis=1) * np.exp(outputs[:, :1])
             gain = pinball(truth, plain[None, :]) - pinball(truth, moved)
             few = share(self.number, horizon)
-            unshown = few * UNSHOWN  # from few rows networks learn least, and what they have not shown is not there
+            unshown = few * UNSHOWN  # what few rows teach and nothing shows counts least
             found[horizon] = few * (unshown + (WEIGHT - unshown) * trust(gain))
         say("networks' share: " + ", ".join(f"{horizon} min {weight:.0%}" for horizon, weight in found.items()))
         return found

@@ -58,9 +58,9 @@ def lines(dataset: Dataset, rows: Ints, beside: Sequence[Source] = ()) -> dict[i
     in logarithms do not. From few rows it is little more than the scale's own weights. Slopes are learnt from the rows
     `beside` too; the HAR is the market's own, and so is the level, as far as its rows tell it.
     """
-    own, number = len(rows), distinct([(dataset, rows), *beside])
-    step = 1 + sum(len(part) for _, part in ((dataset, rows), *beside)) // ROWS
-    sources = [(each, part[::step]) for each, part in ((dataset, rows), *beside)]
+    whole, own = [(dataset, rows), *beside], len(rows)
+    number, step = distinct(whole), 1 + sum(len(part) for _, part in whole) // ROWS
+    sources = [(each, part[::step]) for each, part in whole]
     seen, here = np.concatenate([each.matrix[part] for each, part in sources]), slice(len(sources[0][1]))
     chosen = np.where(SIZES, seen, np.float32(0)).astype(np.float64)
     varies = np.isfinite(chosen[here]).all(axis=0) & (np.ptp(chosen[here], axis=0) > 0)
