@@ -20,7 +20,7 @@ from btc.features import NAMES
 from btc.forecasts import HORIZONS
 from btc.times import DAY, iso
 from tests.model.walks import MONDAY, save, walk
-from training import baselines, dataset, evaluate, growth, leaks, networks, tracking
+from training import baselines, dataset, evaluate, growth, leaks, networks, split, tracking
 from training.dataset import UnreadableBarsError
 from training.split import TooLittleDataError
 from training.tracking import Watched
@@ -60,22 +60,28 @@ def bars(tmp_path_factory):
     return path
 
 
-def evaluated(bars, folder, more=()):
-    said = io.StringIO()
-    with redirect_stdout(said):
-        figures = evaluate.main(arguments(bars, folder, more=more))
-    return Evaluation(folder, figures, said.getvalue().splitlines())
+@pytest.fixture(scope="module")
+def other(tmp_path_factory):
+    """Bars of another venue, out of order."""
+    path = tmp_path_factory.mktemp("other") / "other.parquet"
+    save(walk(9 * 1440, seed=13, flows=False), str(path))
+    table = pq.ParquetFile(path).read()
+    pq.write_table(pa.concat_tables([table.slice(1), table.slice(0, 1)]), path)
+    return path
 
 
 @pytest.fixture(scope="module")
-def alone(bars, tmp_path_factory):
-    return evaluated(bars, tmp_path_factory.mktemp("alone"))
+def evaluation(bars, other, tmp_path_factory):
+    folder, said = tmp_path_factory.mktemp("evaluation"), io.StringIO()
+    with redirect_stdout(said):
+        figures = evaluate.main(arguments(bars, folder, more=["--pretrain", other]))
+    return Evaluation(folder, figures, said.getvalue().splitlines())
 
 
-def test_it_tells_every_figure_of_every_horizon_on_its_last_line(alone):
-    figures = json.loads(alone.said[-1])
+def test_it_tells_every_figure_of_every_horizon_on_its_last_line(evaluation):
+    figures = json.loads(evaluation.said[-1])
 
-    assert figures == alone.figures == json.loads((alone.folder / "evaluation.json").read_text())
+    assert figures == evaluation.figures == json.loads((evaluation.folder / "evaluation.json").read_text())
     assert set(figures["horizons"]) == {str(horizon) for horizon in HORIZONS}
     for measured in figures["horizons"].values():
         assert measured["crps_skill_low"] <= measured["crps_skill"] <= measured["crps_skill_high"]
@@ -93,22 +99,18 @@ def test_it_tells_every_figure_of_every_horizon_on_its_last_line(alone):
     assert figures["peak_memory_bytes"] > 1e7
 
 
-def test_minutes_of_another_venue_are_learnt_from_only_where_they_end_before_the_test(bars, alone, tmp_path):
-    other = tmp_path / "other.parquet"
-    save(walk(9 * 1440, seed=13, flows=False), str(other))
-    table = pq.read_table(other)
-    pq.write_table(pa.concat_tables([table.slice(1), table.slice(0, 1)]), other)
-    both = evaluated(bars, tmp_path / "both", ["--pretrain", other])
-    told = [line for each in (alone, both) for line in each.said if line.startswith("fitting on")]
-    rows = [int(line.split()[2]) for line in told]
+def test_minutes_of_another_venue_are_learnt_from_only_where_they_end_before_the_test(evaluation, bars, other):
+    [told] = [line for line in evaluation.said if line.startswith("fitting on")]
+    rows, own = int(told.split()[2]), evaluation.figures["rows"]
     repair = f"{other}: rows out of order were sorted"
 
-    assert repair in both.figures["repairs"]
-    assert f"repaired: {repair}" in both.said
-    assert [len(each.figures["pretrained_on"]) for each in (alone, both)] == [0, 1]
-
-    assert alone.figures["rows"] == both.figures["rows"]
-    assert 4 * 1440 < rows[1] - rows[0] <= 7 * 1440 - 61
+    assert repair in evaluation.figures["repairs"]
+    assert f"repaired: {repair}" in evaluation.said
+    assert evaluation.figures["pretrained_on"] == [dataset.load(other).digest]
+    data, first = dataset.load(bars), MONDAY + 7 * DAY
+    alone = split.split(data, first, first + 2 * DAY)
+    assert own == {name: len(getattr(alone, name)) for name in own}
+    assert 4 * 1440 < rows - own["fit"] - own["validate"] <= 7 * 1440 - 61
 
 
 @pytest.mark.parametrize(
