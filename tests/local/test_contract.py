@@ -29,8 +29,8 @@ pytestmark = [pytest.mark.xdist_group("contract"), pytest.mark.timeout(600)]
 
 POSITIVE, NEGATIVE = GenerationMode.POSITIVE, GenerationMode.NEGATIVE
 OURS = {"symbol": "BTC-USD"}
-CASES = [(POSITIVE, OURS, 140), (NEGATIVE, OURS, 140), (POSITIVE, None, 60), (NEGATIVE, None, 60)]
-"""For a route of a market, which what is drawn at random seldom names: 400 cases each, 2,000 in all five."""
+CASES = [(POSITIVE, OURS, 100), (NEGATIVE, OURS, 100), (POSITIVE, None, 40), (NEGATIVE, None, 40)]
+"""For a route of a market, which what is drawn at random seldom names: 280 cases each, 1,400 in all five."""
 CHECKS = [
     schemathesis.checks.not_a_server_error,
     checks.status_code_conformance,
