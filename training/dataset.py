@@ -61,6 +61,10 @@ class Dataset:
         return self.rows[ends <= until]
 
 
+Rows = tuple[Dataset, Ints]
+"""Some rows of a dataset."""
+
+
 def load(path: Path) -> Dataset:
     """The dataset of a Parquet file, or of all Parquet files below a folder; see `read` and `build`.
 

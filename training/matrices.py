@@ -99,7 +99,7 @@ class Matrices:
         """
         task = self.tasks[horizon]
         learnt = (self.few_matrix, task.fit.part(slice(None, None, FEWER))) if few else (self.fit_matrix, task.fit)
-        booster = self._grow(params, horizon, learnt, task.validate, lambda: SHORTER * shorter())
+        booster = self._grow(params, horizon, learnt, task.validate, shorter)
         return Heads(task.spread, booster, self.lines[horizon], task.fit.shape, task.fit.modes)
 
     def skill(self, horizon: int, heads: Heads) -> float:
@@ -123,9 +123,9 @@ class Matrices:
             outputs = mean_outputs(nets, self.validate.features(slice(None)))
             moved = np.sort(plain + outputs[:, 1:] @ ways, axis=1) * np.exp(outputs[:, :1])
             gain = pinball(truth, plain[None, :]) - pinball(truth, moved)
-            few = share(self.number, horizon)
-            unshown = few * UNSHOWN  # what few rows teach and nothing shows counts least
-            found[horizon] = few * (unshown + (WEIGHT - unshown) * trust(gain))
+            enough = share(self.number, horizon)
+            unshown = enough * UNSHOWN  # what few rows teach and nothing shows counts least
+            found[horizon] = enough * (unshown + (WEIGHT - unshown) * trust(gain))
         say("networks' share: " + ", ".join(f"{horizon} min {weight:.0%}" for horizon, weight in found.items()))
         return found
 
@@ -161,10 +161,10 @@ class Matrices:
         horizon: int,
         learnt: tuple[Shards, Laplace | Pinball],
         validate: Laplace | Pinball,
-        believed: Callable[[], float] = lambda: 0.0,
+        shorter: Callable[[], int] = lambda: 0,
     ) -> xgb.Booster:
-        """A booster of so many rounds: from those believed as far to those that served the validation rows best as the
-        gain of these warrants; of either the fewer, the fewer rows there are.
+        """A booster of so many rounds: from SHORTER of the `shorter` horizon's as far to those that served the
+        validation rows best as the gain of these warrants; of either the fewer, the fewer rows there are.
 
         Where no gain is to be seen, nothing is heard of the validation rows: over a few days harm is as likely luck.
         """
@@ -172,7 +172,7 @@ class Matrices:
         best = booster[: booster.best_iteration + 1]
         added = best.inplace_predict(self.validate.features(slice(None)))
         gain = trust(validate.losses(np.zeros_like(added)) - validate.losses(added))
-        served = gain * best.num_boosted_rounds() + (1 - gain) * believed()
+        served = gain * best.num_boosted_rounds() + (1 - gain) * SHORTER * shorter()
         rounds = round(share(self.number, horizon) * served)
         grown = 0 < rounds <= booster.num_boosted_rounds()
         return booster[:rounds] if grown else grow(params, *learnt, rounds=rounds)

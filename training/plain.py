@@ -15,10 +15,7 @@ from btc.heads import Line
 from btc.minutes import Floats, Ints
 from btc.paths import SCALE
 from training import baselines
-from training.dataset import Dataset
-
-Source = tuple[Dataset, Ints]
-"""A dataset and some of its rows."""
+from training.dataset import Dataset, Rows
 
 ROWS: Final = 200_000
 """Rows, evenly spread, that the few numbers of a line are learnt from: more do not change them."""
@@ -45,12 +42,12 @@ def log_size(target: Floats) -> Floats:
     return np.log(np.abs(target) + 0.2)
 
 
-def distinct(sources: Sequence[Source]) -> int:
+def distinct(sources: Sequence[Rows]) -> int:
     """How many minutes there are rows of: one that several markets saw is one."""
     return len(np.unique(np.concatenate([dataset.minutes.start[rows] for dataset, rows in sources])))
 
 
-def lines(dataset: Dataset, rows: Ints, beside: Sequence[Source] = ()) -> dict[int, Line]:
+def lines(dataset: Dataset, rows: Ints, beside: Sequence[Rows] = ()) -> dict[int, Line]:
     """A line a horizon for `log_size`, from the horizon's HAR on, by ridge regression towards the slopes of the next
     shorter horizon; its level is then set so that returns are as large as it says in the mean.
 

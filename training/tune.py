@@ -205,17 +205,15 @@ class Search:
 
         nothing: Measured = Future()
         nothing.set_result((0.0, 0))
-        chains = {(trial.number, fold): [nothing] for trial in trials for fold in range(len(self._every))}
+        chains = [[[nothing] for _ in self._every] for _ in trials]
         finalists = []
         try:
             for horizon in HORIZONS:  # one after the other, so that hardly any waits for a shorter one
-                for trial in trials:
-                    for fold in range(len(self._every)):
-                        chain = chains[trial.number, fold]
+                for trial, folds in zip(trials, chains, strict=True):
+                    for fold, chain in enumerate(folds):
                         chain.append(pool.submit(grown, trial, fold, horizon, chain[-1]))
-            for trial in trials:
-                measured = [chains[trial.number, fold][1:] for fold in range(len(self._every))]
-                skills, rounds = zip(*(each.result() for chain in measured for each in chain), strict=True)
+            for trial, folds in zip(trials, chains, strict=True):
+                skills, rounds = zip(*(each.result() for chain in folds for each in chain[1:]), strict=True)
                 newest = dict(zip(HORIZONS, rounds[-len(HORIZONS) :], strict=True))
                 finalists.append(Finalist({"eta": growth.ETA, **trial.params}, skills, newest))
                 self._tell(f"trial {trial.number + 1} on all rows: skill {finalists[-1].skill:+.4f}, rounds {newest}")

@@ -10,7 +10,7 @@ import xgboost as xgb
 from btc.heads import Line
 from btc.minutes import Floats, Ints
 from btc.mirrors import mirrored
-from training.dataset import Dataset
+from training.dataset import Dataset, Rows
 
 Singles = npt.NDArray[np.float32]
 
@@ -49,7 +49,7 @@ class Views(tuple[View, ...]):
     __slots__ = ()
 
     @classmethod
-    def of_both(cls, *sources: tuple[Dataset, Ints]) -> "Views":
+    def of_both(cls, *sources: Rows) -> "Views":
         """The rows of each dataset and their mirror images."""
         return cls(View(dataset, rows, turned) for turned in (False, True) for dataset, rows in sources)
 
