@@ -1,9 +1,11 @@
 """The stack as a whole: rights, stages, lint."""
 
+import ast
 import json
 import os
 import subprocess
 import sys
+import tomllib
 from collections import Counter
 from pathlib import Path
 
@@ -170,3 +172,22 @@ def test_what_outlives_its_stack_bears_the_stacks_own_id_so_that_another_may_be_
     assert len(kept) > len(called)
     assert called == {"predict-bitcoin-prod-<AWS::StackId|/2|-0>"}
     assert prod.of_type("SageMaker::ModelPackageGroup")
+
+
+def test_mypy_looks_into_every_service_the_app_imports() -> None:
+    overrides = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]["overrides"]
+    [followed] = (set(each["module"]) for each in overrides if each.get("follow_imports") == "normal")
+
+    assert followed == {"aws_cdk", *services()}
+
+
+def services() -> set[str]:
+    """The submodules of aws_cdk that the app's sources name."""
+    found = set()
+    for source in (ROOT / "cdk").rglob("*.py"):
+        for node in ast.walk(ast.parse(source.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("aws_cdk."):
+                found.add(node.module)
+            elif isinstance(node, ast.ImportFrom) and node.module == "aws_cdk":
+                found |= {f"aws_cdk.{each.name}" for each in node.names if each.name.startswith("aws_")}
+    return found
