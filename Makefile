@@ -78,7 +78,6 @@ lint: $(READY)  ## ruff, import rules, Dockerfile
 types: $(READY)  ## mypy --strict, and tsc for the page
 	mypy
 	python dashboard/build.py --check
-	for function in functions/*/; do echo "$$function"; mypy "$$function"*.py; done
 
 .PHONY: synth
 synth: layers  ## the CloudFormation template, into build/cdk.out
