@@ -126,8 +126,8 @@ def wicks(logs: pd.DataFrame, scale: pd.Series) -> dict[str, pd.Series]:
 def flows(frame: pd.DataFrame) -> dict[str, pd.Series]:
     recorded = frame.volume.where(frame.buy_volume.notna(), 0.0)
     signed = (2 * frame.buy_volume - frame.volume).fillna(0.0)
-    trades = frame.trade_count.fillna(0.0)
-    found = {"trades_5": np.log(mean(trades, 5) / mean(trades, LOOK_BACK) + 0.01)}
+    now, day = (frame.trade_count.rolling(span, min_periods=1).mean() for span in (5, LOOK_BACK))
+    found = {"trades_5": np.log(now / day + 0.01)}
     for span in (1, 5, 60):
         share = signed.rolling(span).sum() / recorded.rolling(span).sum().clip(lower=1e-8)
         found[f"buy_imbalance_{span}"] = share.where(frame.buy_volume.notna().rolling(span).sum() > 0)

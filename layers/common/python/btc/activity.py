@@ -73,8 +73,13 @@ def _trades(path: Path, out: Block) -> None:
     if uncounted.all():
         out[:] = np.nan
         return
-    _against_day(path, widened(_without(trades, uncounted), (5, LOOK_BACK), np.add), (5,), out)
-    _mask(path, out, uncounted, (LOOK_BACK,))
+    sums = widened(_without(trades, uncounted), (5, LOOK_BACK), np.add)
+    if uncounted.any():
+        counted = widened((~uncounted).astype(np.float32), (5, LOOK_BACK), np.add)
+        for span in (5, LOOK_BACK):  # as many in the minutes that were not counted as in the others
+            sums[span] *= np.float32(span) / np.maximum(counted[span], np.float32(1))
+    _against_day(path, sums, (5,), out)
+    _mask(path, out, uncounted, (5,))
 
 
 def _imbalances(path: Path, out: Block) -> None:
