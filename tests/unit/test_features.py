@@ -18,9 +18,18 @@ from tests.model.walks import MONDAY, walk
 from tests.unit.market import BTC
 
 LENGTH = 3 * LOOK_BACK
+UNRECORDED = np.isin(np.arange(LENGTH), [*range(1_700, 1_712), *range(2_000, 2_700), *range(3_000, LENGTH, 7)])
 HISTORY = walk(LENGTH, unknown=0.02)
+HISTORY = replace(
+    HISTORY,
+    buy_volume=np.where(UNRECORDED, np.nan, HISTORY.buy_volume),
+    trade_count=np.where(UNRECORDED, np.nan, HISTORY.trade_count),
+)
 MATRIX = features.matrix(HISTORY)
 ORACLE = rolling.features(HISTORY)
+
+
+FLOWS = [NAMES.index(name) for name in ("trades_5", "buy_imbalance_1", "buy_imbalance_5", "buy_imbalance_60")]
 
 
 def column(name: str) -> np.ndarray:
@@ -81,7 +90,7 @@ def test_features_do_not_know_the_unit_of_price(factor):
 
 def test_rows_without_a_whole_look_back_are_nan_and_not_usable():
     assert np.isnan(MATRIX[:LOOK_BACK]).all()
-    assert np.isfinite(MATRIX[LOOK_BACK:]).all()
+    assert np.isfinite(np.delete(MATRIX, FLOWS, axis=1)[LOOK_BACK:]).all()
     assert not features.usable(HISTORY)[:LOOK_BACK].any()
     assert np.isnan(features.scale(HISTORY)[:LOOK_BACK]).all()
     assert features.matrix(HISTORY[:10]).shape == (10, len(NAMES))
@@ -106,6 +115,18 @@ def test_what_was_not_recorded_is_nan_in_the_features_made_of_it():
 
     assert absent == {"trades_5", "buy_imbalance_1", "buy_imbalance_5", "buy_imbalance_60"}
     assert np.isfinite(np.delete(plain, [NAMES.index(name) for name in absent], axis=1)).all()
+
+
+def test_trades_are_judged_by_the_minutes_that_were_counted():
+    even = replace(HISTORY, trade_count=np.where(UNRECORDED, np.nan, 30.0))
+    found = features.matrix(even)[:, NAMES.index("trades_5")]
+
+    none = (
+        UNRECORDED & np.roll(UNRECORDED, 1) & np.roll(UNRECORDED, 2) & np.roll(UNRECORDED, 3) & np.roll(UNRECORDED, 4)
+    )
+    assert none.sum() > 700
+    assert np.isnan(found[none]).all()
+    np.testing.assert_allclose(found[~none][LOOK_BACK:], np.log(1.01), rtol=1e-4)
 
 
 def test_a_market_that_stands_still_has_finite_features():
@@ -231,6 +252,16 @@ def test_broken_columns_are_refused_by_name(name, value, said):
 
     with pytest.raises(BrokenMinutesError, match=said):
         Minutes.of_columns(columns.pop("start"), *prices, **columns)
+
+
+@pytest.mark.parametrize("far", [-17, 23])
+def test_one_wrong_time_is_named_before_gigabytes_are_made_of_it(far):
+    start = np.append(MONDAY + MINUTE * np.arange(2000), MONDAY + far * 365 * 1440 * MINUTE)
+    start = np.sort(start)
+    flat = np.ones(len(start))
+
+    with pytest.raises(BrokenMinutesError, match=r"lie between .*, where no bar is"):
+        Minutes.of_columns(start, flat, flat, flat, flat, volume=flat)
 
 
 def test_a_time_far_off_is_refused_instead_of_filling_decades():

@@ -8,13 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from btc.bars import Bar, Source
-from btc.times import MINUTE
+from btc.times import MINUTE, iso
 from btc.units import UNIT
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 _LONGEST: Final = 40 * 366 * 1440
+_LONG: Final = 3 * 366 * 1440
+"""A grid of more minutes takes gigabytes: most of it had better be there."""
 
 
 class BrokenMinutesError(ValueError):
@@ -85,6 +87,12 @@ class Minutes:
         length = int((start[-1] - start[0]) // MINUTE) + 1
         if length > _LONGEST:
             raise BrokenMinutesError(f"the minutes span {length / 1440 / 365:.0f} years: look for a wrong time")
+        hole = int(np.argmax(np.diff(start, append=start[-1])))
+        if length > _LONG and 2 * (start[hole + 1] - start[hole]) > length * MINUTE:
+            between = f"{iso(int(start[hole]))} and {iso(int(start[hole + 1]))}"
+            raise BrokenMinutesError(
+                f"most of the minutes lie between {between}, where no bar is: look for a wrong time"
+            )
         grid = start[0] + MINUTE * np.arange(length, dtype=np.int64)
         row = np.searchsorted(start, grid, side="right") - 1  # the last bar at or before each minute
         present = start[row] == grid
