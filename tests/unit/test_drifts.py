@@ -57,10 +57,29 @@ def test_what_chance_explains_is_no_drift():
     assert unlucky.out_of(BOUNDS) == []
 
 
-def test_too_few_forecasts_say_nothing():
-    assert drifts.live(week(coverage=0.1, hours=16)).out_of(BOUNDS) == []
-    assert drifts.live(week(coverage=0.1, hours=17)).out_of(BOUNDS) == ["coverage"]
+def test_too_few_forecasts_or_blocks_of_them_say_nothing():
+    few = BOUNDS._replace(least_forecasts=1201)
+
+    assert drifts.live(week(coverage=0.1, hours=20)).out_of(few) == []
+    assert drifts.live(week(coverage=0.1, hours=21)).out_of(few) == ["coverage"]
+    assert drifts.live(week(coverage=0.1, hours=18)).out_of(BOUNDS) == [], "three blocks"
+    assert drifts.live(week(coverage=0.1, hours=19)).out_of(BOUNDS) == ["coverage"]
     assert drifts.live({}) is None
+
+
+@pytest.mark.parametrize("blocks", [4, 5, 8, 28])
+def test_a_sound_model_is_suspected_no_more_often_than_said_however_few_the_blocks(blocks):
+    """It is at its very bound, and blocks differ by chance."""
+    suspected = 0
+    for seed in range(2_000):
+        luck = np.random.default_rng(seed).normal(scale=0.07, size=blocks)
+        parts = {
+            row * BLOCK: Sums(360, 324, duels={"har": Duel(360, round(1e6 * (1 + luck[row])), 10**6)})
+            for row in range(blocks)
+        }
+        suspected += "skill" in drifts.live(parts).out_of(BOUNDS)
+
+    assert suspected / 2_000 == pytest.approx(0.05, abs=0.015)
 
 
 def test_without_a_baseline_beside_it_a_model_has_no_skill_to_lose():
