@@ -106,8 +106,10 @@ def watch(table: ScoreTable, market: Market, now: int) -> None:
     for cause, horizons in drifted.items():
         tell("DriftDetected", len(horizons), cause=cause)
     if drifted:
-        pause = settings().retrain_pause_hours
-        execution = retraining.start(clients.sagemaker(), state, settings().pipeline, now, pause)
+        execution = None
+        if str(market) == settings().markets[0]:  # from which the pipeline learns: of another's drift it learns nothing
+            pause = settings().retrain_pause_hours
+            execution = retraining.start(clients.sagemaker(), state, settings().pipeline, now, pause)
         logger.warning("drifted", extra={"market": str(market), "horizons": drifted, "retraining": execution})
 
 

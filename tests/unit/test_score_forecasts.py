@@ -307,6 +307,10 @@ def test_a_champion_out_of_bounds_raises_a_metric_and_is_trained_anew_once_in_a_
     assert executions() == 1
     settle(score, 24 * 60 + 2)
     assert executions() == 2
+    settle(score, 2 * 24 * 60 + 2)
+    assert executions() == 2, "two in vain: the next pause is twice as long"
+    settle(score, 3 * 24 * 60 + 4)
+    assert executions() == 3
 
 
 @pytest.mark.usefixtures("pipeline")

@@ -124,15 +124,17 @@ class StateTable:
             ExpressionAttributeValues={":over": {"N": "0"}, ":done": {"N": str(done_at)}},
         )
 
-    def retrained_at(self) -> int:
-        """When drift last started a retraining (µs); 0 for never."""
-        item = self._get("retraining")
-        return int(item["started_at"]["N"]) if item else 0
+    def retrained(self) -> tuple[int, int]:
+        """When drift last started a retraining (µs), and how many it has started since a model was promoted; 0 for
+        never.
+        """
+        item = self._get("retraining") or {}
+        at, times = (int(item[name]["N"]) if name in item else 0 for name in ("started_at", "times"))
+        return at, times
 
-    def retrain(self, started_at: int) -> None:
-        self.client.put_item(
-            TableName=self.name, Item={"name": {"S": "retraining"}, "started_at": {"N": str(started_at)}}
-        )
+    def retrain(self, started_at: int, times: int) -> None:
+        item = {"name": {"S": "retraining"}, "started_at": {"N": str(started_at)}, "times": {"N": str(times)}}
+        self.client.put_item(TableName=self.name, Item=item)
 
     def _get(self, name: str) -> dict[str, Any] | None:
         return self.client.get_item(TableName=self.name, Key={"name": {"S": name}}, ConsistentRead=True).get("Item")
