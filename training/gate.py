@@ -11,7 +11,7 @@ earlier forecasts. They are weighed on the rows that are new to the champion, wh
 import argparse
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -103,7 +103,7 @@ def decide(model: Model, evidence: Evidence, champion: Champion | None, seed: in
                     f"worse than the champion {champion.version}: skill {skills['champion']['skill']:+.2%}, "
                     f"at best {skills['champion']['high']:+.2%}"
                 )
-    faults += _suspicions(model.description["metrics"])
+    faults += _suspicions(model.description["metrics"], model.horizons)
     passed = [f"better than {name}: skill {skills[name]['skill']:+.2%}" for name in BASELINES]
     if "champion" in skills:
         passed.append(f"not worse than the champion: skill {skills['champion']['skill']:+.2%}")
@@ -134,9 +134,9 @@ def _skill(by_horizon: Mapping[int, Mapping[str, Floats]], rival: str, seed: int
     return {"skill": float(1 - mine.mean() / theirs.mean()), "low": float(low), "high": float(high)}
 
 
-def _suspicions(metrics: Mapping[str, Any]) -> list[str]:
+def _suspicions(metrics: Mapping[str, Any], horizons: Sequence[int]) -> list[str]:
     """What speaks against the candidate whatever its mean: one horizon worse, intervals that do not hold, a leak."""
-    if not all(set(measured) >= leaks.JUDGED for measured in metrics.values()):
+    if not all(set(metrics.get(str(horizon), {})) >= leaks.JUDGED for horizon in horizons):
         return [f"its metrics do not tell {', '.join(sorted(leaks.JUDGED))}: train anew"]
     faults = []
     for name, measured in metrics.items():
@@ -154,7 +154,7 @@ def _champion(arguments: argparse.Namespace) -> Model | None:
     if not arguments.state_table:
         return None
     from btc.aws import clients  # noqa: PLC0415 - by hand the gate needs no AWS
-    from btc.aws.models import NoArtefactError, download  # noqa: PLC0415
+    from btc.aws.models import ForbiddenArtefactError, NoArtefactError, download  # noqa: PLC0415
     from btc.aws.state import StateTable  # noqa: PLC0415
 
     champion = StateTable(arguments.state_table, clients.dynamodb()).champion()
@@ -163,6 +163,8 @@ def _champion(arguments: argparse.Namespace) -> Model | None:
     with TemporaryDirectory() as folder:
         try:
             return Model.open(download(clients.s3(), champion.artefact, Path(folder)))
+        except ForbiddenArtefactError:
+            raise  # a lost right must not let a candidate pass unweighed
         except NoArtefactError as error:
             raise ModelError(str(error)) from error
 
@@ -195,6 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> Decision:
     except ModelError as error:
         notes.append(f"the champion cannot be compared: {error}")
     decision = decide(model, evidence, champion)
+    decision = replace(decision, reasons=(*decision.reasons, *notes))
     told_card = card.of(model, decision)
     files = {
         "metrics": {"horizons": model.description["metrics"], "skills": decision.skills},
@@ -209,7 +212,7 @@ def main(arguments: Sequence[str] | None = None) -> Decision:
     }
     for name, content in files.items():
         (told.output / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
-    print(f"{decision.model_version} {decision.status}: {'; '.join((*decision.reasons, *notes))}", flush=True)
+    print(f"{decision.model_version} {decision.status}: {'; '.join(decision.reasons)}", flush=True)
     return decision
 
 
