@@ -19,24 +19,36 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
-from btc import labels, models
+from btc import labels
 from btc.forecasts import HORIZONS, MEDIAN
 from btc.minutes import Floats, Ints
-from btc.models import Model
+from btc.models import Taught
 from btc.times import DAY, MINUTE, iso, parse_iso
-from training import baselines, dataset, fit, growth, insights, issue, leaks, measures, report, split, tracking, tune
+from training import (
+    baselines,
+    dataset,
+    fit,
+    growth,
+    insights,
+    issue,
+    leaks,
+    measures,
+    publish,
+    report,
+    split,
+    tracking,
+    tune,
+)
 from training.baselines import Garch
 from training.dataset import Dataset, UnreadableBarsError
 from training.leaks import LeakError
 from training.losses import BASIS_POINTS, CANDIDATE, Losses, pinball
 from training.split import FOLDS, Split, TooLittleDataError
 from training.tracking import Watched
-
-SAMPLES: Final = 5
 
 
 def evaluate(
@@ -98,17 +110,21 @@ def _run(told: argparse.Namespace, run: Watched) -> dict[str, Any]:
     )
     tested = start[parts.test]
     _say(f"testing on {len(tested)} of them, from {iso(int(tested[0]))} to {iso(int(tested[-1]))}")
-    _refuse_stillness(data, parts)
+    for name in ("fit", "validate", "calibrate", "test"):
+        _refuse_stillness(data, getattr(parts, name), f"to {name} on")
+    beside = _beside(told.pretrain, data, int(start[parts.calibrate[0]]) - split.EMBARGO * MINUTE)
     checked = leaks.refuse_leaks(data, parts, seed=told.seed, threads=told.threads)
-    beside = [dataset.before(path, int(start[parts.calibrate[0]]) - split.EMBARGO * MINUTE) for path in told.pretrain]
     repairs = [repair for each in (data, *beside) for repair in each.repairs]
     for repair in repairs:
         _say(f"repaired: {repair}")
-    model = _trained(data, parts, beside, told, run)
-    metrics, losses = evaluate(data, parts.learnt, parts.test, issue.issued(data, parts.test, model), told.seed)
+    taught, about = _trained(data, parts, beside, told, run)
+    draft = publish.write_model(told.out / "model", taught, data.matrix[parts.test], {**about, "repairs": repairs})
+    metrics, losses = evaluate(data, parts.learnt, parts.test, issue.issued(data, parts.test, draft), told.seed)
     if reason := metrics[str(HORIZONS[0])]["garch"]["fallback"]:
         _say(f"garch: {reason}")
     leaks.refuse_too_good(metrics)
+    measured = {**draft.description, "metrics": metrics, "seconds": round(time.monotonic() - began, 1)}
+    model = publish.write_model(told.out / "model", taught, data.matrix[parts.test], measured)
     for horizon in HORIZONS:
         _say(line(horizon, metrics[str(horizon)]))
     story = insights.story(data, parts, model, metrics=metrics, losses=losses, trials=run.trials, seed=told.seed)
@@ -116,9 +132,7 @@ def _run(told: argparse.Namespace, run: Watched) -> dict[str, Any]:
     figures = {
         "horizons": metrics,
         "model_version": model.version,
-        "rows": {name: len(getattr(parts, name)) for name in ("fit", "validate", "calibrate", "test")},
-        "trials": model.description["trials"],
-        "params": model.description["params"],
+        **{name: model.description[name] for name in ("tested_from", "tested_until", "rows", "trials", "params")},
         "pretrained_on": [each.digest for each in beside],
         "repairs": repairs,
         "controls": checked,
@@ -129,15 +143,31 @@ def _run(told: argparse.Namespace, run: Watched) -> dict[str, Any]:
     return figures
 
 
-def _refuse_stillness(data: Dataset, parts: Split) -> None:
-    for name in ("fit", "validate", "calibrate", "test"):
-        rows = getattr(parts, name)
-        if not any(np.nan_to_num(target[rows]).any() for target in data.targets.values()):
-            raise UnreadableBarsError(f"the price never moves in the {len(rows)} minutes to {name} on: no market")
+def _beside(paths: Sequence[Path], data: Dataset, until: int) -> list[Dataset]:
+    """Other markets' minutes until then, each a market and none the one that is judged."""
+    found = []
+    for path in paths:
+        each = dataset.before(path, until)
+        if each.digest == data.digest:
+            raise UnreadableBarsError(f"{path} holds the minutes of --bars: what is learnt anyhow needs no pretraining")
+        _refuse_stillness(each, each.rows, f"of {path}")
+        try:
+            leaks.refuse_early_volume(each.minutes)
+        except LeakError as error:
+            raise LeakError(f"{path}: {error}") from error
+        found.append(each)
+    return found
 
 
-def _trained(data: Dataset, parts: Split, beside: Sequence[Dataset], told: argparse.Namespace, run: Watched) -> Model:
-    """The model in `out`/model."""
+def _refuse_stillness(data: Dataset, rows: Ints, which: str) -> None:
+    if not any(np.nan_to_num(target[rows]).any() for target in data.targets.values()):
+        raise UnreadableBarsError(f"the price never moves in the {len(rows)} minutes {which}: no market")
+
+
+def _trained(
+    data: Dataset, parts: Split, beside: Sequence[Dataset], told: argparse.Namespace, run: Watched
+) -> tuple[Taught, dict[str, Any]]:
+    """What the search and the fit came to, and what there is to tell of it."""
     tuned = tune.tune(
         data,
         split.folds(data, parts, FOLDS if told.trials > 1 else 1),
@@ -154,17 +184,7 @@ def _trained(data: Dataset, parts: Split, beside: Sequence[Dataset], told: argpa
     rows = len(parts.train) + sum(len(each.rows) for each in beside)
     _say(f"fitting on {rows} rows, of each market {fit.ROWS} at the most; rounds found {tuned.rounds}")
     means = fit.Means(told.seed, told.threads, growth.device(told.device))
-    taught = fit.taught(data, parts, tuned, means, beside)
-    about = {
-        "trained_until": iso(int(data.minutes.start[parts.calibrate[-1]]) + MINUTE),
-        "dataset": data.digest,
-        "params": dict(tuned.params),
-        "rounds": {str(horizon): rounds for horizon, rounds in tuned.rounds.items()},
-        "trials": tuned.trials,
-        "metrics": {},
-    }
-    samples = data.matrix[parts.test[:: len(parts.test) // SAMPLES]]
-    return models.write(told.out / "model", taught, samples, about)
+    return fit.taught(data, parts, tuned, means, beside), publish.about(data, parts, tuned)
 
 
 def _told(arguments: Sequence[str] | None) -> argparse.Namespace:

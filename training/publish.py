@@ -1,5 +1,6 @@
 """What a training run leaves: the artefact's files, with the evidence the gate weighs, and metrics to read."""
 
+import hashlib
 import io
 import json
 import tarfile
@@ -12,10 +13,15 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+import btc
 from btc import models
 from btc.minutes import Floats, Ints
 from btc.models import Model, ModelError, Taught
+from btc.times import MINUTE, iso
+from training.dataset import Dataset
 from training.losses import Losses
+from training.split import Split
+from training.tune import Tuned
 
 EVIDENCE: Final = "evidence.npz"
 SAMPLES: Final = 5
@@ -28,6 +34,27 @@ class Evidence:
     rows: Ints
     """Minutes since the epoch (n,)."""
     losses: Mapping[int, Mapping[str, Floats]]
+
+
+def about(data: Dataset, parts: Split, tuned: Tuned) -> dict[str, Any]:
+    """What a model tells of how it came to be (JSON-able); `metrics` are to be filled in."""
+    start = data.minutes.start
+    return {
+        "trained_from": iso(int(start[parts.fit[0]])),
+        "trained_until": iso(int(start[parts.calibrate[-1]]) + MINUTE),
+        "tested_from": iso(int(start[parts.test[0]])),
+        "tested_until": iso(int(start[parts.test[-1]]) + MINUTE),
+        "dataset": data.digest,
+        "code": _code_version(),
+        "rows": {name: len(getattr(parts, name)) for name in ("fit", "validate", "calibrate", "test")},
+        "params": dict(tuned.params),
+        "rounds": {str(horizon): rounds for horizon, rounds in tuned.rounds.items()},
+        "spread_rounds": {str(horizon): rounds for horizon, rounds in tuned.spread_rounds.items()},
+        "validation_skill": tuned.skill,
+        "trials": tuned.trials,
+        "repairs": list(data.repairs),
+        "metrics": {},
+    }
 
 
 def write_model(folder: Path, taught: Taught, rows: npt.NDArray[np.float32], about: Mapping[str, Any]) -> Model:
@@ -73,3 +100,12 @@ def write_metrics(folder: Path, model: Model) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     readable = {name: value for name, value in model.description.items() if name != "samples"}
     (folder / "metrics.json").write_text(json.dumps(readable, indent=1) + "\n")
+
+
+def _code_version() -> str:
+    """A hash of the program's own source files: the artefact tells which code made it."""
+    digest = hashlib.sha256()
+    for package in (Path(btc.__file__).parent, Path(__file__).parent):
+        for file in sorted(package.glob("*.py")):
+            digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:12]

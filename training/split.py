@@ -58,7 +58,8 @@ class Split:
 def split(dataset: Dataset, test_from: int, test_until: int | None = None, *, train_until: int | None = None) -> Split:
     """Cuts before `test_from` (µs UTC), the newest rows before it calibrating; raises TooLittleDataError.
 
-    What lies between `train_until` and `test_from` is left out.
+    Nothing is fitted to what lies between `train_until` and `test_from`, and nothing judged there; the rolling
+    calibration goes on through it, as where the model serves.
     """
     train_until = test_from if train_until is None else min(train_until, test_from)
     start, rows = dataset.minutes.start, dataset.rows

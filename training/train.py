@@ -8,17 +8,15 @@ runs `train.py --trials 20 --test-days 14 …` there, hyperparameters being argu
 """
 
 import argparse
-import hashlib
 import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import btc
 from btc.forecasts import HORIZONS
 from btc.models import Model
-from btc.times import MINUTE, iso, parse_iso
+from btc.times import DAY, iso, parse_iso
 from training import dataset, evaluate, fit, growth, insights, issue, leaks, publish, report, split, tracking, tune
 from training.dataset import Dataset
 from training.split import Split
@@ -63,7 +61,7 @@ def train(  # noqa: PLR0913 - what a run is told
     )
     _say(f"fitting on {len(parts.train)} rows with rounds {tuned.rounds}")
     taught = fit.taught(data, parts, tuned, fit.Means(seed, threads, device, _say))
-    about = _about(data, parts, tuned)
+    about = publish.about(data, parts, tuned)
     draft = publish.write_model(model_dir, taught, data.matrix[parts.test], about)
     metrics, losses = evaluate.evaluate(data, parts.learnt, parts.test, issue.issued(data, parts.test, draft), seed)
     measured = {**about, "metrics": metrics, "seconds": round(time.monotonic() - began, 1)}
@@ -90,7 +88,8 @@ def _run(told: argparse.Namespace, run: Watched) -> Model:
     for repair in data.repairs:
         _say(f"repaired: {repair}")
     test_from = parse_iso(f"{told.test_from}T00:00Z") if told.test_from else split.newest(data, told.test_days)
-    parts = split.split(data, test_from, parse_iso(f"{told.test_until}T00:00Z") if told.test_until else None)
+    until = parse_iso(f"{told.test_until}T00:00Z") + DAY if told.test_until else None
+    parts = split.split(data, test_from, until)
     _say(
         f"{len(data.minutes)} minutes, {len(data.rows)} usable; rows to fit {len(parts.fit)}, validate "
         f"{len(parts.validate)}, calibrate {len(parts.calibrate)}, test {len(parts.test)} from {iso(test_from)}"
@@ -114,35 +113,6 @@ def _run(told: argparse.Namespace, run: Watched) -> Model:
     return model
 
 
-def code_version() -> str:
-    """A hash of the program's own source files: the artefact tells which code made it."""
-    digest = hashlib.sha256()
-    for package in (Path(btc.__file__).parent, Path(dataset.__file__).parent):
-        for file in sorted(package.glob("*.py")):
-            digest.update(file.name.encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()[:12]
-
-
-def _about(data: Dataset, parts: Split, tuned: tune.Tuned) -> dict[str, Any]:
-    start = data.minutes.start
-    return {
-        "trained_from": iso(int(start[parts.fit[0]])),
-        "trained_until": iso(int(start[parts.calibrate[-1]]) + MINUTE),
-        "tested_from": iso(int(start[parts.test[0]])),
-        "tested_until": iso(int(start[parts.test[-1]]) + MINUTE),
-        "dataset": data.digest,
-        "code": code_version(),
-        "rows": {name: len(getattr(parts, name)) for name in ("fit", "validate", "calibrate", "test")},
-        "params": dict(tuned.params),
-        "rounds": {str(horizon): rounds for horizon, rounds in tuned.rounds.items()},
-        "spread_rounds": {str(horizon): rounds for horizon, rounds in tuned.spread_rounds.items()},
-        "validation_skill": tuned.skill,
-        "trials": tuned.trials,
-        "repairs": list(data.repairs),
-        "metrics": {},
-    }
-
-
 def _told(arguments: Sequence[str] | None, environment: Mapping[str, str]) -> argparse.Namespace:
     """Arguments win over the container's variables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -164,7 +134,7 @@ def _told(arguments: Sequence[str] | None, environment: Mapping[str, str]) -> ar
     parser.add_argument("--train-seconds", type=float, default=1800, help="no trial begins after these")
     parser.add_argument("--test-days", type=float, default=14, help="the newest days, kept for the test")
     parser.add_argument("--test-from", default="", help="date; instead of --test-days")
-    parser.add_argument("--test-until", default="", help="date; what comes after it is not used")
+    parser.add_argument("--test-until", default="", help="the last date to test on; what comes after it is not used")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument(
         "--threads",

@@ -18,6 +18,8 @@ import pytest
 
 from btc.features import NAMES
 from btc.forecasts import HORIZONS
+from btc.minutes import Minutes
+from btc.models import Model
 from btc.times import DAY, iso
 from tests.model.walks import MONDAY, save, walk
 from training import baselines, dataset, evaluate, growth, leaks, networks, split, tracking
@@ -97,6 +99,20 @@ def test_it_tells_every_figure_of_every_horizon_on_its_last_line(evaluation):
     assert figures["params"]["max_depth"] == 6
     assert figures["seconds"] > 0
     assert figures["peak_memory_bytes"] > 1e7
+    assert figures["tested_from"][:10] == date(7)
+    assert iso(MONDAY + 8 * DAY) < figures["tested_until"] <= iso(MONDAY + 9 * DAY)
+
+
+def test_the_model_it_leaves_tells_what_its_report_shows(evaluation):
+    model = Model.open(evaluation.folder / "model")
+    model.verify()
+
+    assert model.version == evaluation.figures["model_version"]
+    assert model.description["metrics"] == evaluation.figures["horizons"]
+    assert model.description["repairs"] == evaluation.figures["repairs"]
+    report = (evaluation.folder / "report.html").read_text()
+    assert model.description["code"] in report
+    assert "rows out of order were sorted" in report
 
 
 def test_minutes_of_another_venue_are_learnt_from_only_where_they_end_before_the_test(evaluation, bars, other):
@@ -225,6 +241,29 @@ def test_a_market_that_never_moves_is_none(tmp_path, monkeypatch):
     save(still, str(tmp_path / "bars.parquet"))
 
     assert "the price never moves in the" in ended(arguments(tmp_path / "bars.parquet", tmp_path), monkeypatch)
+
+
+def early(minutes: Minutes) -> Minutes:
+    """Volumes that go with the next minute's move."""
+    sizes = np.abs(np.diff(np.log(minutes.close), append=np.log(minutes.close[-1])))
+    return replace(minutes, volume=minutes.volume * np.exp(1e3 * sizes))
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (walk(9 * 1440, seed=12, unknown=0.01), "holds the minutes of --bars"),
+        (walk(9 * 1440, quiet=1.0), "the price never moves in the"),
+        (early(walk(9 * 1440, seed=13)), "volumes go with the next minute's move"),
+    ],
+    ids=["the same", "no market", "a leak"],
+)
+def test_what_is_no_honest_other_market_is_not_learnt_from(bars, tmp_path, monkeypatch, other, said):
+    save(other, str(tmp_path / "other.parquet"))
+    told = ended(arguments(bars, tmp_path, more=["--pretrain", tmp_path / "other.parquet"]), monkeypatch)
+
+    assert said in told
+    assert str(tmp_path / "other.parquet") in told
 
 
 @pytest.mark.parametrize(
