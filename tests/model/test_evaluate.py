@@ -199,7 +199,7 @@ def test_a_result_too_good_to_be_true_stops_the_program_with_the_reason_and_no_f
 
 def test_recorded_minutes_are_forecast_honestly(market_data, tmp_path):
     minutes, _ = dataset.read(market_data / "bars")
-    save(minutes[-(15 * 1440) :], str(tmp_path / "bars.parquet"))
+    save(minutes[-(9 * 1440) :], str(tmp_path / "bars.parquet"))
     last = int(minutes.start[-1]) // DAY
     told = arguments(tmp_path / "bars.parquet", tmp_path, train=last - 2 - MONDAY // DAY, test=(0, 0))
     for name, back in (("--test-from", 1), ("--test-until", 1)):
