@@ -68,15 +68,15 @@ def model(folder: Path, trained_until: int) -> models.Model:
     """As much as a training on years leaves behind: a horizon's heads of SPREAD_ROUNDS and ROUNDS, and the networks."""
     source = np.random.default_rng(7)
     rows = source.normal(size=(2000, len(NAMES))).astype(np.float32)
-    matrix, shape = quantised(rows, 2), np.linspace(-1.6, 1.6, len(LEVELS))
+    matrix, shape = quantised(rows, 1), np.linspace(-1.6, 1.6, len(LEVELS))
     quantiles = grow(
-        booster_params(FIRST, 1, 7, 2),
+        booster_params(FIRST, 1, 7, 1),
         matrix,
         Pinball(source.normal(size=len(rows)), shape, modes(shape)),
         rounds=ROUNDS,
     )
     matrix.set_info(label=source.normal(size=len(rows)), base_margin=np.zeros(len(rows)))
-    spread = xgb.train({"max_depth": 4, "max_bin": MAX_BIN, "nthread": 2}, matrix, num_boost_round=SPREAD_ROUNDS)
+    spread = xgb.train({"max_depth": 4, "max_bin": MAX_BIN, "nthread": 1}, matrix, num_boost_round=SPREAD_ROUNDS)
     ways = modes(shape)
     heads = {
         horizon: Heads(
