@@ -58,25 +58,25 @@ def test_what_chance_explains_is_no_drift():
 
 
 def test_too_few_forecasts_or_blocks_of_them_say_nothing():
-    few = BOUNDS._replace(least_forecasts=1201)
+    few = BOUNDS._replace(least_forecasts=1801)
 
-    assert drifts.live(week(coverage=0.1, hours=20)).out_of(few) == []
-    assert drifts.live(week(coverage=0.1, hours=21)).out_of(few) == ["coverage"]
-    assert drifts.live(week(coverage=0.1, hours=18)).out_of(BOUNDS) == [], "three blocks"
-    assert drifts.live(week(coverage=0.1, hours=19)).out_of(BOUNDS) == ["coverage"]
+    assert drifts.live(week(coverage=0.1, hours=30)).out_of(few) == []
+    assert drifts.live(week(coverage=0.1, hours=31)).out_of(few) == ["coverage"]
+    assert drifts.live(week(coverage=0.1, hours=23)).out_of(BOUNDS) == [], "three blocks and a stub"
+    assert drifts.live(week(coverage=0.1, hours=24)).out_of(BOUNDS) == ["coverage"]
     assert drifts.live({}) is None
 
 
-@pytest.mark.parametrize("blocks", [4, 5, 8, 28])
-def test_a_sound_model_is_suspected_no_more_often_than_said_however_few_the_blocks(blocks):
+@pytest.mark.parametrize("sizes", [[6] * 4, [1, 6, 6, 6, 6, 1], [3, 6, 6, 6, 6, 3], [6] * 8, [6] * 28])
+def test_a_sound_model_is_suspected_no_more_often_than_said_however_few_the_blocks(sizes):
     """It is at its very bound, and blocks differ by chance."""
     suspected = 0
     for seed in range(2_000):
-        luck = np.random.default_rng(seed).normal(scale=0.07, size=blocks)
-        parts = {
-            row * BLOCK: Sums(360, 324, duels={"har": Duel(360, round(1e6 * (1 + luck[row])), 10**6)})
-            for row in range(blocks)
-        }
+        luck = np.random.default_rng(seed).normal(scale=0.07, size=len(sizes))
+        parts = {}
+        for row, size in enumerate(sizes):
+            duel = Duel(60 * size, round(1e6 * size * (1 + luck[row])), size * 10**6)
+            parts[row * BLOCK] = Sums(forecasts=60 * size, covered=54 * size, duels={"har": duel})
         suspected += "skill" in drifts.live(parts).out_of(BOUNDS)
 
     assert suspected / 2_000 == pytest.approx(0.05, abs=0.015)
@@ -101,3 +101,13 @@ def test_the_error_is_the_spread_of_weeks_like_it():
 
     spread = np.std([week.skill for week in weeks])
     assert np.mean([week.skill_error for week in weeks]) == pytest.approx(spread, rel=0.1)
+
+
+def test_a_baseline_that_one_block_alone_knows_tells_nothing_of_skill():
+    rival = Duel(360, 1_001_000, 1_000_000)
+    parts = {
+        row * BLOCK: Sums(forecasts=360, covered=324, duels={"har": rival} if row == 20 else {}) for row in range(28)
+    }
+
+    assert drifts.live(parts).skill == pytest.approx(-0.001)
+    assert drifts.live(parts).out_of(BOUNDS) == []
