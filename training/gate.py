@@ -154,7 +154,7 @@ def _champion(arguments: argparse.Namespace) -> Model | None:
     if not arguments.state_table:
         return None
     from btc.aws import clients  # noqa: PLC0415 - by hand the gate needs no AWS
-    from btc.aws.models import ForbiddenArtefactError, NoArtefactError, download  # noqa: PLC0415
+    from btc.aws.models import NoArtefactError, download  # noqa: PLC0415
     from btc.aws.state import StateTable  # noqa: PLC0415
 
     champion = StateTable(arguments.state_table, clients.dynamodb()).champion()
@@ -163,8 +163,6 @@ def _champion(arguments: argparse.Namespace) -> Model | None:
     with TemporaryDirectory() as folder:
         try:
             return Model.open(download(clients.s3(), champion.artefact, Path(folder)))
-        except ForbiddenArtefactError:
-            raise  # a lost right must not let a candidate pass unweighed
         except NoArtefactError as error:
             raise ModelError(str(error)) from error
 

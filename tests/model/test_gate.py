@@ -2,13 +2,10 @@
 
 import json
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from btc.aws.models import ForbiddenArtefactError
-from btc.aws.state import StateTable
 from btc.models import Model, ModelError
 from btc.times import MINUTE, iso
 from tests.model.walks import save, walk
@@ -196,21 +193,6 @@ def test_a_champion_that_cannot_be_read_is_noted_and_the_baselines_decide(run, t
     assert "cannot be compared" in written["notes"][0]
     assert written["notes"][0] in written["reasons"]
     assert "cannot be compared" in written["model_card"]
-
-
-def test_a_champion_that_may_not_be_read_lets_no_candidate_pass(run, tmp_path, monkeypatch):
-    def refused(*_: object) -> None:
-        raise ForbiddenArtefactError("s3://models/1 may not be read")
-
-    champion = SimpleNamespace(artefact="s3://models/1")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-    monkeypatch.setattr("btc.aws.models.download", refused)
-    monkeypatch.setattr(StateTable, "champion", lambda _: champion)
-    with pytest.raises(ForbiddenArtefactError):
-        gate.main(
-            ["--model", str(run.archive), "--bars", str(run.bars), "--output", str(tmp_path), "--state-table", "state"]
-        )
-    assert not (tmp_path / "decision.json").exists()
 
 
 def test_a_candidate_whose_metrics_lack_a_horizon_is_rejected(run):

@@ -15,10 +15,6 @@ class NoArtefactError(ValueError):
     """A model package, or an address, that names no model.tar.gz in S3."""
 
 
-class ForbiddenArtefactError(NoArtefactError):
-    """An address that may not be read; to who may not list the bucket S3 says so of what is not there, too."""
-
-
 class NotPromotableError(ValueError):
     """A model package that must not become the champion: of another group, or not approved."""
 
@@ -55,7 +51,10 @@ def require_approved(package: Package, group: str) -> None:
 
 
 def download(client: "S3Client", uri: str, folder: Path) -> Path:
-    """The artefact at an s3:// address as a file in `folder`; raises NoArtefactError where there is none."""
+    """The artefact at an s3:// address as a file in `folder`; raises NoArtefactError where there is none.
+
+    To who may not list a bucket S3 says of what is not there that it is forbidden.
+    """
     address = urlparse(uri)
     if address.scheme != "s3" or not address.path.strip("/"):
         raise NoArtefactError(f"{uri!r} is no address of an object in S3")
@@ -63,11 +62,7 @@ def download(client: "S3Client", uri: str, folder: Path) -> Path:
     try:
         client.download_file(address.netloc, address.path.lstrip("/"), str(target))
     except ClientError as error:
-        said = f"{uri} is not there, or may not be read: {error}"
-        match error.response["Error"]["Code"]:
-            case "404" | "NoSuchKey":
-                raise NoArtefactError(said) from error
-            case "403" | "AccessDenied":
-                raise ForbiddenArtefactError(said) from error
+        if error.response["Error"]["Code"] in ("404", "NoSuchKey", "403", "AccessDenied"):
+            raise NoArtefactError(f"{uri} is not there, or may not be read: {error}") from error
         raise
     return target
