@@ -149,13 +149,15 @@ def watch_forecasts(alarms: Alarms, markets: Iterable[Market], model_warning_day
         "CoverageDrifts",
         alarms.told("DriftDetected", "score_forecasts", "Maximum", HOUR, cause="coverage"),
         "The 90 % interval no longer covers what it promises, by more than chance over a week",
-        "see coverage by horizon in /v1/scores; a retraining has been started, so look whether the gate passes the new "
-        "model, and roll back to an older one if not.",
+        "see coverage by horizon in /v1/scores; `drifted` in the log of score_forecasts names the retraining that it "
+        "started, or none where it has lately, so look whether the gate passes the new model, and roll back to an "
+        "older one if not.",
     )
     alarms.add(
         "SkillDrifts",
         alarms.told("DriftDetected", "score_forecasts", "Maximum", HOUR, cause="skill"),
         "The champion is no better than the best baseline, by more than chance over a week",
-        "see skill by horizon in /v1/scores; a retraining has been started, so look whether the gate passes the new "
-        "model, and promote none if the baseline is better.",
+        "see skill by horizon in /v1/scores; `drifted` in the log of score_forecasts names the retraining that it "
+        "started, or none where it has lately, so look whether the gate passes the new model, and promote none if the "
+        "baseline is better.",
     )

@@ -22,13 +22,14 @@ from btc.scores import Duel, Sums
 from btc.settings import ScoreForecasts
 from btc.tape import Watermark
 from btc.times import DAY, FOREVER, HOUR, MINUTE, SECOND, day_of, iso
-from btc.trades import Trade
+from btc.trades import Market, Trade
 from tests.unit.aws import CONTEXT, aws, fold, load
 from tests.unit.market import BTC, NOON
 
 pytestmark = pytest.mark.usefixtures("aws")
 __all__ = ["aws"]
 CHAMPION = Champion("2025-11-01-abc", "bitcoin/1", "s3://models/1", iso(NOON - 9 * DAY), iso(NOON - 9 * DAY))
+ETH = Market("kraken", "ETH-USD")
 QUANTILES = {horizon: [0.002 * (level - 0.5) for level in LEVELS] for horizon in HORIZONS}
 TIMED = SimpleNamespace(**vars(CONTEXT), get_remaining_time_in_millis=lambda: 240_000)
 RIVALS = {"naive": QUANTILES, "ewma": {horizon: [0.004 * (level - 0.5) for level in LEVELS] for horizon in HORIZONS}}
@@ -42,7 +43,7 @@ def score(aws, monkeypatch, capsys):
         forecasts_table="forecasts",
         scores_table="scores",
         state_table="state",
-        markets=(str(BTC),),
+        markets=(str(BTC), str(ETH)),
         retention_days=7,
         catch_up_hours=3,
         least_forecasts=1000,
@@ -84,11 +85,13 @@ def executions() -> int:
     return len(answer["PipelineExecutionSummaries"])
 
 
-def forecast(*minutes: int, version: str = CHAMPION.model_version, baseline: bool = False) -> None:
+def forecast(
+    *minutes: int, version: str = CHAMPION.model_version, baseline: bool = False, market: Market = BTC
+) -> None:
     """Forecasts as of these minutes after noon."""
     for minute in minutes:
         made = forecasts.of(
-            BTC,
+            market,
             NOON + minute * MINUTE,
             100_000.0,
             QUANTILES,
@@ -99,11 +102,11 @@ def forecast(*minutes: int, version: str = CHAMPION.model_version, baseline: boo
         assert all(ForecastTable("forecasts", clients.dynamodb()).add(each, 30) for each in made)
 
 
-def trade(minutes: Iterable[int], until: int, price: float = 100_010.0) -> list[Bar]:
+def trade(minutes: Iterable[int], until: int, price: float = 100_010.0, market: Market = BTC) -> list[Bar]:
     """A trade in each of these minutes after noon, and the feed alive up to minute `until`; all bars."""
-    tape = [Trade(BTC, 1000 + row, NOON + row * MINUTE, round(price * 1e8), 10**7, True) for row in minutes]
-    fold(tape, Watermark(BTC, NOON + until * MINUTE, tape[-1].trade_id) if tape else None)
-    return BarTable("bars", clients.dynamodb()).between(BTC, NOON - DAY, NOON + 2 * DAY)
+    tape = [Trade(market, 1000 + row, NOON + row * MINUTE, round(price * 1e8), 10**7, True) for row in minutes]
+    fold(tape, Watermark(market, NOON + until * MINUTE, tape[-1].trade_id) if tape else None)
+    return BarTable("bars", clients.dynamodb()).between(market, NOON - DAY, NOON + 2 * DAY)
 
 
 def outcomes(horizon: int = 1) -> dict[int, float | None]:
@@ -260,20 +263,20 @@ def test_a_run_that_fails_lets_the_next_one_in_and_keeps_what_it_has_to_look_bac
     assert outcomes() == {-89: 100_010.0}
 
 
-def past_week(covered: int = 54, skill: float = 0.02) -> None:
+def past_week(covered: int = 54, skill: float = 0.02, market: Market = BTC) -> None:
     """Sixty forecasts an hour of the five-minute horizon, of which so many were covered; another model had no luck."""
     duels = [Duel(60, round(1e6 * (1 - each)), 1_000_000) for each in (skill, -1)]
     champion, another = Sums(60, covered=covered, duels={"har": duels[0]}), Sums(60, duels={"har": duels[1]})
     for hour in range(48):
         sums = {CHAMPION.model_version: champion, "another": another}
         start = day_of(NOON) - 2 * DAY + hour * HOUR
-        ScoreTable("scores", clients.dynamodb()).put(BTC, 5, start, sums, 60)
+        ScoreTable("scores", clients.dynamodb()).put(market, 5, start, sums, 60)
 
 
-def settle(score, minute: int = 0) -> dict[str, list[dict]]:
+def settle(score, minute: int = 0, market: Market = BTC) -> dict[str, list[dict]]:
     """One more forecast is scored, whose bar closes that minute after noon."""
-    forecast(minute)
-    trade(range(minute - 1, minute + 1), until=minute + 1)
+    forecast(minute, market=market)
+    trade(range(minute - 1, minute + 1), until=minute + 1, market=market)
     return score(minute + 1)
 
 
@@ -311,6 +314,15 @@ def test_a_champion_out_of_bounds_raises_a_metric_and_is_trained_anew_once_in_a_
     assert executions() == 2, "two in vain: the next pause is twice as long"
     settle(score, 3 * 24 * 60 + 4)
     assert executions() == 3
+
+
+@pytest.mark.usefixtures("pipeline")
+def test_a_market_from_which_no_model_learns_starts_no_training_where_it_drifts(score):
+    StateTable("state", clients.dynamodb()).promote(CHAMPION, {})
+    past_week(covered=48, market=ETH)
+
+    assert "DriftDetected" in settle(score, market=ETH)
+    assert executions() == 0
 
 
 @pytest.mark.usefixtures("pipeline")

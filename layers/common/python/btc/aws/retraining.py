@@ -13,9 +13,10 @@ LONGEST: Final = 7 * 24
 
 
 def start(client: "SageMakerClient", state: StateTable, pipeline: str, now: int, pause_hours: int) -> str | None:
-    """The ARN of the execution that was started; None where the last one began less than `pause_hours` ago.
+    """The ARN of the execution that was started; None where the last one began less than a pause ago.
 
-    Each that brought no other champion doubles the pause: what the gate turned away it will turn away tomorrow.
+    The pause is `pause_hours`; from the second on that brought no other champion it doubles, up to LONGEST: what the
+    gate turned away twice it will turn away tomorrow.
 
     Until a start is on record every attempt carries the token of the one before it, so that whoever is interrupted
     between the two, or comes at the same moment, gets the same execution.

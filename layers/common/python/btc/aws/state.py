@@ -125,9 +125,7 @@ class StateTable:
         )
 
     def retrained(self) -> tuple[int, int]:
-        """When drift last started a retraining (µs), and how many it has started since a model was promoted; 0 for
-        never.
-        """
+        """When drift last started a retraining (µs; 0 for never), and the how manieth without a promotion it was."""
         item = self._get("retraining") or {}
         at, times = (int(item[name]["N"]) if name in item else 0 for name in ("started_at", "times"))
         return at, times
