@@ -260,7 +260,7 @@ def test_one_wrong_time_is_named_before_gigabytes_are_made_of_it(far):
     start = np.sort(start)
     flat = np.ones(len(start))
 
-    with pytest.raises(BrokenMinutesError, match=r"lie between .*, where no bar is"):
+    with pytest.raises(BrokenMinutesError, match=r"no bar is between .*: look for a wrong time"):
         Minutes.of_columns(start, flat, flat, flat, flat, volume=flat)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from btc.bars import Bar, Source
-from btc.times import MINUTE, iso
+from btc.times import DAY, MINUTE, iso
 from btc.units import UNIT
 
 Floats = npt.NDArray[np.float64]
@@ -16,7 +16,7 @@ Ints = npt.NDArray[np.int64]
 
 _LONGEST: Final = 40 * 366 * 1440
 _LONG: Final = 3 * 366 * 1440
-"""A grid of more minutes takes gigabytes: most of it had better be there."""
+"""A grid of more minutes takes gigabytes: no year of it may be absent."""
 
 
 class BrokenMinutesError(ValueError):
@@ -88,11 +88,9 @@ class Minutes:
         if length > _LONGEST:
             raise BrokenMinutesError(f"the minutes span {length / 1440 / 365:.0f} years: look for a wrong time")
         hole = int(np.argmax(np.diff(start, append=start[-1])))
-        if length > _LONG and 2 * (start[hole + 1] - start[hole]) > length * MINUTE:
-            between = f"{iso(int(start[hole]))} and {iso(int(start[hole + 1]))}"
-            raise BrokenMinutesError(
-                f"most of the minutes lie between {between}, where no bar is: look for a wrong time"
-            )
+        if length > _LONG and start[hole + 1] - start[hole] > 366 * DAY:
+            between = f"between {iso(int(start[hole]))} and {iso(int(start[hole + 1]))}"
+            raise BrokenMinutesError(f"no bar is {between}: look for a wrong time, or cut the bars there")
         grid = start[0] + MINUTE * np.arange(length, dtype=np.int64)
         row = np.searchsorted(start, grid, side="right") - 1  # the last bar at or before each minute
         present = start[row] == grid
