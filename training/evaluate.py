@@ -118,12 +118,13 @@ def _run(told: argparse.Namespace, run: Watched) -> dict[str, Any]:
     for repair in repairs:
         _say(f"repaired: {repair}")
     taught, about = _trained(data, parts, beside, told, run)
-    draft = publish.write_model(told.out / "model", taught, data.matrix[parts.test], {**about, "repairs": repairs})
+    about |= {"repairs": repairs}
+    draft = publish.write_model(told.out / "model", taught, data.matrix[parts.test], about)
     metrics, losses = evaluate(data, parts.learnt, parts.test, issue.issued(data, parts.test, draft), told.seed)
     if reason := metrics[str(HORIZONS[0])]["garch"]["fallback"]:
         _say(f"garch: {reason}")
     leaks.refuse_too_good(metrics)
-    measured = {**draft.description, "metrics": metrics, "seconds": round(time.monotonic() - began, 1)}
+    measured = {**about, "metrics": metrics, "seconds": round(time.monotonic() - began, 1)}
     model = publish.write_model(told.out / "model", taught, data.matrix[parts.test], measured)
     for horizon in HORIZONS:
         _say(line(horizon, metrics[str(horizon)]))
@@ -144,7 +145,7 @@ def _run(told: argparse.Namespace, run: Watched) -> dict[str, Any]:
 
 
 def _beside(paths: Sequence[Path], data: Dataset, until: int) -> list[Dataset]:
-    """Other markets' minutes until then, each a market and none the one that is judged."""
+    """The minutes of other files until then, each of a market that moves and none the file that is judged."""
     found = []
     for path in paths:
         each = dataset.before(path, until)
@@ -184,7 +185,7 @@ def _trained(
     rows = len(parts.train) + sum(len(each.rows) for each in beside)
     _say(f"fitting on {rows} rows, of each market {fit.ROWS} at the most; rounds found {tuned.rounds}")
     means = fit.Means(told.seed, told.threads, growth.device(told.device))
-    return fit.taught(data, parts, tuned, means, beside), publish.about(data, parts, tuned)
+    return fit.taught(data, parts, tuned, means, beside), publish.description(data, parts, tuned)
 
 
 def _told(arguments: Sequence[str] | None) -> argparse.Namespace:

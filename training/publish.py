@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +18,12 @@ from btc import models
 from btc.minutes import Floats, Ints
 from btc.models import Model, ModelError, Taught
 from btc.times import MINUTE, iso
-from training.dataset import Dataset
 from training.losses import Losses
-from training.split import Split
-from training.tune import Tuned
+
+if TYPE_CHECKING:
+    from training.dataset import Dataset
+    from training.split import Split
+    from training.tune import Tuned
 
 EVIDENCE: Final = "evidence.npz"
 SAMPLES: Final = 5
@@ -36,7 +38,7 @@ class Evidence:
     losses: Mapping[int, Mapping[str, Floats]]
 
 
-def about(data: Dataset, parts: Split, tuned: Tuned) -> dict[str, Any]:
+def description(data: "Dataset", parts: "Split", tuned: "Tuned") -> dict[str, Any]:
     """What a model tells of how it came to be (JSON-able); `metrics` are to be filled in."""
     start = data.minutes.start
     return {

@@ -61,7 +61,7 @@ def train(  # noqa: PLR0913 - what a run is told
     )
     _say(f"fitting on {len(parts.train)} rows with rounds {tuned.rounds}")
     taught = fit.taught(data, parts, tuned, fit.Means(seed, threads, device, _say))
-    about = publish.about(data, parts, tuned)
+    about = publish.description(data, parts, tuned)
     draft = publish.write_model(model_dir, taught, data.matrix[parts.test], about)
     metrics, losses = evaluate.evaluate(data, parts.learnt, parts.test, issue.issued(data, parts.test, draft), seed)
     measured = {**about, "metrics": metrics, "seconds": round(time.monotonic() - began, 1)}
