@@ -199,7 +199,8 @@ class Field:
         if time.monotonic() >= self._torn_until or self._chance.random() > 0.3:
             return None
         self.struck[f"on the wire: {operation}"] += 1
-        return self._chance.choice(_STRUCK_ON_THE_WIRE)
+        # A bare method is S3's, which tells of throttling by a 503, and whose 400 is a mistake of who asks.
+        return self._chance.choice(_STRUCK_ON_THE_WIRE[1:] if operation == "PUT" else _STRUCK_ON_THE_WIRE)
 
     def put_poison(self) -> None:
         self.poison.append(self.random.randbytes(20))
