@@ -18,10 +18,9 @@ import pytest
 
 from btc.features import NAMES
 from btc.forecasts import HORIZONS
-from btc.minutes import Minutes
 from btc.models import Model
 from btc.times import DAY, iso
-from tests.model.walks import MONDAY, save, walk
+from tests.model.walks import MONDAY, busy, save, walk
 from training import baselines, dataset, evaluate, growth, leaks, networks, split, tracking
 from training.dataset import UnreadableBarsError
 from training.split import TooLittleDataError
@@ -243,18 +242,12 @@ def test_a_market_that_never_moves_is_none(tmp_path, monkeypatch):
     assert "the price never moves in the" in ended(arguments(tmp_path / "bars.parquet", tmp_path), monkeypatch)
 
 
-def early(minutes: Minutes) -> Minutes:
-    """Volumes that go with the next minute's move."""
-    sizes = np.abs(np.diff(np.log(minutes.close), append=np.log(minutes.close[-1])))
-    return replace(minutes, volume=minutes.volume * np.exp(1e3 * sizes))
-
-
 @pytest.mark.parametrize(
     ("other", "said"),
     [
         (walk(9 * 1440, seed=12, unknown=0.01), "holds the minutes of --bars"),
         (walk(9 * 1440, quiet=1.0), "the price never moves in the"),
-        (early(walk(9 * 1440, seed=13)), "volumes go with the next minute's move"),
+        (busy(walk(9 * 1440, seed=13), ahead=1), "volumes go with the next minute's move"),
     ],
     ids=["the same", "no market", "a leak"],
 )

@@ -8,7 +8,7 @@ import pytest
 from btc import features, labels
 from btc.features import NAMES
 from btc.forecasts import MEDIAN
-from tests.model.walks import walk
+from tests.model.walks import busy, walk
 from training import dataset, leaks, measures, split
 from training.leaks import LeakError
 from training.split import EMBARGO, Fold
@@ -96,13 +96,11 @@ def test_a_price_that_stands_still_where_a_line_is_learnt_gives_none():
 
 def test_volumes_a_minute_early_are_caught():
     minutes = walk(14_000, seed=8)
-    sizes = np.abs(np.diff(np.log(minutes.close), prepend=np.log(minutes.close[0])))
-    honest = replace(minutes, volume=minutes.volume * np.exp(1e3 * sizes))
-    leaks.refuse_early_volume(honest)
+    leaks.refuse_early_volume(busy(minutes))
     leaks.refuse_early_volume(minutes)
 
     with pytest.raises(LeakError, match=r"volumes go with the next minute's move \(0\.\d+\) more than"):
-        leaks.refuse_early_volume(replace(honest, volume=np.roll(honest.volume, -1)))
+        leaks.refuse_early_volume(busy(minutes, ahead=1))
 
 
 def test_a_scale_of_a_later_minute_is_caught():

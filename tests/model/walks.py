@@ -1,5 +1,7 @@
 """Minutes of made-up markets: volatility that changes slowly, quiet minutes, and what a test asks for besides."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -50,6 +52,12 @@ def beat(length: int, *, seed: int = 1, turned: int = 0) -> Minutes:
     volume = np.round(generator.gamma(1.0, 2.0, size=length), 8)
     start = MONDAY + MINUTE * np.arange(length, dtype=np.int64)
     return Minutes.of_columns(start, opened, np.maximum(opened, close), np.minimum(opened, close), close, volume=volume)
+
+
+def busy(minutes: Minutes, ahead: int = 0) -> Minutes:
+    """The minutes with more volume the further the price goes, in the same minute or so many before."""
+    sizes = np.abs(np.diff(np.log(minutes.close), prepend=np.log(minutes.close[0])))
+    return replace(minutes, volume=minutes.volume * np.exp(1e3 * np.roll(sizes, -ahead)))
 
 
 def save(minutes: Minutes, path: str) -> None:

@@ -19,21 +19,24 @@ from tests.unit.market import BTC
 
 LENGTH = 3 * LOOK_BACK
 UNRECORDED = np.isin(np.arange(LENGTH), [*range(1_700, 1_712), *range(2_000, 2_700), *range(3_000, LENGTH, 7)])
-HISTORY = walk(LENGTH, unknown=0.02)
+WHOLE = walk(LENGTH, unknown=0.02)
 HISTORY = replace(
-    HISTORY,
-    buy_volume=np.where(UNRECORDED, np.nan, HISTORY.buy_volume),
-    trade_count=np.where(UNRECORDED, np.nan, HISTORY.trade_count),
+    WHOLE,
+    buy_volume=np.where(UNRECORDED, np.nan, WHOLE.buy_volume),
+    trade_count=np.where(UNRECORDED, np.nan, WHOLE.trade_count),
 )
 MATRIX = features.matrix(HISTORY)
 ORACLE = rolling.features(HISTORY)
-
-
-FLOWS = [NAMES.index(name) for name in ("trades_5", "buy_imbalance_1", "buy_imbalance_5", "buy_imbalance_60")]
+FLOWS = ("trades_5", "buy_imbalance_1", "buy_imbalance_5", "buy_imbalance_60")
+"""What is made of flows, and NaN without them."""
 
 
 def column(name: str) -> np.ndarray:
     return MATRIX[:, NAMES.index(name)]
+
+
+def without_flows(matrix: np.ndarray) -> np.ndarray:
+    return np.delete(matrix, [NAMES.index(name) for name in FLOWS], axis=1)
 
 
 def disturbed(minutes: Minutes, first: int, seed: int) -> Minutes:
@@ -90,7 +93,7 @@ def test_features_do_not_know_the_unit_of_price(factor):
 
 def test_rows_without_a_whole_look_back_are_nan_and_not_usable():
     assert np.isnan(MATRIX[:LOOK_BACK]).all()
-    assert np.isfinite(np.delete(MATRIX, FLOWS, axis=1)[LOOK_BACK:]).all()
+    assert np.isfinite(without_flows(MATRIX)[LOOK_BACK:]).all()
     assert not features.usable(HISTORY)[:LOOK_BACK].any()
     assert np.isnan(features.scale(HISTORY)[:LOOK_BACK]).all()
     assert features.matrix(HISTORY[:10]).shape == (10, len(NAMES))
@@ -113,17 +116,15 @@ def test_what_was_not_recorded_is_nan_in_the_features_made_of_it():
     plain = features.matrix(walk(LENGTH, flows=False))[LOOK_BACK:]
     absent = {name for number, name in enumerate(NAMES) if np.isnan(plain[:, number]).all()}
 
-    assert absent == {"trades_5", "buy_imbalance_1", "buy_imbalance_5", "buy_imbalance_60"}
-    assert np.isfinite(np.delete(plain, [NAMES.index(name) for name in absent], axis=1)).all()
+    assert absent == set(FLOWS)
+    assert np.isfinite(without_flows(plain)).all()
 
 
 def test_trades_are_judged_by_the_minutes_that_were_counted():
     even = replace(HISTORY, trade_count=np.where(UNRECORDED, np.nan, 30.0))
     found = features.matrix(even)[:, NAMES.index("trades_5")]
 
-    none = (
-        UNRECORDED & np.roll(UNRECORDED, 1) & np.roll(UNRECORDED, 2) & np.roll(UNRECORDED, 3) & np.roll(UNRECORDED, 4)
-    )
+    none = np.all([np.roll(UNRECORDED, shift) for shift in range(5)], axis=0)
     assert none.sum() > 700
     assert np.isnan(found[none]).all()
     np.testing.assert_allclose(found[~none][LOOK_BACK:], np.log(1.01), rtol=1e-4)
@@ -256,8 +257,7 @@ def test_broken_columns_are_refused_by_name(name, value, said):
 
 @pytest.mark.parametrize("far", [-17, 23])
 def test_one_wrong_time_is_named_before_gigabytes_are_made_of_it(far):
-    start = np.append(MONDAY + MINUTE * np.arange(2000), MONDAY + far * 365 * 1440 * MINUTE)
-    start = np.sort(start)
+    start = np.sort(np.append(MONDAY + MINUTE * np.arange(2000), MONDAY + far * 365 * 1440 * MINUTE))
     flat = np.ones(len(start))
 
     with pytest.raises(BrokenMinutesError, match=r"no bar is between .*: look for a wrong time"):
